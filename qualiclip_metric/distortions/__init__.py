@@ -1,0 +1,151 @@
+"""24 synthetic distortions in 7 groups, each a ladder of 5 levels that only gets worse.
+
+The types are those of ARNIQA (arXiv 2310.14918) and KADID-10k; docs/distortions.md lists where a
+ladder departs from theirs, and why. Everything works on batches and on any device, draws from an
+explicit generator, and leaves its input alone. Knows nothing of losses, data sets or files.
+
+    rng = torch.Generator().manual_seed(0)
+    worse = distort(img, "jpeg", 3, rng)                       # (N, 3, H, W)
+    steps = ladder(img, ("lensblur", "whitenoise"), rng)       # (5, N, 3, H, W)
+"""
+
+import difflib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric.distortions.table import DISTORTIONS, GROUPS, LEVELS, Distortion
+
+__all__ = [
+    "DISTORTIONS",
+    "GROUPS",
+    "LEVELS",
+    "MAX_TYPES",
+    "Distortion",
+    "distort",
+    "ladder",
+    "resolve",
+]
+
+MAX_TYPES = 3
+"""Most types that one ladder may compose."""
+
+_MIN_SIDE = 32  # px
+_SLACK = 1e-3  # how far rounding may take a value out of [0, 1] before it looks like a mistake
+
+
+def distort(img: Tensor, name: str, level: int, rng: torch.Generator) -> Tensor:
+    """Apply one distortion at one level.
+
+    Args:
+        img: (N, 3, H, W) RGB in [0, 1], at least 32x32, any floating dtype and device. The N
+            images share one random state: the same angle, positions and noise field.
+        name: A key of `DISTORTIONS`.
+        level: 1 (mildest) to 5.
+        rng: CPU generator; the result is the same on any device up to rounding.
+
+    Returns:
+        A new tensor of the shape, dtype and device of ``img``, in [0, 1].
+
+    Raises:
+        ValueError: For a wrong shape, dtype or range, an unknown name, a level out of 1 to 5, or
+            a generator that is not on the CPU.
+    """
+    distortion = _find(name)
+    _check(img, rng)
+    _check_level("level", level)
+    with torch.no_grad():
+        return _step(img, distortion, level, rng)
+
+
+def ladder(
+    img: Tensor, names: str | Sequence[str], rng: torch.Generator, levels: int = LEVELS
+) -> Tensor:
+    """Degrade a batch with one type, or up to 3 types one after the other, at each level.
+
+    All levels and all images share the random state of a type, so that a ladder compares strengths
+    and not accidents. ``ladder(img, name, rng)[k - 1]`` is ``distort(img, name, k, rng)`` from the
+    same state of ``rng``, which is left advanced as by one call.
+
+    Args:
+        img: As for `distort`.
+        names: One to three distinct keys of `DISTORTIONS`, applied in this order at equal level.
+        rng: CPU generator.
+        levels: Height of the ladder: levels 1 to ``levels``.
+
+    Returns:
+        (levels, N, 3, H, W), mildest first, of the dtype and device of ``img``, in [0, 1].
+
+    Raises:
+        ValueError: As for `distort`, or for no, repeated, or more than three names.
+    """
+    distortions = resolve(names)
+    _check(img, rng)
+    _check_level("levels", levels)
+    steps = [img] * levels
+    with torch.no_grad():
+        for distortion in distortions:
+            state = rng.get_state()
+            for index in range(levels):
+                rng.set_state(state)
+                steps[index] = _step(steps[index], distortion, index + 1, rng)
+    return torch.stack(steps)
+
+
+def resolve(names: str | Sequence[str]) -> tuple[Distortion, ...]:
+    """Look up what one ladder may compose.
+
+    Args:
+        names: One to three distinct keys of `DISTORTIONS`.
+
+    Returns:
+        The distortions, in the order given.
+
+    Raises:
+        ValueError: For an unknown name, with the closest ones, or for none, too many or repeated.
+    """
+    chosen = (names,) if isinstance(names, str) else tuple(names)
+    found = tuple(_find(name) for name in chosen)
+    if not 1 <= len(chosen) <= MAX_TYPES or len(set(chosen)) < len(chosen):
+        raise ValueError(
+            f"expected 1 to {MAX_TYPES} distinct distortions, got {', '.join(chosen) or 'none'}"
+        )
+    return found
+
+
+def _step(img: Tensor, distortion: Distortion, level: int, rng: torch.Generator) -> Tensor:
+    exact = img if img.dtype == torch.float64 else img.float()
+    out = distortion.apply(exact, distortion.levels[level - 1], rng)
+    return out.clamp(0, 1).to(img.dtype)
+
+
+def _find(name: str) -> Distortion:
+    if name in DISTORTIONS:
+        return DISTORTIONS[name]
+    close = difflib.get_close_matches(name, DISTORTIONS, n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(close)}?" if close else f"choose from {', '.join(DISTORTIONS)}"
+    raise ValueError(f"unknown distortion {name!r}: {hint}")
+
+
+def _check_level(what: str, level: int) -> None:
+    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= LEVELS:
+        raise ValueError(f"expected {what} as an integer of 1..{LEVELS}, got {level!r}")
+
+
+def _check(img: Tensor, rng: torch.Generator) -> None:
+    if img.ndim != 4 or img.shape[0] < 1 or img.shape[1] != 3 or min(img.shape[2:]) < _MIN_SIDE:
+        raise ValueError(
+            f"expected (N, 3, H, W) of at least {_MIN_SIDE}x{_MIN_SIDE} px, got "
+            f"{tuple(img.shape)}; a single image needs img[None], a grey one img.expand(-1, 3, ...)"
+        )
+    if not img.is_floating_point():
+        raise ValueError(f"expected floating-point RGB in [0, 1], got {img.dtype}; divide by 255")
+    low, high = (float(bound) for bound in torch.aminmax(img.detach()))
+    if not (low >= -_SLACK and high <= 1 + _SLACK):
+        raise ValueError(
+            f"expected RGB in [0, 1], got values from {low:g} to {high:g}; "
+            "divide 8-bit values by 255, clamp resized ones"
+        )
+    if rng.device.type != "cpu":
+        raise ValueError(f"expected a generator on the CPU, got one on {rng.device}")

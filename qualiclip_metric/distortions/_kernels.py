@@ -1,0 +1,73 @@
+"""Blur kernels and the one convolution that applies them. Knows nothing of colours or levels."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+
+def gaussian(sigma: float) -> Float[Tensor, "k k"]:
+    """Gaussian of standard deviation ``sigma`` px, cut at 4 sigma as `scipy.ndimage` cuts it."""
+    radius = int(4 * sigma + 0.5)
+    x = torch.arange(-radius, radius + 1, dtype=torch.float64)
+    line = torch.exp(-0.5 * (x / sigma) ** 2)
+    return _normalised(torch.outer(line, line))
+
+
+def disk(radius: float) -> Float[Tensor, "k k"]:
+    """Uniform disk of ``radius`` px; a rim pixel weighs what the disk covers of it."""
+    half, samples = math.ceil(radius), math.ceil(128 / radius)
+    steps = (2 * half + 1) * samples
+    x = (torch.arange(steps, dtype=torch.float64) + 0.5) / samples - half - 0.5
+    inside = (x[:, None] ** 2 + x[None, :] ** 2 <= radius**2).double()
+    return _normalised(F.avg_pool2d(inside[None, None], samples)[0, 0])
+
+
+def line(length: float, angle: float, *, samples: int = 32) -> Float[Tensor, "k k"]:
+    """Segment of ``length`` px through the centre, ``angle`` radians counter-clockwise from right.
+
+    Points on the segment are shared out among their four neighbours, so that any length and
+    angle is exact to a fraction of a pixel.
+    """
+    half = math.ceil(length / 2)
+    size = 2 * half + 1
+    steps = math.ceil(length * samples)
+    along = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * length
+    x, y = half + along * math.cos(angle), half - along * math.sin(angle)
+    columns, rows = (_tent(x, size), _tent(y, size))
+    return _normalised(rows.T @ columns)
+
+
+def convolve(
+    img: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"]
+) -> Float[Tensor, "n c h w"]:
+    """Convolve every channel with an odd square kernel, the border pixels repeated outwards.
+
+    Goes through the Fourier transform: its cost does not depend on the size of the kernel.
+    """
+    height, width = img.shape[-2:]
+    half = kernel.shape[-1] // 2
+    padded = F.pad(img, (half, half, half, half), mode="replicate")
+    size = [next_fast_len(side, real=True) for side in padded.shape[-2:]]
+    weights = kernel.to(img)
+    spectrum = torch.fft.rfft2(padded, s=size) * torch.fft.rfft2(weights, s=size)
+    full: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return full[..., 2 * half : 2 * half + height, 2 * half : 2 * half + width]
+
+
+def gaussian_blur(img: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+    """Gaussian blur, ``sigma`` in px."""
+    return convolve(img, gaussian(sigma))
+
+
+def _tent(position: Float[Tensor, " m"], size: int) -> Float[Tensor, "m k"]:
+    """Linear-interpolation weights of ``size`` pixels for each position."""
+    pixels = torch.arange(size, dtype=torch.float64)
+    return (1 - (position[:, None] - pixels).abs()).clamp(min=0)
+
+
+def _normalised(kernel: Tensor) -> Tensor:
+    return kernel / kernel.sum()

@@ -1,0 +1,30 @@
+"""Random draws on the CPU, then moved: the same generator state gives the same field anywhere.
+
+Knows nothing of distortions. No draw may depend on a distortion's strength: a ladder replays
+one generator state for each level and counts on getting the same numbers.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def uniform(shape: tuple[int, ...], rng: torch.Generator, like: Tensor) -> Tensor:
+    """Uniform numbers of [0, 1) of ``shape``, on the device and of the dtype of ``like``."""
+    return torch.rand(shape, generator=rng).to(like)
+
+
+def normal(shape: tuple[int, ...], rng: torch.Generator, like: Tensor) -> Tensor:
+    """Standard normal numbers of ``shape``, on the device and of the dtype of ``like``."""
+    return torch.randn(shape, generator=rng).to(like)
+
+
+def angle(turn: float, rng: torch.Generator) -> float:
+    """One angle in radians, uniform over the fraction ``turn`` of a full turn."""
+    return float(torch.rand((), generator=rng)) * turn * 2 * math.pi
+
+
+def sign(rng: torch.Generator) -> int:
+    """Either -1 or 1."""
+    return 2 * int(torch.randint(2, (), generator=rng)) - 1

@@ -1,0 +1,65 @@
+"""JPEG (torchvision) and JPEG 2000 (Pillow). Both code on the CPU, wherever the batch lives."""
+
+import io
+import warnings
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
+
+# torchvision 0.29 announces that its coders will move to torchcodec in some later release.
+_DEPRECATED = "The image decoding and encoding capabilities of TorchVision"
+_MAX_RESOLUTIONS = 8  # wavelet resolutions of the reference; a small image has room for fewer
+_HEADER_BYTES = 200  # about what a JPEG 2000 codestream spends before it carries any picture
+
+
+def jpeg(img: Float[Tensor, "n 3 h w"], quality: float) -> Float[Tensor, "n 3 h w"]:
+    """JPEG of libjpeg ``quality`` 1..100, chroma at half resolution."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", _DEPRECATED, DeprecationWarning)
+        coded = encode_jpeg(list(_to_bytes(img)), quality=round(quality))
+        decoded = [decode_jpeg(stream, mode=ImageReadMode.RGB) for stream in coded]
+    return _from_bytes(torch.stack(decoded), img)
+
+
+def jpeg2000(img: Float[Tensor, "n 3 h w"], ratio: float) -> Float[Tensor, "n 3 h w"]:
+    """JPEG 2000 with 9/7 wavelets at a compression ``ratio`` to 24-bit RGB.
+
+    The header is not counted in the ratio, or it would eat up the budget of a small crop.
+    """
+    decoded = [_decode(jpeg2000_stream(one, ratio)) for one in _to_bytes(img)]
+    return _from_bytes(torch.stack(decoded), img)
+
+
+def jpeg2000_stream(img: UInt8[Tensor, "3 h w"], ratio: float) -> bytes:
+    """Code one 8-bit image as a bare JPEG 2000 codestream."""
+    height, width = img.shape[-2:]
+    raw = 3 * height * width
+    stream = io.BytesIO()
+    Image.fromarray(img.permute(1, 2, 0).contiguous().numpy()).save(
+        stream,
+        "JPEG2000",
+        no_jp2=True,
+        irreversible=True,
+        quality_mode="rates",
+        quality_layers=[raw / (raw / ratio + _HEADER_BYTES)],
+        num_resolutions=min(_MAX_RESOLUTIONS, min(height, width).bit_length()),
+        progression="LRCP",
+    )
+    return stream.getvalue()
+
+
+def _decode(stream: bytes) -> UInt8[Tensor, "3 h w"]:
+    with Image.open(io.BytesIO(stream)) as picture:
+        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def _to_bytes(img: Tensor) -> Tensor:
+    return (img * 255).round().clamp(0, 255).to("cpu", torch.uint8)
+
+
+def _from_bytes(img: Tensor, like: Tensor) -> Tensor:
+    return img.to(like) / 255

@@ -1,0 +1,117 @@
+"""The table of the 24 types: name, group, the parameter at each level, function.
+
+Knows what each level means; knows nothing of batches, checks or ladders.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric.distortions import (
+    blur,
+    brightness,
+    color,
+    compression,
+    contrast,
+    noise,
+    spatial,
+)
+
+LEVELS = 5
+"""Levels of every ladder: 1 is the mildest."""
+
+Apply = Callable[[Tensor, float, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """One type of distortion.
+
+    Attributes:
+        name: Key in `DISTORTIONS`, as in ARNIQA.
+        group: Key in `GROUPS`.
+        levels: The parameter at level 1 to 5, mildest first.
+        apply: ``(img, parameter, rng) -> img``: (N, 3, H, W) fp32 or fp64 in [0, 1] to the same
+            shape, not yet clamped. Its draws do not depend on the parameter.
+        unit: What the parameter is.
+    """
+
+    name: str
+    group: str
+    levels: tuple[float, ...]
+    apply: Apply
+    unit: str
+
+
+def _plain(function: Callable[[Tensor, float], Tensor]) -> Apply:
+    """Give a function that draws nothing the signature of those that do."""
+    return lambda img, value, _rng: function(img, value)
+
+
+def _row(
+    name: str, group: str, levels: Sequence[int | float], apply: Apply, unit: str
+) -> Distortion:
+    """A row of the table; its levels may be written without a decimal point."""
+    return Distortion(name, group, tuple(float(level) for level in levels), apply, unit)
+
+
+# fmt: off
+_TABLE = (
+    _row("gaublur", "blur", (0.5, 1, 1.7, 3, 5), _plain(blur.gaussian_blur), "sigma, px"),
+    _row("lensblur", "blur", (1, 2, 4, 6, 8), _plain(blur.lens_blur), "radius, px"),
+    _row("motionblur", "blur", (2, 4, 6, 8, 12), blur.motion_blur, "length, px"),
+    _row("colordiff", "color_distortion", (1, 1.6, 2.4, 3.6, 5.5),
+         _plain(color.color_diffusion), "chroma gain"),
+    _row("colorshift", "color_distortion", (1, 2, 4, 7, 12), color.color_shift, "shift, px"),
+    _row("colorsat1", "color_distortion", (0.6, 0.45, 0.3, 0.15, 0), _plain(color.desaturate),
+         "HSV saturation factor"),
+    _row("colorsat2", "color_distortion", (2, 2.5, 3.2, 4.2, 5.5), _plain(color.oversaturate),
+         "Lab chroma factor"),
+    _row("jpeg2000", "jpeg", (16, 32, 64, 128, 256), _plain(compression.jpeg2000),
+         "compression ratio"),
+    _row("jpeg", "jpeg", (43, 27, 16, 8, 4), _plain(compression.jpeg), "quality"),
+    _row("whitenoise", "noise", (0.001, 0.002, 0.003, 0.005, 0.01), noise.white,
+         "variance, RGB"),
+    _row("whitenoiseCC", "noise", (0.0001, 0.0005, 0.001, 0.002, 0.003), noise.white_ycbcr,
+         "variance, YCbCr"),
+    _row("impulsenoise", "noise", (0.001, 0.005, 0.01, 0.02, 0.03), noise.impulse, "density"),
+    _row("multnoise", "noise", (0.001, 0.005, 0.01, 0.02, 0.05), noise.multiplicative,
+         "variance, relative"),
+    _row("brighten", "brightness_change", (0.1, 0.18, 0.26, 0.34, 0.42),
+         _plain(brightness.brighten), "rise of mid-grey"),
+    _row("darken", "brightness_change", (0.1, 0.18, 0.26, 0.34, 0.42),
+         _plain(brightness.darken), "fall of mid-grey"),
+    _row("meanshift", "brightness_change", (0.05, 0.1, 0.15, 0.2, 0.25),
+         brightness.mean_shift, "offset, either sign"),
+    _row("jitter", "spatial_distortion", (0.25, 0.5, 0.8, 1.3, 2.2), spatial.jitter,
+         "scatter, px"),
+    _row("noneccpatch", "spatial_distortion", (20, 40, 60, 80, 100),
+         spatial.displaced_patches, "patches per 512x384"),
+    _row("pixelate", "spatial_distortion", (2, 4, 8, 16, 32), _plain(spatial.pixelate),
+         "block area, px"),
+    _row("quantization", "spatial_distortion", (49, 25, 13, 7, 4), _plain(spatial.quantize),
+         "values per channel"),
+    _row("colorblock", "spatial_distortion", (2, 4, 6, 8, 10), spatial.color_blocks,
+         "blocks per 512x384"),
+    _row("highsharpen", "sharpness_contrast", (1.5, 2.5, 4, 6.5, 10),
+         _plain(contrast.high_sharpen), "unsharp amount"),
+    _row("lincontrchange", "sharpness_contrast", (0.15, 0.27, 0.39, 0.5, 0.6),
+         _plain(contrast.flatten_midtones), "curve amount"),
+    _row("nonlincontrchange", "sharpness_contrast", (0.4, 0.3, 0.2, 0.1, 0.05),
+         _plain(contrast.narrow_range), "half-width of the output"),
+)
+# fmt: on
+
+DISTORTIONS: Mapping[str, Distortion] = MappingProxyType({d.name: d for d in _TABLE})
+"""The 24 types by name, in the order of the reference's table."""
+
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        group: tuple(d.name for d in _TABLE if d.group == group)
+        for group in dict.fromkeys(d.group for d in _TABLE)
+    }
+)
+"""The names of the types of each of the 7 groups."""
