@@ -1,0 +1,11 @@
+"""Fine-tuning by ranking degraded crops of pristine photos: no human score takes part.
+
+``train(TrainConfig(...), images, out)`` writes a checkpoint that `qualiclip_metric.create` reads;
+`qualiclip train` is the same from the command line.
+"""
+
+from qualiclip_metric.training.config import TrainConfig
+from qualiclip_metric.training.loop import train
+from qualiclip_metric.training.validation import validate
+
+__all__ = ["TrainConfig", "train", "validate"]

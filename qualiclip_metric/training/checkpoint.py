@@ -1,0 +1,51 @@
+"""Files of a run: resumable state, the model to release, the validation log."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STATE = "state.pt"
+MODEL = "model.safetensors"
+LOG = "validation.jsonl"
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write the resumable state; a kill at any moment leaves the old file or the new one."""
+    handle, scratch = tempfile.mkstemp(dir=folder, prefix=STATE, suffix=".part")
+    with os.fdopen(handle, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(scratch).replace(folder / STATE)
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Read the resumable state; nothing but tensors and plain values is ever unpickled.
+
+    Raises:
+        FileNotFoundError: When the run has no checkpoint yet.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        raise FileNotFoundError(f"--resume: no {STATE} in {folder}; start without --resume")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
+    """Append one validation, replacing what a run that was cut off had written from here on."""
+    path = folder / LOG
+    lines = path.read_text().splitlines() if path.is_file() else []
+    kept = [line for line in lines if json.loads(line)["step"] < step]
+    kept.append(json.dumps({"step": step, **values}))
+    path.write_text("\n".join(kept) + "\n")
+
+
+def read_validations(folder: Path) -> list[dict[str, Any]]:
+    """All validations of a run, in order."""
+    path = folder / LOG
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

@@ -1,0 +1,123 @@
+"""The drawing of crops and ladders: what a draw depends on, and what it shares."""
+
+import logging
+
+import pytest
+import torch
+from PIL import Image
+
+from qualiclip_metric.distortions import DISTORTIONS, GROUPS
+from qualiclip_metric.training import TrainConfig
+from qualiclip_metric.training.data import (
+    Numbers,
+    Photos,
+    crop_pair,
+    degrade,
+    digest,
+    draw_types,
+    generator,
+    split,
+)
+
+SMALL = TrainConfig(crop_size=64, batch_size=3, steps=4)
+
+
+def photo(height=100, width=140, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 8, 8, generator=rng)
+    return torch.nn.functional.interpolate(coarse, (height, width), mode="bicubic")[0].clamp(0, 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for seed in range(6):
+        pixels = photo(seed=seed).mul(255).byte().permute(1, 2, 0).numpy()
+        Image.fromarray(pixels).save(tmp_path / f"{seed}.png")
+    return sorted(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.9, 1.0])
+def test_crops_share_what_is_asked(overlap):
+    height, width = 100, 140
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    img = torch.stack([y / height, x / width, torch.zeros(height, width)])
+    config = TrainConfig(crop_size=64, overlap=overlap)
+    moved = 0
+    for number in range(20):
+        crops = crop_pair(img, config, generator(0, number, 0))
+        assert crops.shape == (2, 3, 64, 64)
+        low = crops.amin(dim=(2, 3))[:, :2] * torch.tensor([height, width])
+        away = (low[0] - low[1]).abs()
+        assert (64 - away).clamp_min(0).prod() >= overlap * 64 * 64 - 0.5
+        moved += int(away.sum() > 0)
+    assert moved > 0 or overlap == 1.0
+
+
+def test_a_photo_smaller_than_the_crop_is_enlarged_and_scales_stay_above_the_crop():
+    assert crop_pair(photo(40, 50), SMALL, generator(0, 0, 0)).shape == (2, 3, 64, 64)
+    tiny = TrainConfig(crop_size=64, min_scale=0.1)
+    assert crop_pair(photo(), tiny, generator(0, 0, 0)).shape == (2, 3, 64, 64)
+
+
+def test_types_come_from_distinct_groups_and_never_from_the_excluded():
+    config = TrainConfig(max_distortions=3, exclude=GROUPS["noise"])
+    seen = set()
+    for number in range(200):
+        types = draw_types(config, generator(1, number, 2))
+        groups = [DISTORTIONS[t].group for t in types]
+        assert 1 <= len(types) <= 3 and len(set(groups)) == len(groups)
+        seen.update(types)
+    assert seen == set(DISTORTIONS) - set(GROUPS["noise"])
+
+
+def test_a_draw_depends_on_its_number_alone(folder):
+    photos = Photos(folder, SMALL)
+    first, again = photos[7], Photos(folder, SMALL)[7]
+    assert torch.equal(first.crops, again.crops) and first.types == again.types
+    assert torch.equal(degrade([first], SMALL).crops, degrade([photos[1], again], SMALL).crops[1:])
+    assert not torch.equal(first.crops, photos[8].crops)
+
+
+def test_every_photo_is_drawn_once_per_pass(folder):
+    config = TrainConfig(crop_size=64, seed=5)
+    plain = Photos(folder, config)
+    colours = sorted(tuple(plain._photo(n).mean(dim=(1, 2)).tolist()) for n in range(6, 12))
+    assert colours == sorted(tuple(plain._photo(n).mean(dim=(1, 2)).tolist()) for n in range(6))
+    assert len(set(colours)) == 6
+
+
+def test_an_unreadable_photo_is_skipped_with_a_warning(folder, caplog):
+    folder[2].write_text("no image")
+    with caplog.at_level(logging.WARNING):
+        crops = [Photos(folder, SMALL)[n].crops for n in range(6)]
+    assert len(crops) == 6
+    assert "2.png" in caplog.text
+
+
+def test_ladders_have_their_levels_and_anchor(folder):
+    draws = [Photos(folder, SMALL)[n] for n in range(2)]
+    assert degrade(draws, SMALL).crops.shape == (2, 2, 5, 3, 64, 64)
+    assert degrade(draws, SMALL).reference is None
+    config = TrainConfig(crop_size=64, include_pristine=True, anchor="mdsi")
+    ladders = degrade(draws, config)
+    assert ladders.crops.shape == (2, 2, 6, 3, 64, 64)
+    assert torch.equal(ladders.crops[0, :, 0], draws[0].crops.float() / 255)
+    assert ladders.reference.shape == (2, 6)
+    assert (ladders.reference[:, 0] > ladders.reference[:, -1]).all()
+
+
+def test_processes_share_the_draws_without_overlap():
+    batches = [list(Numbers(SMALL, 1, rank, 2)) for rank in range(2)]
+    assert len(batches[0]) == len(Numbers(SMALL, 1, 0, 2)) == 3
+    drawn = [n for process in batches for batch in process for n in batch]
+    assert sorted(drawn) == list(range(6, 24))
+
+
+def test_the_split_depends_on_contents_alone(folder, tmp_path):
+    learn, held = split(folder, 0.3)
+    assert set(learn) | set(held) == set(folder) and not set(learn) & set(held) and held
+    moved = [path.rename(path.with_name(f"x{path.name}")) for path in folder]
+    renamed = split(moved[::-1], 0.3)[1]
+    assert sorted(p.name[1:] for p in renamed) == sorted(p.name for p in held)
+    assert digest(moved) == digest(moved[::-1])
+    assert split(moved, 0.0)[1] == []

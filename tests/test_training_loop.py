@@ -1,0 +1,178 @@
+"""The whole loop on a tiny run: it learns, stops on NaN, resumes to the bit, and what it writes scores."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+import qualiclip_metric
+from qualiclip_metric import formats
+from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.formats import Checkpoint
+from qualiclip_metric.training import TrainConfig, train, validate
+from qualiclip_metric.training import loop
+from qualiclip_metric.training.loop import set_learning_rate
+from qualiclip_metric.training.start import parameter_groups, start
+
+TINY = TrainConfig(
+    steps=4,
+    batch_size=2,
+    crop_size=64,
+    learning_rate=1e-3,
+    reduction="mean",
+    temperature=5.0,
+    workers=0,
+    validate_share=0.2,
+    validate_every=4,
+    checkpoint_every=2,
+    precision="fp32",
+)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = torch.Generator().manual_seed(0)
+    for number in range(5):
+        coarse = torch.rand(1, 3, 12, 12, generator=rng)
+        img = torch.nn.functional.interpolate(coarse, (90, 110), mode="nearest")[0]
+        Image.fromarray(img.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """A seeded random `lite`, so that these tests need no pretrained weights."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("origin") / "random.safetensors"
+    features = torch.nn.functional.normalize(torch.randn(7, 2, 384), dim=-1)
+    formats.save(Checkpoint("lite", LiteEncoder().state_dict(), features, temperature=5.0), path)
+    return path
+
+
+def test_a_run_writes_a_model_that_scores(photos, origin, tmp_path):
+    reports = []
+    path = train(TINY, photos, tmp_path, pretrained=origin, report=reports.append)
+    assert [r.step for r in reports] == [1, 2, 3, 4]
+    assert reports[-1].validation is not None
+    assert reports[-1].losses["total"] < reports[0].losses["total"] + 1.0
+    score = qualiclip_metric.create(path)(torch.rand(1, 3, 64, 64))
+    assert 0 < score.item() < 1
+    made = formats.load(path).training
+    assert made["config"] == TINY.to_dict() and made["step"] == 4
+    assert made["data"]["start"] == formats.load(origin).digest()
+    assert json.loads((tmp_path / "validation.jsonl").read_text())["step"] == 4
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(report):
+        if report.step == 3:
+            raise Killed
+
+    whole = train(TINY, photos, tmp_path / "whole", pretrained=origin)
+    with pytest.raises(Killed):
+        train(TINY, photos, tmp_path / "cut", pretrained=origin, report=kill)
+    steps = []
+    resumed = train(
+        TINY, photos, tmp_path / "cut", pretrained=origin, resume=True,
+        report=lambda r: steps.append(r.step),
+    )
+    assert steps == [3, 4]
+    ours, theirs = formats.load(resumed).encoder, formats.load(whole).encoder
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+    logs = [(tmp_path / run / "validation.jsonl").read_text() for run in ("whole", "cut")]
+    assert logs[0] == logs[1]
+
+
+def test_resuming_something_else_is_refused(photos, origin, tmp_path):
+    with pytest.raises(FileNotFoundError, match="start without --resume"):
+        train(TINY, photos, tmp_path, pretrained=origin, resume=True)
+    train(TINY, photos, tmp_path, pretrained=origin)
+    other = dataclasses.replace(TINY, learning_rate=1e-2)
+    with pytest.raises(ValueError, match=r"other settings for \['learning_rate'\]"):
+        train(other, photos, tmp_path, pretrained=origin, resume=True)
+    with pytest.raises(ValueError, match="other photos"):
+        train(TINY, photos[1:], tmp_path, pretrained=origin, resume=True)
+
+
+def test_only_what_should_learn_moves(photos, origin, tmp_path):
+    before = formats.load(origin)
+    config = dataclasses.replace(TINY, trunk_learning_rate=1e-3, frozen_blocks=5)
+    after = formats.load(train(config, photos, tmp_path, pretrained=origin))
+    moved = {k for k, v in after.encoder.items() if not torch.equal(v, before.encoder[k])}
+    assert {k.split(".")[0] for k in moved} == {"projection", "trunk"}
+    assert {int(k.split(".")[2]) for k in moved if k.startswith("trunk")} == {5, 6}
+    assert torch.equal(after.prompts, before.prompts)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(photos, origin, tmp_path, monkeypatch):
+    good = loop.ranking_losses
+
+    def broken(similarity, reference, config):
+        return {k: v * float("nan") for k, v in good(similarity, reference, config).items()}
+
+    monkeypatch.setattr(loop, "ranking_losses", broken)
+    with pytest.raises(FloatingPointError, match="step 0: the loss is nan"):
+        train(TINY, photos, tmp_path, pretrained=origin)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_workers_and_bf16_and_the_anchor(photos, origin, tmp_path):
+    config = dataclasses.replace(
+        TINY, workers=1, precision="bf16", anchor="mdsi", weight_anchor=1.0, max_distortions=2
+    )
+    reports = []
+    train(config, photos, tmp_path, pretrained=origin, report=reports.append)
+    assert reports[0].losses["anchor"] > 0
+    formats.load(tmp_path / "model.safetensors")
+
+
+def test_the_learning_rate_follows_the_step():
+    encoder = LiteEncoder()
+    config = dataclasses.replace(TINY, steps=100, warmup=0.1, trunk_learning_rate=1e-4)
+    optimizer = torch.optim.AdamW(parameter_groups(encoder, config))
+    rates = []
+    for step in range(100):
+        set_learning_rate(optimizer, step, config)
+        rates.append(max(g["lr"] for g in optimizer.param_groups))
+    assert rates[0] == pytest.approx(1e-4) and max(rates) == pytest.approx(1e-3)
+    assert rates.index(max(rates)) == 9
+    assert all(a >= b for a, b in zip(rates[10:], rates[11:]))
+    decays = {g["weight_decay"] for g in optimizer.param_groups}
+    assert decays == {0.0, config.weight_decay}
+
+
+def test_a_start_of_another_architecture_is_refused(origin):
+    with pytest.raises(ValueError, match="expected a 'rn50' checkpoint"):
+        start(TrainConfig(model="rn50"), origin)
+    with pytest.raises(ValueError, match="give --pretrained"):
+        start(TrainConfig(model="rn50"))
+
+
+class Brightness(torch.nn.Module):
+    """A metric that is known to order darkening right and brightening wrong."""
+
+    device = torch.device("cpu")
+
+    def forward(self, img):
+        return img.mean(dim=(1, 2, 3), keepdim=False)[:, None]
+
+
+def test_validation_counts_what_it_says(photos):
+    result = validate(
+        Brightness(), photos, types=("darken", "brighten"), unseen=("brighten",), anchor="mdsi"
+    )
+    assert result.ordered == {"darken": 1.0, "brighten": 0.0}
+    assert result.below_pristine == {"darken": 1.0, "brighten": 0.0}
+    assert result.mean == 1.0 and result.mean_unseen == 0.0
+    assert result.photos == 5 and -1 <= result.anchor_srcc <= 1
+    crops = validate(Brightness(), photos, types=("darken",), crop_size=64)
+    assert crops.consistency_gap > 0
+    with pytest.raises(ValueError, match="at least one pristine photo"):
+        validate(Brightness(), [])
