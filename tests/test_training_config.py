@@ -13,7 +13,9 @@ def test_a_config_survives_its_plain_values():
 def test_overrides_win_and_are_typed(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text('steps = 5\nmodel = "rn50"\n')
-    config = TrainConfig.read(path, ["steps=9", "learning_rate=1", "anchor=mdsi", "exclude=['jpeg']"])
+    config = TrainConfig.read(
+        path, ["steps=9", "learning_rate=1", "anchor=mdsi", "exclude=['jpeg']"]
+    )
     assert (config.steps, config.model, config.anchor) == (9, "rn50", "mdsi")
     assert config.learning_rate == 1.0 and config.exclude == ("jpeg",)
 

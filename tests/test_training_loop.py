@@ -1,7 +1,9 @@
-"""The whole loop on a tiny run: it learns, stops on NaN, resumes to the bit, and what it writes scores."""
+"""The whole loop on a tiny run: it stops on NaN, resumes to the bit, and its model scores."""
 
 import dataclasses
+import itertools
 import json
+import shutil
 
 import pytest
 import torch
@@ -11,8 +13,7 @@ import qualiclip_metric
 from qualiclip_metric import formats
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.formats import Checkpoint
-from qualiclip_metric.training import TrainConfig, train, validate
-from qualiclip_metric.training import loop
+from qualiclip_metric.training import TrainConfig, features, loop, train, validate
 from qualiclip_metric.training.loop import set_learning_rate
 from qualiclip_metric.training.start import parameter_groups, start
 
@@ -80,7 +81,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):
         train(TINY, photos, tmp_path / "cut", pretrained=origin, report=kill)
     steps = []
     resumed = train(
-        TINY, photos, tmp_path / "cut", pretrained=origin, resume=True,
+        TINY,
+        photos,
+        tmp_path / "cut",
+        pretrained=origin,
+        resume=True,
         report=lambda r: steps.append(r.step),
     )
     assert steps == [3, 4]
@@ -133,6 +138,33 @@ def test_workers_and_bf16_and_the_anchor(photos, origin, tmp_path):
     formats.load(tmp_path / "model.safetensors")
 
 
+def test_features_of_a_frozen_trunk_are_computed_once(photos, origin, tmp_path):
+    config = dataclasses.replace(
+        TINY, draws=5, head_batch_size=4, anchor="mdsi", weight_anchor=1.0, include_pristine=True
+    )
+    reports = []
+    whole = train(config, photos, tmp_path / "a", pretrained=origin, report=reports.append)
+    assert [(r.phase, r.step) for r in reports[:4]] == [
+        ("features", 2),
+        ("features", 4),
+        ("features", 5),
+        ("training", 1),
+    ]
+    table = features.load(tmp_path / "a" / "features")
+    assert table.pooled.shape == (6, 2, 6, 432) and table.reference.shape == (6, 6)
+    assert reports[-1].validation is not None
+
+    shutil.copytree(tmp_path / "a" / "features", tmp_path / "b" / "features")
+    again = []
+    same = train(config, photos, tmp_path / "b", pretrained=origin, report=again.append)
+    assert [r.phase for r in again] == ["training"] * 4
+    ours, theirs = formats.load(same).encoder, formats.load(whole).encoder
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
+    other = dataclasses.replace(config, seed=1)
+    with pytest.raises(ValueError, match=r"made with other \['seed'\]"):
+        train(other, photos, tmp_path / "b", pretrained=origin)
+
+
 def test_the_learning_rate_follows_the_step():
     encoder = LiteEncoder()
     config = dataclasses.replace(TINY, steps=100, warmup=0.1, trunk_learning_rate=1e-4)
@@ -143,7 +175,7 @@ def test_the_learning_rate_follows_the_step():
         rates.append(max(g["lr"] for g in optimizer.param_groups))
     assert rates[0] == pytest.approx(1e-4) and max(rates) == pytest.approx(1e-3)
     assert rates.index(max(rates)) == 9
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:]))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
     decays = {g["weight_decay"] for g in optimizer.param_groups}
     assert decays == {0.0, config.weight_decay}
 

@@ -20,9 +20,9 @@ def looped_ranking(s, margin, crops):
     photos, _, levels, pairs = s.shape
     total = 0.0
     for b, p in itertools.product(range(photos), range(pairs)):
-        for k, l in crops:
+        for k, m in crops:
             for i, j in itertools.combinations(range(levels), 2):
-                total += max(0.0, float(s[b, k, j, p] - s[b, l, i, p]) + margin)
+                total += max(0.0, float(s[b, k, j, p] - s[b, m, i, p]) + margin)
     return total / (photos * pairs)
 
 

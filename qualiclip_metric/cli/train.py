@@ -35,13 +35,15 @@ def train(
     pretrained: Annotated[
         str | None, typer.Option("--pretrained", help="Checkpoint to start from.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's state.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the folder's state.")
+    ] = False,
 ) -> None:
     """Fine-tune an image encoder by ranking degraded crops of pristine photos.
 
     No human score takes part. The run's folder gets model.safetensors (the best by validation,
-    ready for `qualiclip score --model`), state.pt (for --resume), validation.jsonl and a tensorboard
-    log.
+    ready for `qualiclip score --model`), state.pt (for --resume), validation.jsonl and a
+    tensorboard log.
     """
     from qualiclip_metric.images import find
     from qualiclip_metric.training import TrainConfig

@@ -7,6 +7,7 @@ faster in training and scoring alike.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import timm
 import torch
@@ -30,6 +31,7 @@ class LiteEncoder(nn.Module):
     """
 
     dim = TEXT_DIM
+    trunk: Any
     mean: Tensor
     std: Tensor
 
@@ -66,7 +68,7 @@ class LiteEncoder(nn.Module):
         return self.project(self.pooled(img))
 
 
-def fold_batchnorm(trunk: nn.Module) -> None:
+def fold_batchnorm(trunk: Any) -> None:
     """Merge every batch normalisation of a timm EfficientNet into the convolution before it.
 
     In place. What remains of each normalisation layer is its activation. The features stay the

@@ -123,7 +123,9 @@ class TrainConfig:
                 "set draws = 0, or model = 'lite' and trunk_learning_rate = 0"
             )
         if unknown := sorted(set(self.exclude) - set(DISTORTIONS)):
-            raise ValueError(f"exclude: unknown distortion types {unknown}; known: {list(DISTORTIONS)}")
+            raise ValueError(
+                f"exclude: unknown distortion types {unknown}; known: {list(DISTORTIONS)}"
+            )
         if set(self.exclude) >= set(DISTORTIONS):
             raise ValueError("exclude: at least one distortion type must be left to train on")
         if self.max_distortions > 1 and self.exclude and self._groups_left() < self.max_distortions:

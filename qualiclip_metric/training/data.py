@@ -67,13 +67,14 @@ class Photos(Dataset[Draw]):
         self.config = config
 
     def __getitem__(self, number: int) -> Draw:
-        crops = crop_pair(self._photo(number), self.config, generator(self.config.seed, number, _CROPS))
+        crops = crop_pair(
+            self._photo(number), self.config, generator(self.config.seed, number, _CROPS)
+        )
         return Draw(
             number,
             crops.mul(255).round().to(torch.uint8),
             draw_types(self.config, generator(self.config.seed, number, _TYPES)),
         )
-
 
     def _photo(self, number: int) -> Float[Tensor, "3 h w"]:
         """The photo of a draw; for one that cannot be read, the next that can, with a warning."""
@@ -117,8 +118,9 @@ def crop_pair(
     drawn = config.min_scale + (1 - config.min_scale) * float(torch.rand((), generator=rng))
     factor = max(drawn, smallest)
     if factor != 1:
-        img = _resize(img, max(size, round(img.shape[1] * factor)),
-                      max(size, round(img.shape[2] * factor)))
+        img = _resize(
+            img, max(size, round(img.shape[1] * factor)), max(size, round(img.shape[2] * factor))
+        )
     room = torch.tensor([img.shape[1] - size, img.shape[2] - size])
     first = _position(room, rng)
     away = _position(room, rng) - first
@@ -152,9 +154,7 @@ def draw_types(config: TrainConfig, rng: torch.Generator) -> tuple[str, ...]:
     if count == 1:
         groups = [[t for types in groups for t in types]]
     order = torch.randperm(len(groups), generator=rng)[:count].tolist()
-    return tuple(
-        groups[i][int(torch.randint(len(groups[i]), (), generator=rng))] for i in order
-    )
+    return tuple(groups[i][int(torch.randint(len(groups[i]), (), generator=rng))] for i in order)
 
 
 def degrade(

@@ -14,15 +14,17 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import Ladders, generator
 
 PIECE = 16  # batches per file
+CHUNK = 32  # crops at once through the trunk: fits a CPU's cache
 SETTINGS = (
-    "model seed batch_size draws crop_size overlap min_scale levels max_distortions "
-    "include_pristine exclude anchor precision"
+    "model seed batch_size draws crop_size overlap min_scale levels "
+    "max_distortions include_pristine exclude anchor precision"
 ).split()
 """What a table depends on, besides photos and pretrained weights."""
 _BATCH = 20  # purpose of the generator that picks a step's draws
@@ -37,7 +39,7 @@ class FeatureBatch:
 
 
 def collect(
-    encoder: nn.Module,
+    encoder: LiteEncoder,
     batches: Callable[[int], Iterable[Ladders]],
     config: TrainConfig,
     sources: Mapping[str, Any],
@@ -92,14 +94,18 @@ def sample(
         )
 
 
-def _pooled(encoder: nn.Module, ladders: Ladders, config: TrainConfig) -> FeatureBatch:
+def _pooled(encoder: LiteEncoder, ladders: Ladders, config: TrainConfig) -> FeatureBatch:
     device = next(encoder.parameters()).device
     crops = ladders.crops.to(device)
     bf16 = config.precision == "bf16"
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        flat = crops.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        pooled = encoder.pooled(flat).float()
-    return FeatureBatch(pooled.unflatten(0, crops.shape[:3]).cpu(), ladders.reference)
+        pooled = torch.cat(
+            [
+                encoder.pooled(some.contiguous(memory_format=torch.channels_last)).float()
+                for some in crops.flatten(0, 2).split(CHUNK)
+            ]
+        )
+    return FeatureBatch(pooled.reshape(*crops.shape[:3], -1).cpu(), ladders.reference)
 
 
 def _claim(path: Path, identity: dict[str, Any]) -> None:
@@ -110,7 +116,8 @@ def _claim(path: Path, identity: dict[str, Any]) -> None:
     found = json.loads(path.read_text())
     if changed := sorted(k for k in identity if found.get(k) != identity[k]):
         raise ValueError(
-            f"{path.parent} holds features made with other {changed}; delete it, or give another --out"
+            f"{path.parent} holds features made with other {changed}; "
+            "delete it, or give another --out"
         )
 
 

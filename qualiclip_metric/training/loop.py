@@ -3,24 +3,23 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from qualiclip_metric import formats
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP, cosine
 from qualiclip_metric.training import checkpoint as files
-from qualiclip_metric.training import data, features
+from qualiclip_metric.training import data
+from qualiclip_metric.training.batches import batches
 from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.data import Ladders, Numbers, Photos
-from qualiclip_metric.training.features import FeatureBatch
+from qualiclip_metric.training.data import Ladders
 from qualiclip_metric.training.losses import anchor_loss, consistency_loss, ranking_loss
 from qualiclip_metric.training.start import learned, parameter_groups, start, trainable
 from qualiclip_metric.training.validation import Validation, validate
@@ -76,11 +75,13 @@ def train(
         FloatingPointError: When a loss is not finite; the message names the step and the photos.
     """
     accelerator = _accelerator()
+    tell = report if report is not None and accelerator.is_main_process else _silent
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     learn, held = data.split([Path(p) for p in photos], config.validate_share)
     origin = start(config, pretrained)
-    metric = trainable(origin, config).to(accelerator.device, memory_format=torch.channels_last)
+    metric = trainable(origin, config).to(memory_format=torch.channels_last)
+    metric.to(accelerator.device)
     optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
     sources = {
         "photos": len(learn),
@@ -89,12 +90,21 @@ def train(
         "start": origin.digest(),
     }
     step = _resume(folder, config, sources, metric, optimizer) if resume else 0
-    batches = _batches(metric, learn, config, sources, step, accelerator, folder, report)
+    source = batches(
+        metric.encoder,
+        learn,
+        config,
+        step,
+        accelerator,
+        folder / "features",
+        sources,
+        lambda done, rate: tell(Report("features", done, config.draws, {}, rate)),
+    )
     model, optimizer = accelerator.prepare(_Similarities(metric), optimizer)
     log = _tensorboard(folder) if accelerator.is_main_process else None
 
     began = time.perf_counter()
-    for batch in batches:
+    for batch in source:
         set_learning_rate(optimizer, step, config)
         inputs = batch.crops if isinstance(batch, Ladders) else batch.pooled
         with torch.autocast(
@@ -126,8 +136,7 @@ def train(
         told = {"total": float(total.detach()), **_floats(losses)}
         rate = inputs.shape[:3].numel() * accelerator.num_processes / (time.perf_counter() - began)
         _write(log, step, told, validation)
-        if report is not None and accelerator.is_main_process:
-            report(Report("training", step, config.steps, told, rate, validation))
+        tell(Report("training", step, config.steps, told, rate, validation))
         accelerator.wait_for_everyone()
         began = time.perf_counter()
     if log is not None:
@@ -146,8 +155,9 @@ class _Similarities(nn.Module):
         self.metric = metric
 
     def forward(self, inputs: Tensor) -> Tensor:
-        if inputs.ndim == 2:
-            return cosine(self.metric.encoder.project(inputs), self.metric.prompts)
+        encoder = self.metric.encoder
+        if inputs.ndim == 2 and isinstance(encoder, LiteEncoder):
+            return cosine(encoder.project(inputs), self.metric.prompts)
         return self.metric.similarities(inputs)
 
 
@@ -166,27 +176,24 @@ def ranking_losses(
     """
     positive, negative = similarity[..., 0], -similarity[..., 1]
     options = (config.margin_rank, config.reduction, config.cross_crop)
+    both = (positive, negative)
+    consistency = [consistency_loss(s, config.margin_consistency, config.reduction) for s in both]
     losses = {
-        "consistency": config.weight_consistency
-        * sum(
-            consistency_loss(s, config.margin_consistency, config.reduction)
-            for s in (positive, negative)
-        ),
+        "consistency": config.weight_consistency * torch.stack(consistency).sum(),
         "positive": config.weight_positive * ranking_loss(positive, *options),
         "negative": config.weight_negative * ranking_loss(negative, *options),
     }
     if reference is not None:
         flat = reference.flatten().to(similarity.device)
-        losses["anchor"] = config.weight_anchor * sum(
+        anchor = [
             anchor_loss(s[:, 0].flatten(0, 1), flat, config.margin_anchor, config.gap_anchor)
-            for s in (positive, negative)
-        )
+            for s in both
+        ]
+        losses["anchor"] = config.weight_anchor * torch.stack(anchor).sum()
     return losses
 
 
-def set_learning_rate(
-    optimizer: torch.optim.Optimizer, step: int, config: TrainConfig
-) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> None:
     """Linear warm-up, then half a cosine down to 0: a function of the step alone."""
     rise = max(1, round(config.warmup * config.steps))
     if config.warmup and step < rise:
@@ -202,67 +209,10 @@ def _accelerator() -> "Accelerator":
     try:
         from accelerate import Accelerator
     except ImportError as err:
-        raise ImportError("training needs accelerate: pip install 'qualiclip-metric[train]'") from err
+        raise ImportError(
+            "training needs accelerate: pip install 'qualiclip-metric[train]'"
+        ) from err
     return Accelerator()  # devices and processes; precision is the loop's own autocast
-
-
-def _batches(
-    metric: QualiCLIP,
-    photos: Sequence[Path],
-    config: TrainConfig,
-    sources: dict[str, Any],
-    first: int,
-    accelerator: "Accelerator",
-    folder: Path,
-    report: Callable[[Report], None] | None,
-) -> Iterator[Ladders | FeatureBatch]:
-    """What each step from `first` on learns from: crops, or features of a frozen trunk."""
-    rank, world = accelerator.process_index, accelerator.num_processes
-    if not config.draws:
-        return _ladders(photos, config, Numbers(config, first, rank, world), accelerator.device)
-    table = folder / "features"
-    if accelerator.is_main_process:
-        began = time.perf_counter()
-        crops = 2 * (config.levels + config.include_pristine)
-        begun_at: list[int] = []
-
-        def tell(done: int) -> None:
-            begun_at.append(done) if not begun_at else None
-            rate = (done - begun_at[0]) * crops / (time.perf_counter() - began)
-            if report is not None:
-                report(Report("features", done, config.draws, {}, rate))
-
-        whole = dataclasses.replace(config, steps=-(-config.draws // config.batch_size))
-        features.collect(
-            metric.encoder,
-            lambda n: _ladders(photos, config, Numbers(whole, n, 0, 1), accelerator.device),
-            config,
-            sources,
-            table,
-            tell,
-        )
-    accelerator.wait_for_everyone()
-    return features.sample(features.load(table), config, first, rank, world)
-
-
-def _ladders(
-    photos: Sequence[Path], config: TrainConfig, numbers: Numbers, device: torch.device
-) -> Iterator[Ladders]:
-    """Batches of degraded crops; degraded in the workers unless there is a device to do it."""
-    on_cpu = device.type == "cpu"
-    loader: DataLoader[Any] = DataLoader(
-        Photos(photos, config),
-        batch_sampler=numbers,
-        num_workers=config.workers,
-        collate_fn=partial(data.degrade, config=config) if on_cpu else list,
-        worker_init_fn=_single_thread,
-    )
-    for batch in loader:
-        yield batch if on_cpu else data.degrade(batch, config, device)
-
-
-def _single_thread(_worker: int) -> None:
-    torch.set_num_threads(1)
 
 
 def _validate(metric: QualiCLIP, held: Sequence[Path], config: TrainConfig) -> Validation:
@@ -339,6 +289,10 @@ def _resume(
     return int(state["step"])
 
 
+def _silent(_report: Report) -> None:
+    """Nobody asked, or another process tells."""
+
+
 def _floats(losses: dict[str, Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -350,7 +304,7 @@ def _tensorboard(folder: Path) -> Any:
         raise ImportError(
             "the training log needs tensorboard: pip install 'qualiclip-metric[train]'"
         ) from err
-    return SummaryWriter(folder / "tensorboard")  # type: ignore[no-untyped-call]
+    return SummaryWriter(folder / "tensorboard")
 
 
 def _write(log: Any, step: int, losses: dict[str, float], validation: Validation | None) -> None:

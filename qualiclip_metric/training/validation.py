@@ -135,10 +135,9 @@ def _prepare(
     return crop_pair(img, config, generator(seed, number, _CROPS))
 
 
-def _score(
-    metric: QualiCLIP, steps: Float[Tensor, "levels n 3 h w"]
-) -> Float[Tensor, "levels n"]:
-    return metric(steps.flatten(0, 1))[:, 0].unflatten(0, steps.shape[:2])
+def _score(metric: QualiCLIP, steps: Float[Tensor, "levels n 3 h w"]) -> Float[Tensor, "levels n"]:
+    scores: Tensor = metric(steps.flatten(0, 1))[:, 0]
+    return scores.reshape(steps.shape[:2])
 
 
 def _ordered(scores: Float[Tensor, "photos levels n"]) -> float:
