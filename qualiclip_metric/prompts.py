@@ -28,8 +28,10 @@ def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
     if not pairs:
         raise ValueError("prompts: expected at least one (positive, negative) pair, got none")
     for pair in pairs:
-        if isinstance(pair, str) or len(pair) != 2 or not all(
-            isinstance(text, str) and text.strip() for text in pair
+        if (
+            isinstance(pair, str)
+            or len(pair) != 2
+            or not all(isinstance(text, str) and text.strip() for text in pair)
         ):
             raise ValueError(f"prompts: expected (positive, negative) texts, got {pair!r}")
     return tuple((positive, negative) for positive, negative in pairs)

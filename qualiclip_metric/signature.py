@@ -58,5 +58,5 @@ def digest(state: Mapping[str, Tensor]) -> str:
         if not name.endswith("num_batches_tracked"):
             data = state[name].detach().to("cpu", torch.float32).contiguous()
             sha.update(f"{name}{tuple(data.shape)}".encode())
-            sha.update(memoryview(data.numpy()))
+            sha.update(data.numpy().tobytes())
     return sha.hexdigest()

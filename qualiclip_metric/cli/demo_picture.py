@@ -1,0 +1,88 @@
+"""The demo's picture: one row per photo, from clean to worst, the score under each tile.
+
+Knows Pillow and numbers; knows neither models nor files.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from qualiclip_metric.cli.demo import Strip
+
+TILE = (240, 180)  # px; tiles show the photo at its own resolution, so that damage stays visible
+GAP, MARGIN, LABEL, HEAD, FOOT = 14, 36, 170, 62, 84  # px
+CAPTION = 44  # px under a tile, for the bar and the number
+INK, FAINT, TRACK, BAR, PAPER = "#1f2933", "#66727f", "#e4e8ec", "#2a7f9e", "#ffffff"
+
+
+class _Font(Protocol):
+    def __call__(self, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont: ...
+
+
+_font: _Font = ImageFont.load_default
+
+
+def draw(strips: "Sequence[Strip]", names: Mapping[str, str], signature: str) -> Image.Image:
+    """The whole sheet.
+
+    Args:
+        strips: Rows, each of a clean photo and its levels.
+        names: Distortion -> its name for people.
+        signature: What the scores depend on; stated at the bottom with the photos' credits.
+    """
+    columns = len(strips[0].scores)
+    width = 2 * MARGIN + LABEL + columns * (TILE[0] + GAP) - GAP
+    row = TILE[1] + CAPTION + GAP
+    sheet = Image.new("RGB", (width, HEAD + len(strips) * row + FOOT), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for column in range(columns):
+        title = "clean" if column == 0 else f"level {column}"
+        pen.text((_left(column), HEAD - 12), title, INK, _font(24), anchor="ls")
+    for number, strip in enumerate(strips):
+        top = HEAD + number * row
+        pen.text((MARGIN, top + 24), names[strip.distortion], INK, _font(24), anchor="ls")
+        pen.text((MARGIN, top + 52), strip.photo.name, FAINT, _font(20), anchor="ls")
+        for column, (image, score) in enumerate(zip(strip.tiles, strip.scores, strict=True)):
+            sheet.paste(crop(image, strip.photo.centre), (_left(column), top))
+            _caption(pen, _left(column), top + TILE[1], score)
+    bottom = HEAD + len(strips) * row + 22
+    pen.text(
+        (MARGIN, bottom),
+        f"Score of the whole photo, 0 to 1, higher is better; tiles show a detail. {signature}",
+        FAINT, _font(18), anchor="ls",
+    )  # fmt: skip
+    credits = "; ".join(strip.photo.credit for strip in strips)
+    pen.text((MARGIN, bottom + 28), f"Photos: {credits}.", FAINT, _font(18), anchor="ls")
+    return sheet
+
+
+def crop(image: "Tensor", centre: tuple[float, float]) -> Image.Image:
+    """The part of a photo, (3, H, W) in [0, 1], around a place, as large as a tile, unscaled."""
+    height, width = image.shape[-2:]
+    left = _clamp(round(centre[0] * width) - TILE[0] // 2, width - TILE[0])
+    top = _clamp(round(centre[1] * height) - TILE[1] // 2, height - TILE[1])
+    part = image[:, top : top + TILE[1], left : left + TILE[0]]
+    return Image.fromarray((part * 255).round().byte().permute(1, 2, 0).numpy().astype(np.uint8))
+
+
+def _clamp(value: int, most: int) -> int:
+    return max(0, min(value, most))
+
+
+def _left(column: int) -> int:
+    return MARGIN + LABEL + column * (TILE[0] + GAP)
+
+
+def _caption(pen: ImageDraw.ImageDraw, left: int, top: int, score: float) -> None:
+    """The number, and a bar that says the same."""
+    pen.text((left, top + 29), f"{score:.3f}", INK, _font(22), anchor="ls")
+    start, end, middle = left + 74, left + TILE[0], top + 21
+    box = (start, middle - 4, end, middle + 4)
+    pen.rounded_rectangle(box, 4, fill=TRACK)
+    stop = start + max(8, round((end - start) * score))
+    pen.rounded_rectangle((start, middle - 4, stop, middle + 4), 4, fill=BAR)

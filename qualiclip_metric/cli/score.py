@@ -1,0 +1,156 @@
+"""`qualiclip score`: image files -> scores. Results on stdout, everything else on stderr."""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from qualiclip_metric.cli.rows import SAYS_SIGNATURE, WRITERS, Format
+from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, progress
+
+if TYPE_CHECKING:
+    from qualiclip_metric.metric import QualiCLIP
+    from qualiclip_metric.scoring import Result
+
+
+class Precision(str, Enum):
+    """What `create` takes as precision."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+def score(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Image files, folders, patterns.")
+    ],
+    model: Annotated[str, typer.Option(help="Registered name, or path of a checkpoint.")] = "lite",
+    form: Annotated[Format, typer.Option("--format", help="How to write results.")] = Format.table,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File for the results; it appears once they are all there."
+        ),
+    ] = None,
+    recursive: Annotated[bool, typer.Option(help="Enter the folders of folders.")] = True,
+    sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size at once.")] = 16,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Decoding threads; as many as cores, at most 8.")
+    ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")
+    ] = Precision.fp32,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
+    background: Annotated[
+        str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
+    ] = "white",
+) -> None:
+    """Score the quality of images: 0 to 1, higher is better.
+
+    A file that cannot be read gives a row with the reason, and exit code 1 at the end.
+
+    What the scores depend on is stated as a signature: on stderr, and in json in the results.
+    """
+    from qualiclip_metric.images import find
+
+    colour = _colour(background)
+    if output is not None and not output.absolute().parent.is_dir():
+        fail(f"--output: there is no folder {output.absolute().parent}")
+    try:
+        files = find(paths, recursive)
+    except ValueError as err:
+        fail(err)
+    metric = load_metric(model, device, precision.value)
+    from qualiclip_metric.scoring import score as run
+
+    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
+    outcomes = run(
+        metric, files, batch_size=batch_size, workers=workers, background=colour, device=device
+    )
+    streams = output is None and not sort and form is not Format.json
+    tally = _Tally(outcomes, len(files), show=not (streams and sys.stdout.isatty()))
+    rows = sorted(tally, key=_best_first) if sort else tally
+    with _destination(output) as out:
+        WRITERS[form](rows, str(metric.signature), out)
+    if form not in SAYS_SIGNATURE:
+        typer.echo(metric.signature, err=True)
+    raise typer.Exit(tally.report())
+
+
+def load_metric(model: str, device: str, precision: str = "fp32") -> "QualiCLIP":
+    """The metric; a wrong name, file or device is a usage error."""
+    from qualiclip_metric.build import create
+
+    try:
+        return create(model, device=device, precision=precision)
+    except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
+        fail(err)
+
+
+class _Tally:
+    """Passes results on with a progress bar, counts them, and takes Ctrl-C for their end."""
+
+    def __init__(self, results: "Iterator[Result]", total: int, show: bool) -> None:
+        self.results, self.total, self.show = results, total, show
+        self.done, self.failed, self.interrupted = 0, 0, False
+
+    def __iter__(self) -> "Iterator[Result]":
+        with progress("scoring", self.total, self.show) as update:
+            try:
+                for result in self.results:
+                    self.done += 1
+                    self.failed += result.score is None
+                    update(self.done)
+                    yield result
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+    def report(self) -> int:
+        """Say on stderr what went wrong, if anything; the exit code."""
+        if self.failed:
+            typer.echo(f"{self.failed} of {self.total} images could not be scored", err=True)
+        if self.interrupted:
+            typer.echo(f"interrupted: {self.done} of {self.total} images done", err=True)
+            return INTERRUPTED
+        return DATA_ERROR if self.failed else 0
+
+
+def _best_first(result: "Result") -> float:
+    return float("inf") if result.score is None else -result.score
+
+
+def _colour(text: str) -> tuple[int, int, int]:
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        fail(f"--background: expected a colour such as white, black or #8080ff, got {text!r}")
+    return red, green, blue
+
+
+@contextmanager
+def _destination(output: Path | None) -> Iterator[TextIO]:
+    """Stdout, or a file that appears whole or not at all; both take any bytes in a path."""
+    if output is None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
+        yield sys.stdout
+        return
+    scratch = output.with_name(f".{output.name}.{os.getpid()}")
+    try:
+        with scratch.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
+            yield out
+        scratch.replace(output)
+    except OSError as err:
+        fail(f"--output: {err}", DATA_ERROR)
+    finally:
+        scratch.unlink(missing_ok=True)

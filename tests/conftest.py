@@ -1,0 +1,106 @@
+"""What every test gets: no network, and small metrics that need no weights."""
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from qualiclip_metric.metric import QualiCLIP
+
+SEED = 0
+
+
+def _is_local(host: Any) -> bool:
+    if host in (None, "", "localhost", b"localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_network() -> Iterator[None]:
+    """Connections may go to this machine only."""
+    patch = pytest.MonkeyPatch()
+    connect, lookup = socket.socket.connect, socket.getaddrinfo
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise OSError(f"tests have no network: refused a connection to {address}")
+        connect(self, address)
+
+    def guarded_lookup(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_local(host):
+            raise socket.gaierror(f"tests have no network: refused to look up {host}")
+        return lookup(host, *args, **kwargs)
+
+    patch.setattr(socket.socket, "connect", guarded_connect)
+    patch.setattr(socket, "getaddrinfo", guarded_lookup)
+    yield
+    patch.undo()
+
+
+class TinyEncoder(nn.Module):
+    """Two convolutions and an average: an encoder by all its attributes, in 0.1 ms."""
+
+    dim = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, self.dim, 3, stride=2), nn.ReLU()
+        )
+
+    @property
+    def last_stage(self) -> nn.Module:
+        return self.trunk
+
+    def forward(self, img: Tensor) -> Tensor:
+        dtype = next(self.trunk.parameters()).dtype
+        features: Tensor = self.trunk(img.to(dtype)).to(img.dtype).mean(dim=(2, 3))
+        return features
+
+
+@pytest.fixture
+def tiny() -> QualiCLIP:
+    """A metric with a seeded encoder of two layers; its scores differ between images."""
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        encoder, prompts = TinyEncoder(), torch.randn(7, 2, TinyEncoder.dim)
+    return QualiCLIP(encoder, prompts, temperature=10.0).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def random_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint file of a `lite` with random weights and prompts, for what needs a file."""
+    from qualiclip_metric import formats
+    from qualiclip_metric.encoders import LiteEncoder
+
+    with torch.random.fork_rng():
+        torch.manual_seed(SEED)
+        encoder, prompts = LiteEncoder(), torch.randn(7, 2, LiteEncoder.dim)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    formats.save(formats.Checkpoint("lite", encoder.state_dict(), prompts, licence="CC0"), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def seeded_official(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A seeded random RN50 in the layout of qualiclip.pth."""
+    from benchmarks.seeded import write_official
+
+    return write_official(tmp_path_factory.mktemp("official") / "QualiCLIP.pth", SEED)
+
+
+@pytest.fixture(scope="session")
+def seeded_plus(seeded_official: Path) -> Path:
+    """Seeded learned prompts in the layout of QualiCLIP+_koniq.pth."""
+    from benchmarks.seeded import write_plus
+
+    return write_plus(seeded_official.with_name("QualiCLIP+_koniq.pth"), seeded_official, SEED)

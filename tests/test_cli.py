@@ -1,0 +1,129 @@
+"""The command line as a whole: commands, help, version, missing extras; `info`."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from qualiclip_metric import __version__, cli, weights
+from qualiclip_metric.cli import COMMANDS, app, main
+from qualiclip_metric.cli.terminal import printable
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"qualiclip-metric {__version__}\n")
+
+
+def test_help_lists_every_command() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for name, (_, _, summary) in COMMANDS.items():
+        assert name in result.stdout
+        assert summary.split(":")[0].split(";")[0] in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["score", "--help"]])
+def test_help_is_quick(arguments: list[str]) -> None:
+    """Nothing heavy is imported for it."""
+    code = (
+        "import sys; from qualiclip_metric.cli import app\n"
+        f"try: app({arguments!r})\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'pyiqa', 'pandas', 'timm'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["scroe"], 2), (["--nope"], 2), ([], 2)])
+def test_usage_errors_exit_2(arguments: list[str], code: int) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == code
+
+
+def test_a_typo_is_met_with_a_suggestion() -> None:
+    assert "Did you mean 'score'" in CliRunner().invoke(app, ["scroe"]).stderr
+
+
+def test_a_missing_extra_stops_its_command_with_the_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def needy() -> None:
+        raise ImportError("needs a thing: pip install 'qualiclip-metric[thing]'")
+
+    monkeypatch.setattr(cli, "_load", lambda name: typer.main.get_command(_typer(needy)))
+    monkeypatch.setattr(sys, "argv", ["qualiclip", "info"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: needs a thing: pip install 'qualiclip-metric[thing]'\n"
+    )
+
+
+def _typer(function: object) -> typer.Typer:
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command()(function)  # type: ignore[type-var]
+    return single
+
+
+def test_an_import_error_without_a_cure_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ImportError("no such name")
+
+    monkeypatch.setattr(cli, "_load", lambda name: typer.main.get_command(_typer(broken)))
+    monkeypatch.setattr(sys, "argv", ["qualiclip", "info"])
+    with pytest.raises(ImportError, match="no such name"):
+        main()
+
+
+def test_python_dash_m() -> None:
+    command = [sys.executable, "-m", "qualiclip_metric", "--version"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == (
+        f"qualiclip-metric {__version__}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a b.jpg", "a b.jpg"), ("ü[red].png", "ü[red].png"), ("a\nb", "a\\nb"),
+     ("\x1b[31m", "\\x1b[31m"), ("\udc80", "\\udc80")],
+)  # fmt: skip
+def test_printable(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+# --- info ------------------------------------------------------------------------------------
+
+
+def test_info_as_json() -> None:
+    result = CliRunner().invoke(app, ["info", "--json"])
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["versions"]["qualiclip-metric"] == __version__
+    assert facts["versions"]["torch"] != "not installed"
+    assert set(facts["models"]) == set(weights.names())
+    assert "threads for torch" in facts["device"]["cpu"]
+    assert find_spec("pyiqa") is None or "pyiqa" in facts["pyiqa plugin"]["status"]
+
+
+def test_info_for_people_says_the_same() -> None:
+    runner = CliRunner()
+    facts = json.loads(runner.invoke(app, ["info", "--json"]).stdout)
+    text = runner.invoke(app, ["info"]).stdout
+    for title, entries in facts.items():
+        assert f"\n{title}\n" in f"\n{text}"
+        for name, value in entries.items():
+            assert f"  {name} " in text
+            assert value in text

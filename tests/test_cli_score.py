@@ -1,0 +1,222 @@
+"""`qualiclip score`: formats, errors, exit codes, odd paths."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
+
+from qualiclip_metric import create, images, scoring
+from qualiclip_metric.cli import app
+from qualiclip_metric.cli.rows import WRITERS, Format
+from qualiclip_metric.scoring import Result
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images, one of them in a folder below, and a file that is none."""
+    top = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    (top / "deeper").mkdir()
+    for name, size in (("a.png", (40, 48)), ("b.png", (64, 50)), ("deeper/c.png", (40, 48))):
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(top / name)
+    (top / "d.jpg").write_text("no image")
+    return top
+
+
+@pytest.fixture
+def run(random_lite: Path) -> Any:
+    def call(*arguments: str | Path, model: str | Path = random_lite) -> Outcome:
+        full = ["score", *map(str, arguments), "--model", str(model)]
+        return CliRunner().invoke(app, full)
+
+    return call
+
+
+def test_csv(run: Any, folder: Path, random_lite: Path) -> None:
+    result = run(folder, "--format", "csv")
+    assert result.exit_code == 1
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert list(rows[0]) == ["path", "score", "error"]
+    assert [row["path"] for row in rows] == [
+        str(folder / name) for name in ("a.png", "b.png", "d.jpg", "deeper/c.png")
+    ]
+    metric = create(random_lite)
+    for row in rows:
+        if row["path"].endswith("d.jpg"):
+            assert (row["score"], row["error"]) == ("", "not an image, or of an unknown format")
+        else:
+            with torch.inference_mode():
+                expected = metric(images.read(row["path"])[None]).item()
+            assert float(row["score"]) == pytest.approx(expected, abs=2e-6)
+            assert row["error"] == ""
+    assert str(metric.signature) in result.stderr
+    assert "1 of 4 images could not be scored" in result.stderr
+
+
+def test_json_has_the_signature(run: Any, folder: Path, random_lite: Path) -> None:
+    result = run(folder / "a.png", folder / "d.jpg", "--format", "json")
+    assert result.exit_code == 1
+    content = json.loads(result.stdout)
+    assert content["signature"] == str(create(random_lite).signature)
+    good, bad = content["images"]
+    assert 0 <= good["score"] <= 1
+    assert good["error"] is None
+    assert bad["score"] is None
+    assert bad["error"]
+
+
+def test_jsonl_has_an_object_a_line(run: Any, folder: Path, random_lite: Path) -> None:
+    result = run(folder / "a.png", folder / "b.png", "--format", "jsonl")
+    assert result.exit_code == 0
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png"]
+    assert {row["signature"] for row in rows} == {str(create(random_lite).signature)}
+
+
+def test_table(run: Any, folder: Path) -> None:
+    result = run(folder)
+    lines = result.stdout.splitlines()
+    assert lines[0] == " score  image"
+    assert lines[1][6:] == f"  {folder / 'a.png'}"
+    assert 0 <= float(lines[1][:6]) <= 1
+    assert lines[3].startswith(f"     -  {folder / 'd.jpg'}  (not an image")
+
+
+def test_sort_puts_the_best_first_and_failures_last(run: Any, folder: Path) -> None:
+    result = run(folder, "--format", "csv", "--sort")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    scores = [float(row["score"]) for row in rows[:-1]]
+    assert scores == sorted(scores, reverse=True)
+    assert rows[-1]["error"]
+
+
+def test_no_recursive(run: Any, folder: Path) -> None:
+    result = run(folder, "--no-recursive", "--format", "csv")
+    assert "c.png" not in result.stdout
+    assert "b.png" in result.stdout
+
+
+def test_patterns(run: Any, folder: Path) -> None:
+    result = run(f"{folder}/**/*.png", "--format", "csv")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 4
+
+
+def test_output_goes_to_a_file_alone(run: Any, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    result = run(folder, "--format", "csv", "--output", out)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert len(out.read_text().splitlines()) == 5
+    assert [p.name for p in tmp_path.iterdir()] == ["scores.csv"]
+
+
+def test_a_failed_run_leaves_the_old_output(
+    run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("precious")
+
+    def broken(*args: object, **kwargs: object) -> Iterator[Result]:
+        yield Result(folder / "a.png", 0.5)
+        raise TypeError("a mistake")
+
+    monkeypatch.setattr(scoring, "score", broken)
+    result = run(folder, "--output", out)
+    assert isinstance(result.exception, TypeError)
+    assert out.read_text() == "precious"
+    assert [p.name for p in tmp_path.iterdir()] == ["scores.csv"]
+
+
+@pytest.mark.parametrize("options", [[], ["--sort"], ["--format", "json"]])
+def test_what_is_done_at_an_interruption_is_printed(
+    run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    def interrupted(*args: object, **kwargs: object) -> Iterator[Result]:
+        yield Result(folder / "a.png", 0.5)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scoring, "score", interrupted)
+    result = run(folder, *options)
+    assert result.exit_code == 130
+    assert "a.png" in result.stdout
+    assert "interrupted: 1 of 4 images done" in result.stderr
+
+
+def test_precision_and_settings_reach_the_metric(run: Any, folder: Path) -> None:
+    image = folder / "a.png"
+    fast = run(image, "--precision", "bf16", "--format", "json", "--batch-size", "1")
+    assert "|bf16|" in json.loads(fast.stdout)["signature"]
+
+
+def test_background(run: Any, tmp_path: Path) -> None:
+    Image.new("RGBA", (40, 40), (0, 0, 0, 0)).save(tmp_path / "clear.png")
+    Image.new("RGB", (40, 40), "#102030").save(tmp_path / "solid.png")
+    result = run(tmp_path, "--format", "jsonl", "--background", "#102030")
+    clear, solid = (json.loads(line)["score"] for line in result.stdout.splitlines())
+    assert clear == pytest.approx(solid, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing/*.png"], "no image found"),
+        (["x.png", "--background", "reddish"], "--background: expected a colour"),
+        (["x.png", "--device", "abacus"], "abacus"),
+        (["x.png", "--output", "no/such/folder/f.csv"], "--output: there is no folder"),
+        (["x.png", "--batch-size", "0"], "batch-size"),
+        (["x.png", "--workers", "0"], "workers"),
+        (["x.png", "--format", "xml"], "format"),
+        (["x.png", "--precision", "fp8"], "precision"),
+    ],
+)
+def test_usage_errors(run: Any, arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_an_unknown_model_is_a_usage_error(run: Any, folder: Path) -> None:
+    result = run(folder, model="nope")
+    assert result.exit_code == 2
+    assert "error: model: 'nope' is neither a registered name" in result.stderr
+
+
+def test_a_missing_file_is_a_row(run: Any) -> None:
+    result = run("missing.jpg", "--format", "csv")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[1] == "missing.jpg,,no such file"
+
+
+ODD = ["a,b.png", 'quote"d.png', "new\nline.png", "[red]markup[/red].png", "ünïcode.png",
+       "\x1b[2Jclear.png", "tab\t.png"]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("name", ODD)
+def test_a_path_is_data(form: Format, name: str) -> None:
+    out = io.StringIO()
+    WRITERS[form]([Result(Path(name), 0.5), Result(Path("z"), None, "why, \nindeed")], "sig", out)
+    text = out.getvalue()
+    if form is Format.csv:
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        assert rows == [["path", "score", "error"], [name, "0.500000", ""],
+                        ["z", "", "why, \nindeed"]]  # fmt: skip
+    elif form is Format.table:
+        assert len(text.splitlines()) == 3
+        assert "\x1b" not in text
+        assert name.encode("unicode_escape").decode() in text or name in text
+    else:
+        lines = text.splitlines() if form is Format.jsonl else [text]
+        first = json.loads(lines[0])
+        assert (first if form is Format.jsonl else first["images"][0])["path"] == name

@@ -1,0 +1,252 @@
+"""The metric's contract, on a tiny seeded encoder and on `lite`."""
+
+import copy
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from qualiclip_metric import QualiCLIP, antonym_score, create
+
+
+def images(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# --- antonym_score ---------------------------------------------------------------------------
+
+
+def test_antonym_score_by_hand() -> None:
+    # sigmoid(2 * (0.6 - 0.1)) = 1 / (1 + e^-1), sigmoid(0) = 1/2
+    cosine = torch.tensor([[[0.6, 0.1], [0.3, 0.3]]], dtype=torch.float64)
+    expected = (1 / (1 + np.exp(-1.0)) + 0.5) / 2
+    score = antonym_score(cosine, 2.0)
+    assert score.shape == (1, 1)
+    assert score.item() == pytest.approx(expected, abs=1e-15)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 4), st.integers(1, 7), st.floats(0.1, 100), st.integers(0, 2**16))
+def test_antonym_score_against_numpy(n: int, pairs: int, scale: float, seed: int) -> None:
+    cosine = np.random.default_rng(seed).uniform(-1, 1, (n, pairs, 2))
+    expected = (1 / (1 + np.exp(scale * (cosine[..., 1] - cosine[..., 0])))).mean(1, keepdims=True)
+    np.testing.assert_allclose(antonym_score(torch.from_numpy(cosine), scale), expected, atol=1e-12)
+
+
+def test_antonym_score_does_not_overflow() -> None:
+    cosine = torch.tensor([[[1.0, -1.0], [-1.0, 1.0]]])
+    assert antonym_score(cosine, 1e6).item() == 0.5
+
+
+# --- contract --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 47), (33, 65), (101, 64), (224, 224)])
+def test_shape_dtype_and_range(tiny: QualiCLIP, size: tuple[int, int]) -> None:
+    img = images(3, 3, *size)
+    before = img.clone()
+    score, cosine = tiny(img), tiny.similarities(img)
+    assert score.shape == (3, 1)
+    assert cosine.shape == (3, 7, 2)
+    assert score.dtype == cosine.dtype == torch.float32
+    assert ((score >= 0) & (score <= 1)).all()
+    assert (cosine.abs() <= 1 + 1e-6).all()
+    assert torch.equal(img, before)
+    torch.testing.assert_close(score, antonym_score(cosine, 100 / 10))
+
+
+def test_scores_differ_between_images(tiny: QualiCLIP) -> None:
+    flat, noise = torch.full((1, 3, 64, 64), 0.5), images(1, 3, 64, 64)
+    assert abs(tiny(flat) - tiny(noise)).item() > 1e-3
+
+
+def test_an_empty_batch_has_no_scores(tiny: QualiCLIP) -> None:
+    assert tiny(torch.empty(0, 3, 40, 40)).shape == (0, 1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_any_floating_type_is_taken(tiny: QualiCLIP, dtype: torch.dtype) -> None:
+    img = images(1, 3, 40, 40).to(dtype)
+    score = tiny(img)
+    assert score.dtype == torch.float32
+    torch.testing.assert_close(score, tiny(img.float()))
+
+
+@pytest.mark.parametrize(
+    ("img", "message"),
+    [
+        (torch.zeros(3, 40, 40), r"expected RGB images of shape \(N, 3, H, W\), got \(3, 40, 40\)"),
+        (torch.zeros(1, 1, 40, 40), r"got \(1, 1, 40, 40\).*expand"),
+        (torch.zeros(1, 40, 40, 3), r"got \(1, 40, 40, 3\)"),
+        (torch.zeros(1, 3, 40, 40, dtype=torch.uint8), "got torch.uint8; use img / 255"),
+        (torch.zeros(1, 3, 31, 40), "expected at least 32x32 pixels, got 31x40"),
+        (torch.zeros(1, 3, 40, 31), "expected at least 32x32 pixels, got 40x31"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_refused(tiny: QualiCLIP, img: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny(img)
+    with pytest.raises(ValueError, match=message):
+        tiny.similarities(img)
+
+
+@pytest.mark.parametrize("shape", [(7, 8), (7, 3, 8), (14, 8)])
+def test_prompts_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"prompts: expected .* \(pairs, 2, D\)"):
+        QualiCLIP(torch.nn.Identity(), torch.ones(shape))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
+def test_temperatures_that_make_no_sense_are_refused(temperature: float) -> None:
+    with pytest.raises(ValueError, match="temperature: expected a number above 0"):
+        QualiCLIP(torch.nn.Identity(), torch.ones(7, 2, 8), temperature=temperature)
+
+
+def test_the_length_of_prompt_features_does_not_matter(tiny: QualiCLIP) -> None:
+    longer = QualiCLIP(tiny.encoder, 3 * tiny.prompts, temperature=10.0)
+    img = images(2, 3, 40, 40)
+    torch.testing.assert_close(longer(img), tiny(img))
+
+
+# --- properties ------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(1, 5), st.integers(32, 80), st.integers(32, 80), st.integers(0, 2**16))
+def test_a_score_does_not_depend_on_the_batch(n: int, height: int, width: int, seed: int) -> None:
+    metric = _tiny()
+    img = images(n, 3, height, width, seed=seed)
+    alone = torch.cat([metric(one[None]) for one in img])
+    torch.testing.assert_close(metric(img), alone, atol=1e-6, rtol=0)
+
+
+def _tiny() -> QualiCLIP:
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 5, stride=3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+    )  # fmt: skip
+    return QualiCLIP(encoder, torch.randn(7, 2, 8)).eval()
+
+
+def test_memory_layout_does_not_matter(tiny: QualiCLIP) -> None:
+    img = images(2, 3, 50, 61)
+    other = img.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(tiny(img), tiny(other), atol=1e-6, rtol=0)
+
+
+def test_gradients_reach_the_image_and_no_weights(tiny: QualiCLIP) -> None:
+    img = images(2, 3, 40, 44).requires_grad_()
+    score = tiny(img)
+    score.sum().backward()
+    assert img.grad is not None
+    assert (img.grad.flatten(1).abs().sum(dim=1) > 0).all()
+    assert all(p.grad is None for p in tiny.parameters())
+
+
+def test_the_gradient_is_the_slope(tiny: QualiCLIP) -> None:
+    metric = copy.deepcopy(tiny).double()
+    img = images(1, 3, 32, 32).double().requires_grad_()
+    (slope,) = torch.autograd.grad(metric(img).sum(), img)
+    step = 1e-6 * torch.randn(img.shape, dtype=torch.float64)
+    measured = (metric(img + step) - metric(img - step)).item() / 2
+    assert measured == pytest.approx((slope * step).sum().item(), rel=1e-3)
+
+
+def test_state_dict_is_whole(tiny: QualiCLIP) -> None:
+    img = images(2, 3, 40, 40)
+    other = QualiCLIP(copy.deepcopy(tiny.encoder), torch.zeros(7, 2, 8), temperature=10.0)
+    for parameter in other.parameters():
+        parameter.data.zero_()
+    other.load_state_dict(tiny.state_dict(), strict=True)
+    assert torch.equal(other(img), tiny(img))
+
+
+def test_copies_and_files_score_the_same(tiny: QualiCLIP, tmp_path: Path) -> None:
+    img = images(2, 3, 40, 40)
+    buffer = io.BytesIO()
+    torch.save(tiny.state_dict(), buffer)
+    buffer.seek(0)
+    clone = copy.deepcopy(tiny)
+    clone.load_state_dict(torch.load(buffer, weights_only=True))
+    assert torch.equal(clone(img), tiny(img))
+
+
+def test_a_whole_metric_survives_torch_save(random_lite: Path, tmp_path: Path) -> None:
+    metric = create(random_lite)
+    torch.save(metric, tmp_path / "metric.pt")
+    again = torch.load(tmp_path / "metric.pt", weights_only=False)
+    img = images(1, 3, 64, 64)
+    assert again.signature == metric.signature
+    assert torch.equal(again(img), metric(img))
+
+
+def test_to_moves_everything(tiny: QualiCLIP) -> None:
+    moved = copy.deepcopy(tiny).to("meta")
+    tensors = [*moved.parameters(), *moved.buffers()]
+    assert tensors
+    assert all(tensor.is_meta for tensor in tensors)
+    assert moved.device == torch.device("meta")
+
+
+# --- create ----------------------------------------------------------------------------------
+
+
+def test_create_is_ready_and_frozen(random_lite: Path) -> None:
+    metric = create(random_lite)
+    assert not metric.training
+    assert not any(p.requires_grad for p in metric.parameters())
+    assert metric.signature is not None
+    assert str(metric.signature).startswith("lite|weights:")
+    assert "|prompts:7x2|T:2|fp32|v" in str(metric.signature)
+    img = images(1, 3, 48, 48).requires_grad_()
+    metric(img).sum().backward()
+    assert img.grad is not None
+    assert img.grad.abs().sum() > 0
+
+
+def test_create_twice_is_the_same(random_lite: Path) -> None:
+    first, second = create(random_lite), create(str(random_lite))
+    img = images(2, 3, 64, 40)
+    assert first.signature == second.signature
+    assert torch.equal(first(img), second(img))
+
+
+def test_temperature_can_be_told(random_lite: Path) -> None:
+    metric, warmer = create(random_lite), create(random_lite, temperature=8.0)
+    img = images(1, 3, 64, 64)
+    assert "|T:8|" in str(warmer.signature)
+    torch.testing.assert_close(warmer(img), antonym_score(metric.similarities(img), 100 / 8))
+
+
+def test_bf16_is_near_and_says_so(random_lite: Path) -> None:
+    metric, fast = create(random_lite), create(random_lite, precision="bf16")
+    img = images(1, 3, 64, 64)
+    assert "|bf16|" in str(fast.signature)
+    assert fast(img).dtype == torch.float32
+    difference = (fast.similarities(img) - metric.similarities(img)).abs().max().item()
+    assert 0 < difference < 0.02  # bfloat16 has 8 bits of mantissa
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "fp8"}, "precision: expected one of"),
+        ({"temperature": -1.0}, "temperature: expected a number above 0"),
+    ],
+)
+def test_create_refuses_wrong_settings(
+    random_lite: Path, arguments: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        create(random_lite, **arguments)  # type: ignore[arg-type]
+
+
+def test_create_refuses_unknown_models(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"neither a registered name .* nor a file"):
+        create(tmp_path / "none.safetensors")

@@ -1,0 +1,301 @@
+"""Many files to many scores: order, batches, errors, bounds."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+
+from qualiclip_metric import QualiCLIP, images, scoring
+from qualiclip_metric.scoring import Result, plan, score
+
+SIZES = [(40, 48), (64, 40), (40, 48), (33, 50), (40, 48), (64, 40)]
+
+
+def mean_metric(img: Tensor) -> Tensor:
+    return img.mean(dim=(1, 2, 3))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> list[Path]:
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / f"{number}.png" for number in range(len(SIZES))]
+    for path, (height, width) in zip(paths, SIZES, strict=True):
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+# --- plan ------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.sampled_from([(1, 10), (2, 5), (3, 3), (20, 20), (0, 0)]), max_size=60),
+    st.integers(1, 7),
+    st.integers(1, 60),
+    st.integers(0, 20),
+)
+def test_plan(sizes: list[tuple[int, int]], batch_size: int, most: int, window: int) -> None:
+    read = 0
+
+    def reader() -> Iterator[tuple[int, int]]:
+        nonlocal read
+        for size in sizes:
+            read += 1
+            yield size
+
+    seen: list[int] = []
+    for positions, pixels in plan(reader(), batch_size, most, window):
+        assert len({sizes[i] for i in positions}) == 1
+        assert len(positions) <= batch_size
+        assert pixels == sum(math.prod(sizes[i]) for i in positions)
+        assert pixels <= most or len(positions) == 1
+        assert list(positions) == sorted(positions)
+        assert read - 1 - positions[0] <= window
+        seen += positions
+        assert read == len(sizes) or read <= min(set(range(len(sizes))) - set(seen)) + window + 1
+    assert sorted(seen) == list(range(len(sizes)))
+
+
+def test_plan_joins_what_belongs_together() -> None:
+    sizes = [(4, 4), (5, 5), (4, 4), (5, 5), (4, 4)]
+    assert [p for p, _ in plan(sizes, 2, 100, 10)] == [(0, 2), (1, 3), (4,)]
+
+
+# --- scores ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 16])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_scores_are_those_of_single_images(
+    tiny: QualiCLIP, photos: list[Path], batch_size: int, workers: int
+) -> None:
+    results = list(score(tiny, photos, batch_size=batch_size, workers=workers))
+    assert [r.path for r in results] == photos
+    assert [r.error for r in results] == [None] * len(photos)
+    with torch.inference_mode():
+        expected = [tiny(images.read(path)[None]).item() for path in photos]
+    assert [r.score for r in results] == pytest.approx(expected, abs=1e-6)
+
+
+def test_images_of_one_size_share_a_batch(photos: list[Path]) -> None:
+    shapes = []
+
+    def metric(img: Tensor) -> Tensor:
+        shapes.append(tuple(img.shape))
+        return mean_metric(img)
+
+    list(score(metric, photos))
+    assert sorted(shapes) == [(1, 3, 33, 50), (2, 3, 64, 40), (3, 3, 40, 48)]
+
+
+def test_a_batch_is_bounded_in_pixels(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BATCH_PIXELS", 2 * 40 * 48)
+    sizes = []
+
+    def metric(img: Tensor) -> Tensor:
+        sizes.append(len(img))
+        return mean_metric(img)
+
+    assert len(list(score(metric, photos))) == 6
+    assert sorted(sizes) == [1, 1, 1, 1, 2]  # 64x40 fits once, 40x48 twice
+
+
+def test_what_the_metric_sees(tmp_path: Path) -> None:
+    Image.new("RGBA", (40, 32), (0, 0, 0, 0)).save(tmp_path / "a.png")
+    Image.fromarray(np.full((32, 40), 13107, np.uint16)).save(tmp_path / "b.png")
+    seen = []
+
+    def metric(img: Tensor) -> Tensor:
+        assert img.dtype == torch.float32
+        assert img.is_contiguous(memory_format=torch.channels_last)
+        seen.append(img[0, :, 0, 0].tolist())
+        return mean_metric(img)
+
+    list(score(metric, [tmp_path / "a.png", tmp_path / "b.png"], background=(255, 0, 51)))
+    assert seen[0] == pytest.approx([1, 0, 0.2])
+    assert seen[1] == pytest.approx([0.2] * 3)
+
+
+def test_turned_images_find_their_batch(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name, note in (("a", None), ("b", exif), ("c", None)):
+        Image.new("RGB", (60, 40), "red").save(tmp_path / f"{name}.png", exif=note)
+    shapes = set()
+
+    def metric(img: Tensor) -> Tensor:
+        shapes.add(tuple(img.shape))
+        return mean_metric(img)
+
+    results = list(score(metric, sorted(tmp_path.iterdir())))
+    assert [r.score for r in results] == pytest.approx([1 / 3] * 3)
+    assert shapes == {(2, 3, 40, 60), (1, 3, 60, 40)}
+
+
+def test_progress_counts_to_the_end(photos: list[Path]) -> None:
+    counts: list[int] = []
+    list(score(mean_metric, photos, batch_size=2, progress=counts.append))
+    assert counts == sorted(counts)
+    assert counts[-1] == len(photos)
+
+
+def test_no_files_no_results() -> None:
+    assert list(score(mean_metric, [])) == []
+
+
+def test_a_file_named_twice_is_scored_twice(photos: list[Path]) -> None:
+    first, second = score(mean_metric, [photos[0], photos[0]])
+    assert first == second
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+def test_a_bad_file_is_a_row_of_its_own(tiny: QualiCLIP, photos: list[Path]) -> None:
+    photos[2].write_bytes(b"")
+    missing = photos[0].with_name("none.png")
+    Image.new("RGB", (31, 40)).save(photos[4])
+    results = list(score(tiny, [*photos, missing]))
+    assert [r.score is None for r in results] == [False, False, True, False, True, False, True]
+    assert results[2] == Result(photos[2], None, "the file is empty")
+    assert results[6] == Result(missing, None, "no such file")
+    assert results[4].error is not None
+    assert results[4].error.startswith("expected at least 32x32 pixels, got 40x31")
+
+
+def test_a_batch_that_fails_is_tried_image_by_image(photos: list[Path]) -> None:
+    def metric(img: Tensor) -> Tensor:
+        if len(img) > 1:
+            raise torch.OutOfMemoryError("out of memory\nwith a long report")
+        return mean_metric(img)
+
+    results = list(score(metric, photos))
+    expected = [images.read(path).mean().item() for path in photos]
+    assert [r.score for r in results] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (RuntimeError("no kernel\nsome trace"), "no kernel"),
+        (MemoryError(), "MemoryError"),
+        (ValueError("too odd"), "too odd"),
+    ],
+)
+def test_a_metric_that_fails_gives_its_reason(
+    photos: list[Path], failure: Exception, reason: str
+) -> None:
+    def metric(img: Tensor) -> Tensor:
+        if img.shape[2] == 64:
+            raise failure
+        return mean_metric(img)
+
+    errors = [r.error for r in score(metric, photos)]
+    assert errors == [reason if size[0] == 64 else None for size in SIZES]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_no_number_is_an_error(photos: list[Path], value: float) -> None:
+    def metric(img: Tensor) -> Tensor:
+        scores = mean_metric(img)
+        scores[0] = value
+        return scores
+
+    results = list(score(metric, photos[:3:2]))
+    assert results[0].score is None
+    assert results[0].error == f"the metric gave {value}, no finite score"
+    assert results[1].score is not None
+
+
+def test_a_wrong_number_of_scores_is_an_error(photos: list[Path]) -> None:
+    results = list(score(lambda img: torch.zeros(5), photos[:1]))
+    assert results[0].error == "the metric gave 5 scores for 1 images"
+
+
+def test_mistakes_in_the_code_are_not_hidden(photos: list[Path]) -> None:
+    def metric(img: Tensor) -> Tensor:
+        raise TypeError("a mistake")
+
+    with pytest.raises(TypeError, match="a mistake"):
+        list(score(metric, photos))
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": 0}])
+def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        score(mean_metric, [], **wrong)
+
+
+# --- bounds and ends -------------------------------------------------------------------------
+
+
+def test_decoding_does_not_run_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images decoded but not scored stay within the bound, whatever the number of files."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (40, 40)).save(path)
+    monkeypatch.setattr(scoring, "BATCH_PIXELS", 2 * 1600)
+    monkeypatch.setattr(scoring, "AHEAD_PIXELS", 4 * 1600)
+    lock, decoded, scored, most = threading.Lock(), 0, 0, 0
+    original: Callable[..., object] = images.pixels
+
+    def counting(*args: object) -> object:
+        nonlocal decoded, most
+        with lock:
+            decoded += 1
+            most = max(most, decoded - scored)
+        return original(*args)
+
+    def metric(img: Tensor) -> Tensor:
+        nonlocal scored
+        scored += len(img)
+        return mean_metric(img)
+
+    monkeypatch.setattr(images, "pixels", counting)
+    assert len(list(score(metric, [path] * 60, workers=4))) == 60
+    assert most <= 4 + 2 + 2  # ahead, one batch over it, and one in the network
+
+
+def test_results_come_before_the_end(photos: list[Path]) -> None:
+    calls = 0
+
+    def metric(img: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return mean_metric(img)
+
+    results = score(metric, photos, batch_size=1)
+    assert next(results).path == photos[0]
+    assert calls == 1
+
+
+def test_an_interruption_loses_nothing_that_is_done(photos: list[Path]) -> None:
+    calls = 0
+
+    def metric(img: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return mean_metric(img)
+
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        for result in score(metric, photos):
+            done.append(result.path)
+    assert done == [photos[0], photos[2], photos[4]]  # the batch of 40x48; two of them early
+
+
+def test_threads_end_with_the_results(photos: list[Path]) -> None:
+    results = score(mean_metric, photos, batch_size=1)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode")]
