@@ -1,0 +1,146 @@
+"""`create`: the one place that joins encoder, prompts and weights into a metric."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from qualiclip_metric import formats, weights
+from qualiclip_metric.encoders import ENCODERS, cast_trunk
+from qualiclip_metric.formats import Checkpoint, CheckpointError
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.prompts import PROMPTS
+from qualiclip_metric.signature import Signature, digest
+
+PRECISIONS = ("fp32", "bf16")
+BASE = "qualiclip"
+"""Where QualiCLIP+ has its encoder and its text side from."""
+
+
+def create(
+    model: str | Path = "lite",
+    *,
+    device: str | torch.device | None = None,
+    precision: str = "fp32",
+    temperature: float | None = None,
+) -> QualiCLIP:
+    """A metric that is ready to score.
+
+    Args:
+        model: A registered name (`lite`, `qualiclip`, `qualiclip+`; `qualiclip weights list` shows
+            them all) or the path of a checkpoint in any format that `formats.load` reads.
+        device: Where to compute; the CPU unless told.
+        precision: `fp32`, the reference, or `bf16`: the encoder's trunk runs in bfloat16, several
+            times faster on CPUs with AMX and on GPUs, at a deviation that the model card states.
+        temperature: Of the softmax; the checkpoint's own unless told.
+
+    Returns:
+        The metric in evaluation mode, its parameters frozen, its `signature` set. Gradients with
+        respect to the image still flow.
+
+    Raises:
+        ValueError: When an argument is off, or the checkpoint is no such model.
+        WeightsError: When published weights cannot be had; the message holds the cure.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
+    checkpoint = load(model)
+    metric = from_checkpoint(checkpoint, temperature=temperature)
+    metric.signature = Signature(
+        model=weights.known_as(model) or checkpoint.architecture,
+        weights=digest(metric.state_dict())[:8],
+        prompts=f"{len(metric.prompts)}x2",
+        temperature=metric.temperature,
+        precision=precision,
+    )
+    metric.eval().requires_grad_(False)
+    if precision == "bf16":
+        cast_trunk(metric.encoder, torch.bfloat16)
+    metric.to(memory_format=torch.channels_last)
+    return metric.to(device)
+
+
+def load(model: str | Path) -> Checkpoint:
+    """The whole checkpoint of a model, fetched if it is published and not here yet.
+
+    Args:
+        model: A registered name, or a path.
+
+    Raises:
+        ValueError: When it is neither, or the file is no such model.
+        WeightsError: When published weights cannot be had.
+    """
+    checkpoint = formats.load(weights.resolve(model))
+    if not checkpoint.encoder:
+        checkpoint = checkpoint.on(formats.load(weights.resolve(BASE)))
+    licence = weights.licence(model)
+    return replace(checkpoint, licence=licence) if licence else checkpoint
+
+
+def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) -> QualiCLIP:
+    """The module that a checkpoint describes, in fp32 on the CPU.
+
+    Raises:
+        CheckpointError: When the architecture is unknown, or the tensors are not its own.
+    """
+    if checkpoint.architecture not in ENCODERS:
+        raise CheckpointError(
+            f"architecture: expected one of {sorted(ENCODERS)}, got {checkpoint.architecture!r}; "
+            "a newer version of qualiclip-metric may know it"
+        )
+    encoder = ENCODERS[checkpoint.architecture]()
+    _fill(encoder, checkpoint.encoder, f"a {checkpoint.architecture} encoder")
+    return QualiCLIP(
+        encoder,
+        _prompts(checkpoint),
+        temperature=checkpoint.temperature if temperature is None else temperature,
+        logit_scale=checkpoint.logit_scale,
+    )
+
+
+def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:
+    """The tensors of a metric, with everything else of the checkpoint that it was made from."""
+    state = metric.state_dict()
+    text = {k.removeprefix("text."): v for k, v in state.items() if k.startswith("text.")}
+    return replace(
+        like,
+        encoder={k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("enc")},
+        prompts=text.pop("features", None),
+        learner=text,
+        temperature=metric.temperature,
+        logit_scale=float(metric.logit_scale),
+    )
+
+
+def _prompts(checkpoint: Checkpoint) -> Tensor | nn.Module:
+    """The prompts' features where they are given; what computes them where they are not."""
+    if checkpoint.prompts is not None:
+        return checkpoint.prompts
+    from qualiclip_metric.text import CONTEXT_TOKENS, PromptLearner, prompt_features
+
+    pairs = checkpoint.pairs or PROMPTS
+    if not checkpoint.learner:
+        return prompt_features(checkpoint.text, pairs)
+    context = checkpoint.learner["ctx"].shape[1] if "ctx" in checkpoint.learner else CONTEXT_TOKENS
+    learner = PromptLearner(pairs, context)
+    _fill(learner, checkpoint.learner, "QualiCLIP+'s prompts")
+    return learner
+
+
+def _fill(module: nn.Module, given: Mapping[str, Tensor], what: str) -> None:
+    """Load weights into a module; name the first keys that differ if they are not its own."""
+    own = module.state_dict()
+    if own.keys() != given.keys():
+        missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())
+        raise CheckpointError(
+            f"weights are not those of {what}: missing {missing[:3]}, unknown {unknown[:3]}"
+        )
+    for key, tensor in own.items():
+        if tensor.shape != given[key].shape:
+            raise CheckpointError(
+                f"weights are not those of {what}: {key} should have "
+                f"shape {tuple(tensor.shape)}, got {tuple(given[key].shape)}"
+            )
+    module.load_state_dict(dict(given))

@@ -1,0 +1,159 @@
+"""A model for another runtime: ONNX, TorchScript, safetensors, pyiqa. Knows no command line.
+
+What is written for another runtime is checked there, against torch, at several sizes, before it is
+put in place.
+"""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric import formats
+from qualiclip_metric.build import create, from_checkpoint, load, to_checkpoint
+from qualiclip_metric.formats import Checkpoint
+from qualiclip_metric.formats.ours import header, written
+from qualiclip_metric.metric import QualiCLIP
+
+EXAMPLE = (2, 3, 97, 131)
+CHECKS = ((1, 3, 64, 64), (3, 3, 97, 131), (2, 3, 224, 160))
+"""Shapes at which another runtime is compared with torch: other batches, heights and widths than
+the one that was traced."""
+TOLERANCE = 1e-4
+OPSET = 17
+
+MISSING = "ONNX needs its packages: pip install 'qualiclip-metric[export]'"
+
+Scorer = Callable[[Tensor], Tensor]
+
+
+class ExportError(RuntimeError):
+    """A model that came out wrong, or a runtime that is missing."""
+
+
+def export(model: str | Path, out: str | Path, format: str) -> Path:
+    """Write a model in another format, in fp32.
+
+    Args:
+        model: A registered name, or a path.
+        out: File to write; it appears whole and checked, or not at all.
+        format: Key of `FORMATS`: `onnx` and `torchscript` take images (N, 3, H, W), RGB in [0, 1],
+            of any N, H and W, and give scores (N, 1). `safetensors` and `pyiqa` are checkpoints.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: When the model or the format is none.
+        ImportError: When the packages that the format needs are missing, with the cure.
+        ExportError: When the other runtime's scores differ from torch's by more than 1e-4.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format: expected one of {', '.join(FORMATS)}, got {format!r}")
+    FORMATS[format](model, Path(out))
+    return Path(out)
+
+
+def complete(model: str | Path) -> Checkpoint:
+    """The checkpoint of a model with everything computed that its file leaves open."""
+    checkpoint = load(model)
+    return to_checkpoint(from_checkpoint(checkpoint), checkpoint)
+
+
+def deviation(scorer: Scorer, metric: QualiCLIP) -> float:
+    """Largest difference of the scores of random images, over the shapes of `CHECKS`."""
+    rng = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for shape in CHECKS:
+        img = torch.rand(shape, generator=rng)
+        with torch.no_grad():
+            worst = max(worst, (scorer(img) - metric(img)).abs().max().item())
+    return worst
+
+
+def onnx_scorer(path: str | Path) -> Scorer:
+    """An exported model in onnxruntime, on the CPU.
+
+    Raises:
+        ImportError: When onnxruntime is missing, with the cure.
+    """
+    try:
+        from onnxruntime import InferenceSession
+    except ImportError as err:
+        raise ImportError(MISSING) from err
+    session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda img: torch.from_numpy(session.run(None, {"image": img.numpy()})[0])
+
+
+def _onnx(model: str | Path, out: Path) -> None:
+    try:
+        import onnx
+    except ImportError as err:
+        raise ImportError(MISSING) from err
+    metric = _plain(model)
+    facts = {**header(load(model)), "signature": str(metric.signature)}
+
+    def write(scratch: str) -> None:
+        with warnings.catch_warnings():
+            _be_quiet()
+            torch.onnx.export(
+                metric,
+                (torch.rand(EXAMPLE),),
+                scratch,
+                dynamo=False,  # the newer exporter fixes the size of the dynamic padding of `lite`
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=["score"],
+                dynamic_axes={"image": {0: "n", 2: "height", 3: "width"}, "score": {0: "n"}},
+            )
+        graph = onnx.load(scratch)
+        onnx.helper.set_model_props(graph, facts)
+        onnx.save(graph, scratch)
+        _check(onnx_scorer(scratch), metric, "onnxruntime")
+
+    written(out, write)
+
+
+def _torchscript(model: str | Path, out: Path) -> None:
+    metric = _plain(model)
+
+    def write(scratch: str) -> None:
+        with warnings.catch_warnings():
+            _be_quiet()
+            traced = torch.jit.trace(metric, torch.rand(EXAMPLE), check_trace=False)
+            traced.save(scratch)
+            _check(torch.jit.load(scratch), metric, "TorchScript")
+
+    written(out, write)
+
+
+def _plain(model: str | Path) -> QualiCLIP:
+    metric = create(model)
+    metric.to(memory_format=torch.contiguous_format)
+    return metric
+
+
+def _check(scorer: Scorer, metric: QualiCLIP, runtime: str) -> None:
+    found = deviation(scorer, metric)
+    if not found <= TOLERANCE:
+        raise ExportError(
+            f"{runtime} gives other scores than torch: they differ by {found:.2g}, more than "
+            f"{TOLERANCE:g}; nothing was written"
+        )
+
+
+def _be_quiet() -> None:
+    """Silence what the tracer says of the checks of shapes, which become constants on purpose."""
+    for category in (torch.jit.TracerWarning, DeprecationWarning, FutureWarning):
+        warnings.simplefilter("ignore", category)
+
+
+FORMATS: dict[str, Callable[[str | Path, Path], None]] = {
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+    "safetensors": lambda model, out: formats.save(complete(model), out),
+    "pyiqa": lambda model, out: formats.save_pyiqa(complete(model), out),
+}
+"""Format -> what writes it."""

@@ -1,0 +1,84 @@
+"""A model as data, whatever file it came in. Knows no modules and no files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric import signature
+from qualiclip_metric.prompts import Pair
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message says what was expected and what came."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model as data.
+
+    Args:
+        architecture: Key of `encoders.ENCODERS`.
+        encoder: State dict of the encoder, fp32. Empty in a QualiCLIP+ file, which holds the
+            prompts alone.
+        prompts: Features of the antonym prompts, (P, 2, D), or None where they are still to be
+            computed from `learner` or `text`.
+        pairs: Texts of the prompts, or empty where the file does not tell.
+        logit_scale: Multiplier of the cosines before the temperature.
+        temperature: Default temperature.
+        licence: Licence of the weights.
+        training: How the weights were made, free-form, empty where unknown.
+        learner: State dict of QualiCLIP+'s learned prompts, with or without the text tower.
+        text: Text side of CLIP, OpenAI's names, where the file has it.
+    """
+
+    architecture: str
+    encoder: Mapping[str, Tensor]
+    prompts: Tensor | None
+    pairs: tuple[Pair, ...] = ()
+    logit_scale: float = 100.0
+    temperature: float = 2.0
+    licence: str = "unknown"
+    training: Mapping[str, Any] = field(default_factory=dict)
+    learner: Mapping[str, Tensor] = field(default_factory=dict)
+    text: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors under the names of a `QualiCLIP` module's state dict."""
+        state = {f"encoder.{key}": tensor for key, tensor in self.encoder.items()}
+        state |= {f"text.{key}": tensor for key, tensor in self.learner.items()}
+        if self.prompts is not None:
+            state["text.features"] = self.prompts
+        state["logit_scale"] = torch.tensor(self.logit_scale)
+        return state
+
+    def digest(self) -> str:
+        """SHA-256 over every tensor that a score depends on, as in the metric's signature."""
+        return signature.digest(self.state())
+
+    def on(self, base: "Checkpoint") -> "Checkpoint":
+        """These learned prompts with the encoder and the text side of another checkpoint.
+
+        Raises:
+            CheckpointError: When the base has no text side.
+        """
+        if not base.text:
+            raise CheckpointError(
+                "QualiCLIP+ needs CLIP's text side, which is in the published qualiclip.pth; "
+                f"the base checkpoint ({base.architecture}) has none"
+            )
+        tower = {
+            f"tower.{key}": tensor.float()
+            for key, tensor in base.text.items()
+            if key != "token_embedding.weight"
+        }
+        return replace(
+            self,
+            architecture=base.architecture,
+            encoder=base.encoder,
+            text=base.text,
+            learner={**self.learner, **tower},
+            logit_scale=base.logit_scale,
+        )

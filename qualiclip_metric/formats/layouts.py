@@ -1,0 +1,139 @@
+"""Other people's checkpoints: names of tensors -> `Checkpoint`. Knows no modules and no files.
+
+Each layout is told by a tensor that it alone has, in the order of `LAYOUTS`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
+from qualiclip_metric.formats.ours import HEADER_KEY, PYIQA_KEY, from_pyiqa, part
+from qualiclip_metric.prompts import PROMPTS
+
+WRAPPERS = (PYIQA_KEY, "state_dict")
+"""Keys under which pyiqa and open_clip's training put the tensors."""
+PUBLISHED_LICENCE = "CC BY-NC 4.0"
+
+
+def from_torch(content: Any) -> Checkpoint:
+    """A checkpoint from the content of a torch file or a foreign safetensors file.
+
+    Raises:
+        CheckpointError: When the layout is none of those in `LAYOUTS`.
+    """
+    tensors = _tensors(content)
+    if isinstance(content, Mapping) and HEADER_KEY in content:
+        return from_pyiqa(tensors, content[HEADER_KEY])
+    for marker, read in LAYOUTS.items():
+        if marker in tensors:
+            return read(tensors)
+    raise CheckpointError(
+        f"layout: expected a tensor named {', '.join(LAYOUTS)}, or a file of ours; "
+        f"got {len(tensors)} tensors, the first {sorted(tensors)[:3]}"
+    )
+
+
+def _tensors(content: Any) -> dict[str, Tensor]:
+    """The tensors of a file by name, out of whatever they were wrapped in."""
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"expected tensors by name, got {type(content).__name__}")
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
+
+
+def _qualiclip(tensors: Mapping[str, Tensor]) -> Checkpoint:
+    """miccunifi/QualiCLIP's qualiclip.pth, and pyiqa's copy of it."""
+    clip = {k.removeprefix("clip_model."): v for k, v in tensors.items()}
+    return Checkpoint(
+        architecture="rn50",
+        encoder=_image_side(clip),
+        prompts=_paired(tensors["prompts_features"]),
+        pairs=PROMPTS,
+        logit_scale=_logit_scale(clip),
+        licence=PUBLISHED_LICENCE,
+        text=_text_side(clip),
+    )
+
+
+def _qualiclip_plus(tensors: Mapping[str, Tensor]) -> Checkpoint:
+    """QualiCLIP+_*.pth as pyiqa has them: the learned prompts alone."""
+    learner = part(tensors, "prompt_learner.")
+    ctx = learner["ctx"]
+    if ctx.ndim == 2:  # one context, shared by all prompts
+        learner["ctx"] = ctx.expand(learner["token_prefix"].shape[0], -1, -1).clone()
+    return Checkpoint(
+        architecture="rn50",
+        encoder={},
+        prompts=None,
+        pairs=PROMPTS,
+        licence=PUBLISHED_LICENCE,
+        learner=learner,
+    )
+
+
+def _clip(tensors: Mapping[str, Tensor]) -> Checkpoint:
+    """OpenAI's and open_clip's CLIP: no prompts yet."""
+    return Checkpoint(
+        architecture="rn50",
+        encoder=_image_side(tensors),
+        prompts=None,
+        pairs=PROMPTS,
+        logit_scale=_logit_scale(tensors),
+        text=_text_side(tensors),
+    )
+
+
+LAYOUTS: dict[str, Callable[[Mapping[str, Tensor]], Checkpoint]] = {
+    "prompts_features": _qualiclip,
+    "prompt_learner.ctx": _qualiclip_plus,
+    "visual.conv1.weight": _clip,
+}
+"""Name of a tensor that tells the layout -> its reader."""
+
+_TEXT_SIDE = (
+    "token_embedding.",
+    "positional_embedding",
+    "transformer.",
+    "ln_final.",
+    "text_projection",
+)
+_POOL = "attnpool."
+_UNUSED = ("attnpool.positional_embedding",)
+
+
+def _image_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of `RN50Encoder`; the positional embedding is not used at any size."""
+    encoder = {}
+    for key, tensor in part(clip, "visual.").items():
+        if key not in _UNUSED:
+            pooling = key.startswith(_POOL)
+            encoder["pool." + key.removeprefix(_POOL) if pooling else "trunk." + key] = tensor
+    for key in [key for key in encoder if key.endswith(".running_var")]:
+        counter = key.removesuffix("running_var") + "num_batches_tracked"
+        encoder.setdefault(counter, torch.tensor(0))
+    return encoder
+
+
+def _text_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: tensor for key, tensor in clip.items() if key.startswith(_TEXT_SIDE)}
+
+
+def _paired(features: Tensor) -> Tensor:
+    """(2P, D) in pairs: (P, 2, D)."""
+    if features.ndim != 2 or len(features) % 2:
+        raise CheckpointError(
+            f"prompts_features: expected (2 x pairs, D), got {tuple(features.shape)}"
+        )
+    return features.float().reshape(-1, 2, features.shape[1])
+
+
+def _logit_scale(clip: Mapping[str, Tensor]) -> float:
+    if "logit_scale" not in clip:
+        raise CheckpointError("logit_scale: missing; the file does not hold the whole CLIP model")
+    return clip["logit_scale"].float().exp().item()

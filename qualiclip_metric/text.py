@@ -1,0 +1,175 @@
+"""CLIP's text tower, and the prompts of QualiCLIP+ that are learned in it. Knows nothing of images.
+
+Texts are tokenised by open_clip's byte-pair encoding, which is in its wheel: no network.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from open_clip.tokenizer import tokenize
+from open_clip.transformer import LayerNorm, QuickGELU, Transformer
+from torch import Tensor, nn
+
+from qualiclip_metric.prompts import PROMPTS, Pair
+
+CONTEXT_LENGTH = 77
+WIDTH = 512
+LAYERS = 12
+HEADS = 8
+DIM = 1024
+CONTEXT_TOKENS = 16
+"""Learned tokens per prompt in the published QualiCLIP+ checkpoints."""
+
+
+class TextTower(nn.Module):
+    """CLIP RN50's text transformer (quick-GELU, causal), behind the token embedding.
+
+    The names of its parameters are those of OpenAI's checkpoints.
+    """
+
+    mask: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positional_embedding = nn.Parameter(torch.zeros(CONTEXT_LENGTH, WIDTH))
+        self.transformer = Transformer(WIDTH, LAYERS, HEADS, act_layer=QuickGELU)
+        self.ln_final = LayerNorm(WIDTH)
+        self.text_projection = nn.Parameter(torch.zeros(WIDTH, DIM))
+        causal = torch.full((CONTEXT_LENGTH, CONTEXT_LENGTH), float("-inf")).triu(1)
+        self.register_buffer("mask", causal, persistent=False)
+
+    def forward(
+        self, embedded: Float[Tensor, "t 77 512"], end: Int[Tensor, " t"]
+    ) -> Float[Tensor, "t 1024"]:
+        """Features of embedded texts.
+
+        Args:
+            embedded: Token embeddings, start token first.
+            end: Position of each text's end token.
+        """
+        hidden = self.transformer(embedded + self.positional_embedding, attn_mask=self.mask)
+        rows = torch.arange(len(end), device=end.device)
+        features: Tensor = self.ln_final(hidden)[rows, end] @ self.text_projection
+        return features
+
+
+class PromptLearner(nn.Module):
+    """The antonym prompts of QualiCLIP+: learned context tokens around the words of each prompt.
+
+    Half of the context stands before the words, half behind. The parameters have the names and
+    shapes of the published checkpoints (`ctx`, `token_prefix`, `token_suffix`); the text tower is
+    part of the module. In evaluation mode the features are computed once and kept, for they depend
+    on the checkpoint alone; in training mode they are computed on every call, differentiably.
+
+    Args:
+        pairs: (positive, negative) texts.
+        context: Learned tokens per prompt.
+    """
+
+    token_prefix: Tensor
+    token_suffix: Tensor
+    end: Tensor
+
+    def __init__(self, pairs: Sequence[Pair] = PROMPTS, context: int = CONTEXT_TOKENS) -> None:
+        super().__init__()
+        self.words = _word_counts(pairs)
+        prompts, rest = len(self.words), CONTEXT_LENGTH - 1 - context
+        self.ctx = nn.Parameter(torch.zeros(prompts, context, WIDTH))
+        self.register_buffer("token_prefix", torch.zeros(prompts, 1, WIDTH))
+        self.register_buffer("token_suffix", torch.zeros(prompts, rest, WIDTH))
+        self.register_buffer("end", torch.tensor(self.words) + 1 + context, persistent=False)
+        self.tower = TextTower()
+        self._features: Tensor | None = None
+
+    def forward(self) -> Float[Tensor, "pairs 2 1024"]:
+        """Features of the prompts, (P, 2, 1024), positive first, not normalised."""
+        if self.training:
+            return self._compute()
+        if self._features is None or self._features.device != self.ctx.device:
+            with torch.no_grad():
+                self._features = self._compute()
+        return self._features
+
+    def train(self, mode: bool = True) -> "PromptLearner":
+        """Switch the mode, and forget the features of the mode before."""
+        if mode != self.training:
+            self._features = None
+        return super().train(mode)
+
+    def _compute(self) -> Tensor:
+        features: Tensor = self.tower(self._embedded(), self.end)
+        return features.reshape(-1, 2, DIM)
+
+    def _embedded(self) -> Float[Tensor, "t 77 512"]:
+        half = self.ctx.shape[1] // 2
+        rows = []
+        for prefix, ctx, suffix, words in zip(
+            self.token_prefix, self.ctx, self.token_suffix, self.words, strict=True
+        ):
+            rows.append(torch.cat([prefix, ctx[:half], suffix[:words], ctx[half:], suffix[words:]]))
+        return torch.stack(rows)
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._features = None
+        super()._load_from_state_dict(*args)
+
+
+def prompt_features(text: Mapping[str, Tensor], pairs: Sequence[Pair] = PROMPTS) -> Tensor:
+    """Features of the prompts as CLIP itself understands them.
+
+    Args:
+        text: Text side of a CLIP RN50 checkpoint, OpenAI's names.
+        pairs: (positive, negative) texts.
+
+    Returns:
+        (P, 2, 1024), not normalised.
+    """
+    tokens = tokenize([text for pair in pairs for text in pair])
+    tower = TextTower()
+    tower.load_state_dict(tower_state(text))
+    with torch.no_grad():
+        embedded = text["token_embedding.weight"].float()[tokens]
+        features: Tensor = tower.eval()(embedded, tokens.argmax(dim=1))
+    return features.reshape(-1, 2, DIM)
+
+
+def initial_learner(
+    text: Mapping[str, Tensor],
+    rng: torch.Generator,
+    pairs: Sequence[Pair] = PROMPTS,
+    context: int = CONTEXT_TOKENS,
+    std: float = 0.02,
+) -> dict[str, Tensor]:
+    """State dict of a `PromptLearner` before training.
+
+    Args:
+        text: Text side of a CLIP RN50 checkpoint, OpenAI's names.
+        rng: Source of the context's random start.
+        pairs: (positive, negative) texts.
+        context: Learned tokens per prompt.
+        std: Of the context's normal distribution.
+
+    Returns:
+        Context and word embeddings in the published layout, and the tower's weights.
+    """
+    texts = [" ".join(["x"] * context + [text]) for pair in pairs for text in pair]
+    embedded = text["token_embedding.weight"].float()[tokenize(texts)]
+    return {
+        "ctx": torch.randn(len(texts), context, WIDTH, generator=rng) * std,
+        "token_prefix": embedded[:, :1].clone(),
+        "token_suffix": embedded[:, 1 + context :].clone(),
+        **{f"tower.{key}": value for key, value in tower_state(text).items()},
+    }
+
+
+def tower_state(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of a `TextTower`: the text side less its token embedding, in fp32."""
+    return {key: value.float() for key, value in text.items() if key != "token_embedding.weight"}
+
+
+def _word_counts(pairs: Sequence[Pair]) -> tuple[int, ...]:
+    """Tokens of each text, without those of start and end."""
+    tokens = tokenize([text for pair in pairs for text in pair])
+    return tuple(int(end) - 1 for end in tokens.argmax(dim=1))

@@ -1,0 +1,150 @@
+"""`create` on every kind of checkpoint, and the signature that tells what was really loaded."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from qualiclip_metric import build, formats
+from qualiclip_metric.build import create
+from qualiclip_metric.formats import CheckpointError
+from qualiclip_metric.metric import QualiCLIP
+
+
+@pytest.fixture
+def base(seeded_official: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The seeded checkpoint stands for the published one."""
+    monkeypatch.setenv("QUALICLIP_WEIGHTS", str(seeded_official))
+    return seeded_official
+
+
+@pytest.fixture(scope="module")
+def rn50(seeded_official: Path) -> QualiCLIP:
+    return create(seeded_official)
+
+
+IMG = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+def test_published_layout(rn50: QualiCLIP) -> None:
+    assert str(rn50.signature).startswith("rn50|weights:")
+    assert "|prompts:7x2|T:2|fp32|" in str(rn50.signature)
+    assert float(rn50.logit_scale) == pytest.approx(100.0)
+    assert not rn50.training
+    assert not any(p.requires_grad for p in rn50.parameters())
+    assert rn50(IMG).shape == (2, 1)
+
+
+def test_everything_is_an_ordinary_module(rn50: QualiCLIP, tmp_path: Path) -> None:
+    state = rn50.state_dict()
+    assert {"text.features", "logit_scale", "encoder.trunk.conv1.weight"} <= state.keys()
+    assert "text.features" in dict(rn50.named_buffers())
+    expected = rn50(IMG)
+    torch.testing.assert_close(copy.deepcopy(rn50)(IMG), expected, atol=0, rtol=0)
+    torch.save(rn50, tmp_path / "m.pt")
+    again = torch.load(tmp_path / "m.pt", weights_only=False)
+    torch.testing.assert_close(again(IMG), expected, atol=0, rtol=0)
+    assert again.signature == rn50.signature
+    torch.testing.assert_close(rn50.to("cpu", torch.float32)(IMG), expected, atol=0, rtol=0)
+
+
+def test_the_image_gets_a_gradient_and_the_weights_none(rn50: QualiCLIP) -> None:
+    img = IMG.clone().requires_grad_(True)
+    rn50(img).sum().backward()
+    assert img.grad is not None
+    assert img.grad.abs().sum() > 0
+    assert all(p.grad is None for p in rn50.parameters())
+
+
+def test_an_image_does_not_depend_on_its_neighbours(rn50: QualiCLIP) -> None:
+    alone = torch.cat([rn50(one[None]) for one in IMG])
+    assert (rn50(IMG) - alone).abs().max() < 1e-6
+
+
+def test_bf16_is_near_and_says_so(rn50: QualiCLIP, seeded_official: Path) -> None:
+    fast = create(seeded_official, precision="bf16")
+    assert fast.encoder.trunk.conv1.weight.dtype == torch.bfloat16
+    assert 0 < (fast(IMG) - rn50(IMG)).abs().max() < 0.02
+    assert fast.signature == replace(rn50.signature, precision="bf16")  # type: ignore[type-var]
+
+
+def test_lite_in_bf16(random_lite: Path) -> None:
+    exact, fast = create(random_lite), create(random_lite, precision="bf16")
+    assert 0 < (fast(IMG) - exact(IMG)).abs().max() < 0.02
+
+
+def test_learned_prompts_take_encoder_and_text_from_the_base(
+    base: Path, seeded_plus: Path, rn50: QualiCLIP
+) -> None:
+    plus = create(seeded_plus)
+    torch.testing.assert_close(
+        plus.state_dict()["encoder.pool.c_proj.bias"], rn50.state_dict()["encoder.pool.c_proj.bias"]
+    )
+    assert plus.prompts.shape == (7, 2, 1024)
+    assert "text.ctx" in plus.state_dict()
+    assert (plus(IMG) - rn50(IMG)).abs().max() > 1e-3
+    calls: list[int] = []
+    plus.text.tower.register_forward_hook(lambda *_: calls.append(1))
+    plus(IMG)
+    assert not calls
+
+
+def test_plain_clip_understands_the_sentences(seeded_official: Path, tmp_path: Path) -> None:
+    content = torch.load(seeded_official, weights_only=True, mmap=True)
+    clip = {k.removeprefix("clip_model."): v for k, v in content.items() if k.startswith("clip_")}
+    torch.save(clip, tmp_path / "RN50.pt")
+    metric = create(tmp_path / "RN50.pt")
+    assert metric.prompts.shape == (7, 2, 1024)
+    assert metric(IMG).shape == (2, 1)
+
+
+def test_what_is_written_gives_the_same_scores(
+    base: Path, seeded_plus: Path, rn50: QualiCLIP, tmp_path: Path
+) -> None:
+    for source, metric in ((base, rn50), (seeded_plus, create(seeded_plus))):
+        whole = build.to_checkpoint(metric, build.load(source))
+        for write in (formats.save, formats.save_pyiqa):
+            write(whole, tmp_path / "written")
+            again = create(tmp_path / "written")
+            assert again.signature == metric.signature
+            torch.testing.assert_close(again(IMG), metric(IMG), atol=1e-6, rtol=0)
+
+
+def test_the_signature_follows_the_weights(random_lite: Path) -> None:
+    metric, other = create(random_lite), create(random_lite)
+    metric.load_state_dict(other.state_dict())
+    assert metric.signature == other.signature
+    state = metric.state_dict()
+    state["text.features"] = state["text.features"].flip(1)
+    torch.nn.ModuleDict({"inside": metric}).load_state_dict(
+        {f"inside.{key}": tensor for key, tensor in state.items()}
+    )
+    assert metric.signature is not None
+    assert metric.signature.model == "custom"
+    assert metric.signature.weights != other.signature.weights  # type: ignore[union-attr]
+
+
+def changed(path: Path, out: Path, **changes: Any) -> Path:
+    formats.save(replace(formats.load(path), **changes), out)
+    return out
+
+
+def test_wrong_architectures_are_explained(random_lite: Path, tmp_path: Path) -> None:
+    encoder = dict(formats.load(random_lite).encoder)
+    with pytest.raises(CheckpointError, match="architecture: expected one of .*got 'vit'"):
+        create(changed(random_lite, tmp_path / "a", architecture="vit"))
+    with pytest.raises(CheckpointError, match=r"of a rn50 encoder: missing \['pool\.c_proj"):
+        create(changed(random_lite, tmp_path / "b", architecture="rn50"))
+    encoder["projection.bias"] = torch.zeros(5)
+    with pytest.raises(CheckpointError, match=r"projection\.bias should have shape \(384,\)"):
+        create(changed(random_lite, tmp_path / "c", encoder=encoder))
+
+
+def test_arguments(random_lite: Path) -> None:
+    with pytest.raises(ValueError, match="precision: expected one of"):
+        create(random_lite, precision="fp8")
+    with pytest.raises(ValueError, match="temperature"):
+        create(random_lite, temperature=0.0)

@@ -1,0 +1,240 @@
+"""Every checkpoint format that is read, and none that could run code."""
+
+import pickle
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from qualiclip_metric import formats
+from qualiclip_metric.formats import Checkpoint, CheckpointError
+
+CLIP = {
+    "visual.conv1.weight": torch.rand(2, 3),
+    "visual.bn1.running_var": torch.ones(2),
+    "visual.attnpool.positional_embedding": torch.rand(5, 2),
+    "visual.attnpool.q_proj.weight": torch.rand(2, 2),
+    "positional_embedding": torch.rand(4, 2),
+    "transformer.resblocks.0.ln_1.weight": torch.rand(2),
+    "token_embedding.weight": torch.rand(9, 2),
+    "ln_final.bias": torch.rand(2),
+    "text_projection": torch.rand(2, 2),
+    "logit_scale": torch.tensor(100.0).log(),
+}
+OFFICIAL = {f"clip_model.{k}": v for k, v in CLIP.items()} | {"prompts_features": torch.rand(14, 6)}
+LEARNER = {"ctx": torch.rand(14, 16, 4), "token_prefix": torch.rand(14, 1, 4)}
+ENCODER_KEYS = {
+    "trunk.conv1.weight",
+    "trunk.bn1.running_var",
+    "trunk.bn1.num_batches_tracked",
+    "pool.q_proj.weight",
+}
+
+
+def saved(content: Any, path: Path) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def model(**changes: Any) -> Checkpoint:
+    values = {
+        "architecture": "lite",
+        "encoder": {"a.weight": torch.rand(3, 2), "count": torch.tensor(4)},
+        "prompts": torch.rand(7, 2, 5),
+        "pairs": (("Good photo.", "Bad photo."),),
+        "logit_scale": 12.5,
+        "temperature": 3.0,
+        "licence": "CC0",
+        "training": {"steps": 7},
+    }
+    return Checkpoint(**(values | changes))
+
+
+def same(ours: Checkpoint, theirs: Checkpoint) -> None:
+    assert ours.digest() == theirs.digest()
+    for name in ("architecture", "pairs", "logit_scale", "temperature", "licence", "training"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert ours.encoder.keys() == theirs.encoder.keys()
+    assert ours.learner.keys() == theirs.learner.keys()
+
+
+@pytest.mark.parametrize("write", [formats.save, formats.save_pyiqa])
+@pytest.mark.parametrize("changes", [{}, {"prompts": None, "learner": LEARNER}])
+def test_what_we_write_we_read(write: Any, changes: dict[str, Any], tmp_path: Path) -> None:
+    original, path = model(**changes), tmp_path / "folder" / "model.any"
+    write(original, path)
+    same(formats.load(path), original)
+    assert [file.name for file in path.parent.iterdir()] == ["model.any"]
+
+
+def test_pyiqas_dress_has_params(tmp_path: Path) -> None:
+    formats.save_pyiqa(model(), tmp_path / "m.pth")
+    content = torch.load(tmp_path / "m.pth", weights_only=True)
+    expected = {"encoder.a.weight", "encoder.count", "text.features", "logit_scale"}
+    assert content["params"].keys() == expected
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="JSON"):
+        formats.save(model(training={"not": object()}), tmp_path / "m.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_official(legacy: bool, tmp_path: Path) -> None:
+    path = tmp_path / "qualiclip.pth"
+    torch.save(OFFICIAL, path, _use_new_zipfile_serialization=not legacy)
+    checkpoint = formats.load(path)
+    assert checkpoint.architecture == "rn50"
+    assert checkpoint.encoder.keys() == ENCODER_KEYS
+    assert checkpoint.prompts is not None
+    torch.testing.assert_close(checkpoint.prompts[3, 1], OFFICIAL["prompts_features"][7])
+    assert checkpoint.logit_scale == pytest.approx(100.0)
+    assert "token_embedding.weight" in checkpoint.text
+    assert checkpoint.licence == "CC BY-NC 4.0"
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda t: {"state_dict": t, "epoch": 3}])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_clip_of_openai_and_open_clip(wrap: Any, prefix: str, tmp_path: Path) -> None:
+    content = wrap({prefix + k: v.half() for k, v in CLIP.items()})
+    checkpoint = formats.load(saved(content, tmp_path / "RN50.pt"))
+    assert checkpoint.encoder.keys() == ENCODER_KEYS
+    assert checkpoint.encoder["trunk.conv1.weight"].dtype == torch.float32
+    assert checkpoint.prompts is None
+    assert checkpoint.logit_scale == pytest.approx(100.0, rel=1e-2)
+
+
+def test_clip_in_safetensors(tmp_path: Path) -> None:
+    save_file(CLIP, tmp_path / "open_clip_model.safetensors")
+    assert formats.load(tmp_path / "open_clip_model.safetensors").encoder.keys() == ENCODER_KEYS
+
+
+def test_learned_prompts_take_the_rest_from_a_base(tmp_path: Path) -> None:
+    content = {"params": {f"prompt_learner.{k}": v for k, v in LEARNER.items()}}
+    plus = formats.load(saved(content, tmp_path / "plus.pth"))
+    base = formats.load(saved(OFFICIAL, tmp_path / "base.pth"))
+    assert plus.learner.keys() == LEARNER.keys()
+    assert not plus.encoder
+    whole = plus.on(base)
+    assert whole.encoder.keys() == ENCODER_KEYS
+    assert whole.logit_scale == base.logit_scale
+    assert {"ctx", "tower.ln_final.bias"} <= whole.learner.keys()
+    assert "tower.token_embedding.weight" not in whole.learner
+    with pytest.raises(CheckpointError, match="text side"):
+        plus.on(model())
+
+
+class Nested(nn.Module):
+    """Nested modules with the names that OpenAI's archive has, shared and sliced storages too."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            first, _, rest = name.partition(".")
+            if not rest:
+                self.register_buffer(first, tensor)
+        firsts = {name.split(".")[0] for name in tensors if "." in name}
+        for first in firsts:
+            inner = {k[len(first) + 1 :]: v for k, v in tensors.items() if k.startswith(first + ".")}
+            self.add_module(first, Nested(inner))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def scripted(path: Path) -> Path:
+    tensors = dict(CLIP) | {"visual.conv1.weight": CLIP["visual.conv1.weight"].half().t()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(Nested(tensors)), path)
+    return path
+
+
+def test_torchscript_archive(tmp_path: Path) -> None:
+    checkpoint = formats.load(scripted(tmp_path / "RN50.pt"))
+    assert checkpoint.encoder.keys() == ENCODER_KEYS
+    expected = CLIP["visual.conv1.weight"].half().float().t()
+    torch.testing.assert_close(checkpoint.encoder["trunk.conv1.weight"], expected)
+    torch.testing.assert_close(checkpoint.text["text_projection"], CLIP["text_projection"])
+
+
+class Bomb:
+    """Would create a file when unpickled by Python's own unpickler."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_would_run_code_is_refused(zipped: bool, tmp_path: Path) -> None:
+    path, mark = tmp_path / "bomb.pth", tmp_path / "ran"
+    content = {**OFFICIAL, "bomb": Bomb(mark)}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(CheckpointError, match=r"bomb\.pth: refused: .* could run code"):
+        formats.load(path)
+    assert not mark.exists()
+
+
+def test_a_torchscript_archive_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    good, path, mark = scripted(tmp_path / "good.pt"), tmp_path / "bomb.pt", tmp_path / "ran"
+    with zipfile.ZipFile(good) as source, zipfile.ZipFile(path, "w") as target:
+        for name in source.namelist():
+            bomb = name.endswith("/data.pkl")
+            target.writestr(name, pickle.dumps(Bomb(mark)) if bomb else source.read(name))
+    with pytest.raises(CheckpointError, match="which is not read"):
+        formats.load(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_truncated(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"model{suffix}"
+    (saved if suffix == ".pth" else save_file)(OFFICIAL, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="truncated|damaged"):
+        formats.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"a": torch.rand(2)}, r"layout: expected a tensor named prompts_features.*\['a'\]"),
+        ([1, 2], "expected tensors by name, got list"),
+        ({k: v for k, v in CLIP.items() if k != "logit_scale"}, "logit_scale: missing"),
+        ({**OFFICIAL, "prompts_features": torch.rand(13, 6)}, r"expected \(2 x pairs, D\)"),
+        ({"params": {}, "qualiclip_metric": {"format": "x"}}, "the header lacks 'architecture'"),
+    ],
+)
+def test_another_layout_is_named(content: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        formats.load(saved(content, tmp_path / "other.pth"))
+
+
+def test_safetensors_without_our_header(tmp_path: Path) -> None:
+    save_file({"a": torch.rand(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointError, match="expected a safetensors file with format"):
+        formats.load(tmp_path / "other.safetensors")
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        formats.load(tmp_path / "none.pth")
+
+
+def test_the_digest_is_of_what_scores_depend_on() -> None:
+    base = model()
+    assert model(**vars(base) | {"licence": "other", "training": {}}).digest() == base.digest()
+    counted = {**base.encoder, "x.num_batches_tracked": torch.tensor(5)}
+    assert model(**vars(base) | {"encoder": counted}).digest() == base.digest()
+    moved = {**base.encoder, "a.weight": base.encoder["a.weight"] + 1e-3}
+    for change in ({"encoder": moved}, {"logit_scale": 13.0}, {"prompts": torch.rand(7, 2, 5)}):
+        assert model(**vars(base) | change).digest() != base.digest(), change

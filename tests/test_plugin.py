@@ -1,0 +1,134 @@
+"""pyiqa's front door: options, inputs, `load_weights`, the command. Orders: test_plugin_imports."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from qualiclip_metric import formats, plugin, weights
+from qualiclip_metric.build import create
+from qualiclip_metric.formats import Checkpoint
+from qualiclip_metric.metric import QualiCLIP
+
+pyiqa = pytest.importorskip("pyiqa")
+
+
+@pytest.fixture(autouse=True)
+def published(random_lite: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small model stands for the published one."""
+    monkeypatch.setenv("QUALICLIP_WEIGHTS", str(random_lite))
+    monkeypatch.setattr(weights, "_REGISTERED", {})
+    return random_lite
+
+
+def build(name: str = "qualiclip", **options: Any) -> Any:
+    return pyiqa.create_metric(name, device="cpu", **options)
+
+
+IMG = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+
+
+def test_it_is_ours_with_our_numbers(published: Path) -> None:
+    metric, own = build(), create(published)
+    assert type(metric.net) is QualiCLIP
+    assert metric.net.signature == own.signature
+    torch.testing.assert_close(metric(IMG), own(IMG), atol=0, rtol=0)
+    assert not metric.lower_better
+    assert metric.metric_mode == "NR"
+
+
+def test_options(published: Path) -> None:
+    metric = build(weights=published, temperature=1.5, precision="bf16")
+    assert "|T:1.5|bf16|" in str(metric.net.signature)
+    assert build(weights="lite", temperature=None, pretrained=True) is not None if EMBEDDED else True
+
+
+EMBEDDED = weights.resolve("lite").is_file()
+
+
+@pytest.mark.parametrize("option", [{"backbone": "ViT-B/32"}, {"pretrained": False}, {"size": 3}])
+def test_options_that_only_pyiqas_class_has(option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"QUALICLIP_PYIQA=off brings back"):
+        build(**option)
+
+
+def test_as_loss() -> None:
+    img = IMG.clone().requires_grad_(True)
+    build(as_loss=True)(img).backward()
+    assert img.grad is not None
+    assert img.grad.abs().sum() > 0
+    assert not build()(IMG.clone().requires_grad_(True)).requires_grad
+
+
+def test_grey_tensors_are_three_equal_channels() -> None:
+    metric = build()
+    grey = IMG[:, :1]
+    torch.testing.assert_close(metric(grey), metric(grey.expand(-1, 3, -1, -1)), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+def test_files(mode: str, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    Image.fromarray(pixels).convert(mode).save(tmp_path / "img.png")
+    from qualiclip_metric.images import read
+
+    score = build()(str(tmp_path / "img.png"))
+    torch.testing.assert_close(score, build()(read(tmp_path / "img.png")[None]), atol=1e-6, rtol=0)
+
+
+def test_load_weights(published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = flipped(formats.load(published))
+    formats.save_pyiqa(other, tmp_path / "other.pth")
+    metric = build()
+    before = metric.net.signature
+    metric.load_weights(str(tmp_path / "other.pth"))
+    torch.testing.assert_close(metric(IMG), create(tmp_path / "other.pth")(IMG), atol=0, rtol=0)
+    assert metric.net.signature.weights == other.digest()[:8] != before.weights
+    assert metric.net.signature.model == "custom"
+
+
+def flipped(checkpoint: Checkpoint) -> Checkpoint:
+    assert checkpoint.prompts is not None
+    return Checkpoint(**{**vars(checkpoint), "prompts": checkpoint.prompts.flip(1)})
+
+
+def test_registered_checkpoints(published: Path, tmp_path: Path) -> None:
+    formats.save(flipped(formats.load(published)), tmp_path / "own.safetensors")
+    plugin.register_checkpoint("own", tmp_path / "own.safetensors")
+    assert "own" in pyiqa.list_models()
+    assert str(build("own").net.signature).startswith("own|")
+    with pytest.warns(UserWarning, match="pyiqa has a metric 'niqe' of its own"):
+        plugin.register_checkpoint("niqe", published)
+    assert type(build("qualiclip-lite", weights="own").net) is QualiCLIP
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_pyiqa_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pyiqa.pyiqa_cmd import main
+
+    for i in range(2):
+        Image.fromarray(np.full((64, 96, 3), 90 * i, np.uint8)).save(tmp_path / f"{i}.png")
+    argv = ["pyiqa", "qualiclip", "-t", str(tmp_path), "--device", "cpu", "--verbose"]
+    monkeypatch.setattr(sys, "argv", argv)
+    main()
+    out = capsys.readouterr().out
+    assert "'mean'" in out
+    assert str(tmp_path / "1.png") in out
+
+
+def test_importing_the_package_imports_neither_pyiqa_nor_torch() -> None:
+    source = importlib.util.find_spec("qualiclip_metric.plugin")
+    assert source is not None
+    assert source.origin is not None
+    head = Path(source.origin).read_text().split("if TYPE_CHECKING")[0]
+    imports = [line for line in head.splitlines() if line.startswith(("import ", "from "))]
+    assert {line.split()[1].split(".")[0] for line in imports} == {
+        "os", "sys", "warnings", "typing", "qualiclip_metric",
+    }  # fmt: skip

@@ -1,0 +1,96 @@
+"""The RN50 tower against CLIP's own attention pool, and what scoring and training ask of it."""
+
+import copy
+
+import pytest
+import torch
+from open_clip.modified_resnet import AttentionPool2d
+
+from qualiclip_metric.encoders import ENCODERS, Encoder, RN50Encoder, cast_trunk
+from qualiclip_metric.encoders.rn50 import MeanTokenPool
+
+
+@pytest.fixture(scope="module")
+def encoder() -> RN50Encoder:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return RN50Encoder().eval().requires_grad_(False)
+
+
+def pools(width: int, heads: int, side: int) -> tuple[MeanTokenPool, AttentionPool2d]:
+    torch.manual_seed(1)
+    reference = AttentionPool2d(side, width, heads, 24)
+    torch.nn.init.zeros_(reference.positional_embedding)
+    own = MeanTokenPool(width, heads, 24)
+    state = reference.state_dict()
+    del state["positional_embedding"]
+    own.load_state_dict(state)
+    return own, reference
+
+
+@pytest.mark.parametrize(("width", "heads", "side"), [(32, 4, 7), (64, 1, 1), (48, 6, 3)])
+def test_pool_is_the_first_output_of_full_attention(width: int, heads: int, side: int) -> None:
+    own, reference = pools(width, heads, side)
+    feature_map = torch.randn(3, width, side, side, requires_grad=True)
+    expected = reference(feature_map)
+    torch.testing.assert_close(own(feature_map), expected, atol=1e-6, rtol=1e-5)
+    (theirs,) = torch.autograd.grad(expected.square().sum(), feature_map)
+    (ours,) = torch.autograd.grad(own(feature_map).square().sum(), feature_map)
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
+
+
+def test_pool_has_no_intermediate_that_grows_with_the_square_of_the_area() -> None:
+    own, _ = pools(32, 4, 7)
+    largest = 0
+
+    class Sizes(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[misc, name-defined]
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            nonlocal largest
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                largest = max(largest, out.numel())
+            return out
+
+    positions = 40 * 50
+    with torch.no_grad(), Sizes():
+        own(torch.randn(1, 32, 40, 50))
+    assert positions * 32 <= largest < positions**2
+
+
+def test_it_is_an_encoder_of_the_table(encoder: RN50Encoder) -> None:
+    assert ENCODERS["rn50"] is RN50Encoder
+    assert isinstance(encoder, Encoder)
+    assert encoder.last_stage is encoder.trunk.layer4
+
+
+@pytest.mark.parametrize("size", [(32, 32), (97, 131), (224, 64)])
+def test_any_size(encoder: RN50Encoder, size: tuple[int, int]) -> None:
+    assert encoder(torch.rand(2, 3, *size)).shape == (2, 1024)
+
+
+def test_an_image_does_not_depend_on_its_batch(encoder: RN50Encoder) -> None:
+    img = torch.rand(3, 3, 64, 96)
+    alone = torch.cat([encoder(one[None]) for one in img])
+    torch.testing.assert_close(encoder(img), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_state_is_parameters_and_buffers_only(encoder: RN50Encoder) -> None:
+    names = encoder.state_dict().keys()
+    assert {"trunk.conv1.weight", "trunk.layer4.2.bn3.running_var", "pool.c_proj.bias"} <= names
+    assert not any("positional" in name or name in {"mean", "std"} for name in names)
+    assert sum(p.numel() for p in encoder.parameters()) == 38_316_896 - 50 * 2048
+    assert {"mean", "std"} <= dict(encoder.named_buffers()).keys()
+
+
+def test_a_cast_trunk_keeps_batch_normalisation_and_gives_near_features(
+    encoder: RN50Encoder,
+) -> None:
+    other = copy.deepcopy(encoder)
+    cast_trunk(other, torch.bfloat16)
+    assert other.trunk.conv1.weight.dtype == torch.bfloat16
+    assert other.trunk.bn1.weight.dtype == other.trunk.bn1.running_var.dtype == torch.float32
+    assert other.pool.q_proj.weight.dtype == torch.float32
+    img = torch.rand(1, 3, 64, 64)
+    exact, cast = encoder(img), other(img)
+    assert cast.dtype == torch.float32
+    assert 0 < (cast - exact).norm() < 0.05 * exact.norm()
