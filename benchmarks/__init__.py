@@ -1,0 +1,1 @@
+"""Benchmark harness: datasets, metrics, score tables, statistics. `python -m benchmarks`."""

@@ -1,0 +1,85 @@
+"""`python -m benchmarks COMMAND`: finds a command's module and imports no other.
+
+A command is one file: a module whose ``app`` is a typer app or one function. To add one, add a
+row to :data:`COMMANDS`.
+"""
+
+import importlib
+import sys
+from importlib.util import find_spec
+
+import typer
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("benchmarks.cli.run", "Score datasets with metrics; only what is missing."),
+    "datasets": ("benchmarks.cli.datasets", "What is on the disk, and where to get the rest."),
+    "summary": ("benchmarks.cli.summary", "Correlations, fits and intervals of a results folder."),
+    "table": ("benchmarks.cli.table", "Cross-dataset table in Markdown or LaTeX."),
+    "compare": ("benchmarks.cli.compare", "Which differences between metrics are significant."),
+    "predictions": ("benchmarks.cli.predictions", "Published predictions, without images."),
+    "golden": ("benchmarks.cli.golden", "Freeze and check metric values, for CI."),
+    "parity": ("benchmarks.cli.parity", "Differences to pyiqa's class and the official hub."),
+    "imports": ("benchmarks.cli.imports", "pyiqa with our plugin in every import order."),
+    "gmad": ("benchmarks.gmad_command", "The gMAD competition on score tables."),
+    "report": ("benchmarks.report_command", "A self-contained report page."),
+    "study": ("benchmarks.study_command", "Collect people's votes on image pairs."),
+    "speed": ("benchmarks.speed_command", "Seconds per image and memory."),
+    "explain": ("benchmarks.explain_command", "Faithfulness of the explanation maps."),
+    "prompts": ("benchmarks.prompts_command", "Sensitivity to the prompts."),
+    "robustness": ("benchmarks.robustness_command", "Behaviour under distortions."),
+}
+"""Command -> (module with ``app``, help). ``X_command`` may also be plain ``X``."""
+
+
+def build(argv: list[str]) -> typer.Typer:
+    """The application, with the one command that ``argv`` names imported and the rest listed."""
+    app = typer.Typer(
+        help="Benchmark no-reference image quality metrics on real datasets.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    wanted = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, text) in COMMANDS.items():
+        place = _module(module)
+        if place is None:
+            continue
+        if name == wanted:
+            command = importlib.import_module(place).app
+            if isinstance(command, typer.Typer):
+                app.add_typer(command, name=name, help=text)
+            else:
+                app.command(name, help=text)(command)
+        else:
+            app.command(name, help=text)(_listed)
+    return app
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; user errors are one line on stderr and exit code 2."""
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        build(words)(words, prog_name="python -m benchmarks")
+    except ModuleNotFoundError as err:
+        typer.echo(f"error: {err}; try: pip install 'qualiclip-metric[benchmarks]'", err=True)
+        raise SystemExit(2) from err
+    except (ValueError, ImportError) as err:
+        typer.echo(f"error: {err}", err=True)
+        raise SystemExit(2) from err
+
+
+def _module(name: str) -> str | None:
+    """The module's name if its file is there: ``X_command``, else ``X``; None if neither."""
+    for place in (name, name.removesuffix("_command")):
+        if find_spec(place) is not None:
+            return place
+    return None
+
+
+def _listed() -> None:
+    """Stand in for a command that is listed, not called."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""`python -m benchmarks compare`: pairwise significance between metrics, as a matrix."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import results as store
+from benchmarks.compare import compare as compare_metrics
+from benchmarks.compare import matrix
+from benchmarks.store import write_text
+
+
+def compare(
+    *,
+    results: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results"),
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Dataset; default: each. May be repeated.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metric; default: all. May be repeated.")
+    ] = None,
+    resolution: Annotated[
+        str | None, typer.Option(help="Only scores at this resolution, e.g. native.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+) -> None:
+    """Paired bootstrap of SRCC differences with Holm's correction; writes compare-DATASET.csv."""
+    for name in dataset or store.datasets(results):
+        scores = store.load(results, name, resolution)
+        known: list[str] = scores.attrs["metrics"]
+        unknown = [m for m in metric or [] if m not in known]
+        if unknown:
+            raise ValueError(
+                f"{name}: no metric {', '.join(unknown)}; there are {', '.join(known)}"
+            )
+        pairs = compare_metrics(scores, metric or known, resamples=resamples, seed=seed)
+        write_text(pairs.to_csv(index=False), results / f"compare-{name}.csv")
+        label = scores.attrs["datasets"][name]["label"]
+        typer.echo(f"## {label}: SRCC differences on {pairs['n'].iloc[0]} images\n")
+        typer.echo(matrix(pairs))
+        typer.echo(
+            f"Row minus column; * = Holm-corrected p below .05 over {len(pairs)} pairs "
+            f"(paired bootstrap, {resamples} resamples).\n"
+        )
+
+
+app = compare

@@ -1,0 +1,63 @@
+"""`python -m benchmarks golden freeze|check`: metric values for continuous integration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import scorers
+from qualiclip_metric import golden as store
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def freeze(
+    *,
+    metric: Annotated[str, typer.Option(help="As for run: lite, pyiqa:NAME, module:function, ...")],
+    out: Annotated[Path, typer.Option(help="JSON file to write.")],
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="Largest difference that is no change.")
+    ] = store.TOLERANCE,
+    reason: Annotated[str, typer.Option(help="Why that tolerance.")] = store.REASON,
+    image: Annotated[
+        list[str] | None, typer.Option(help="Image name; default: all. May be repeated.")
+    ] = None,
+) -> None:
+    """Score the known images and write their scores."""
+    scorer = _build(metric)
+    assert scorer.score is not None
+    golden = store.freeze(
+        scorer.score, out, name=metric, signature=scorer.signature, tolerance=tolerance,
+        reason=reason, images=image,
+    )  # fmt: skip
+    for name, value in golden.scores.items():
+        typer.echo(f"{value:.6f}  {name}")
+    typer.echo(f"froze {len(golden.scores)} scores of {golden.signature} in {out}", err=True)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Golden files.")],
+    metric: Annotated[
+        str | None, typer.Option(help="Check another metric than the file names.")
+    ] = None,
+) -> None:
+    """Score again and compare; exit code 1 when a value moved."""
+    failed = False
+    for file in files:
+        golden = store.load(file)
+        scorer = _build(metric or golden.metric)
+        assert scorer.score is not None
+        report = store.check(scorer.score, golden, signature=scorer.signature)
+        typer.echo(report.text())
+        failed |= not report.ok
+    if failed:
+        raise typer.Exit(1)
+
+
+def _build(metric: str) -> scorers.Scorer:
+    scorer = scorers.build(metric, device="cpu")
+    if scorer.score is None:
+        raise ValueError(f"{metric} holds published scores; golden values need a metric to run")
+    return scorer

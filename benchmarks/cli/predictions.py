@@ -1,0 +1,32 @@
+"""`python -m benchmarks predictions`: agreement of published predictions, with no image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import predictions as avt
+from benchmarks.tables import markdown, number
+
+
+def predictions(
+    folder: Annotated[Path, typer.Argument(help=f"Folder of {avt.SCORES} and {avt.OPINIONS}.")],
+    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")] = 10_000,
+    common: Annotated[bool, typer.Option(help="Only the images that every metric scored.")] = False,
+) -> None:
+    """Join scores and opinions and print each metric's figures."""
+    figures = avt.agreements(avt.load(folder), common=common, resamples=resamples)
+    header = ["metric", "n", "SRCC [95%]", "KRCC", "PLCC", "PLCC4", "PLCC5", "RMSE"]
+    rows, remarks = [], []
+    for r in figures.to_dict("records"):
+        srcc = f"{number(r['srcc'])} [{number(r['srcc_low'])}, {number(r['srcc_high'])}]"
+        rest = [number(r[name]) for name in ("krcc", "plcc", "plcc4", "plcc5", "rmse")]
+        rows.append([r["metric"], str(r["n"]), srcc, *rest])
+        for name in ("plcc4", "plcc5"):
+            if r[f"{name}_status"] != "ok":
+                remarks.append(f"- {r['metric']}: {name.upper()} fit {r[f'{name}_status']}")
+    typer.echo(markdown(header, rows))
+    typer.echo("\n".join(remarks))
+
+
+app = predictions

@@ -1,0 +1,23 @@
+"""`python -m benchmarks summary`: the figures of a results folder, written and printed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.cli.run import write_summary
+from benchmarks.summary import Statistics
+
+
+def summary(
+    results: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results"),
+    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    splits: Annotated[int, typer.Option(min=0, help="Random splits by reference.")] = 10,
+    split_seed: Annotated[int, typer.Option(help="Seed of the random splits.")] = 27,
+) -> None:
+    """Write summary.csv, .json, .md and print the latter."""
+    typer.echo(write_summary(results, Statistics(resamples, seed, splits, split_seed)))
+
+
+app = summary

@@ -1,0 +1,43 @@
+"""`python -m benchmarks table`: metrics x datasets, in the field's usual form."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from benchmarks import tables
+
+
+class Form(str, Enum):
+    """Output format."""
+
+    md = "md"
+    latex = "latex"
+    csv = "csv"
+
+
+def table(
+    results: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results"),
+    value: Annotated[
+        list[str] | None, typer.Option(help="Figure to show (srcc, plcc, krcc, plcc4, ...).")
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="all, official, training, validation, test or random (medians).")
+    ] = "all",
+    form: Annotated[Form, typer.Option("--format", help="Output format.")] = Form.md,
+) -> None:
+    """Print the cross-dataset table of an existing summary."""
+    path = results / "summary.parquet"
+    if not path.is_file():
+        raise ValueError(f"no {path}; make it with: python -m benchmarks summary {results}")
+    found = tables.cross(pd.read_parquet(path), value or ["srcc", "plcc"], split)
+    if form is Form.csv:
+        typer.echo(found.to_csv(), nl=False)
+    else:
+        render = tables.cross_latex if form is Form.latex else tables.cross_markdown
+        typer.echo(render(found), nl=False)
+
+
+app = table

@@ -1,0 +1,23 @@
+"""Datasets: one table of specs, one reader per layout, one frame for all.
+
+Public: :data:`SPECS`, :func:`load`, :func:`parse`, :func:`inventory`, :class:`Dataset`,
+:class:`DatasetError`. Nothing is ever downloaded. Knows no metric.
+"""
+
+from .catalogue import SPECS
+from .inventory import Status, inventory
+from .load import Request, load, parse
+from .spec import COLUMNS, Dataset, DatasetError, DatasetSpec
+
+__all__ = [
+    "COLUMNS",
+    "SPECS",
+    "Dataset",
+    "DatasetError",
+    "DatasetSpec",
+    "Request",
+    "Status",
+    "inventory",
+    "load",
+    "parse",
+]

@@ -1,0 +1,86 @@
+"""What of each dataset is on the disk: present, complete, partial or absent, with counts.
+
+Knows frames and folders; scores nothing, downloads nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from .catalogue import SPECS
+from .load import find_folder, read_labels
+from .spec import DatasetError, DatasetSpec
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of one dataset.
+
+    Attributes:
+        name: Dataset name.
+        state: ``complete``, ``partial``, ``absent`` or ``broken``.
+        labelled: Images in the label file.
+        found: Labelled images that exist.
+        unlabelled: Image files beside them that no label names.
+        official: Images in the official release.
+        folder: Where it lies, "" when absent.
+        detail: The reason for ``broken``, a note for ``partial``, the source for ``absent``.
+    """
+
+    name: str
+    state: str
+    labelled: int
+    found: int
+    unlabelled: int
+    official: int
+    folder: str
+    detail: str
+
+
+def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list[Status]:
+    """Status of every dataset under ``root``; ``folders`` overrides single sets' places."""
+    given = folders or {}
+    return [
+        status(spec, given.get(spec.name) or (find_folder(spec, root) if root else None))
+        for spec in SPECS.values()
+    ]
+
+
+def status(spec: DatasetSpec, folder: Path | None) -> Status:
+    """State of one dataset that lies, or should lie, in ``folder``."""
+    if folder is None or not folder.is_dir():
+        return Status(
+            spec.name, "absent", 0, 0, 0, spec.count, "", f"{spec.source} ({spec.licence})"
+        )
+    try:
+        frame, _ = read_labels(spec, folder)
+    except DatasetError as err:
+        return Status(spec.name, "broken", 0, 0, 0, spec.count, str(folder), str(err))
+    found = int((frame["path"] != "").sum())
+    unlabelled = _unlabelled(frame)
+    detail = ""
+    if found < len(frame):
+        missing = frame.loc[frame["path"] == "", "image"].head(3)
+        detail = f"{len(frame) - found} missing, e.g. {', '.join(missing)}"
+    elif len(frame) < spec.count:
+        detail = f"the labels list {len(frame)} of the release's {spec.count} images"
+    state = "complete" if found >= max(len(frame), spec.count) else "partial"
+    if found == 0:
+        state, detail = "broken", f"labels without images: {detail}"
+    return Status(spec.name, state, len(frame), found, unlabelled, spec.count, str(folder), detail)
+
+
+def _unlabelled(frame: pd.DataFrame) -> int:
+    """Image files in the folders of labelled images that no row names."""
+    named = {path for path in frame["path"] if path}
+    folders = {Path(path).parent for path in named}
+    files = {
+        str(file)
+        for folder in folders
+        for file in folder.iterdir()
+        if file.suffix.lower() in _SUFFIXES
+    }
+    return len(files - named)

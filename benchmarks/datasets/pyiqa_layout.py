@@ -1,0 +1,54 @@
+"""pyiqa's layout of datasets: ``<root>/meta_info/*.csv`` beside one image folder per set.
+
+Knows the column order of pyiqa's meta files (0.1.16, ``GeneralNRDataset`` and
+``GeneralFRDataset``) and its names of splits; knows nothing of official layouts.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from .spec import DatasetError, PyiqaLayout
+
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_DEVIATIONS = ("std", "SD", "dmos_std")
+
+
+def root_of(folder: Path) -> Path | None:
+    """The folder that holds ``meta_info``: ``folder`` itself or its ``datasets``; else None."""
+    for candidate in (folder, folder / "datasets"):
+        if (candidate / "meta_info").is_dir():
+            return candidate
+    return None
+
+
+def read(root: Path, layout: PyiqaLayout, *, name: str) -> pd.DataFrame:
+    """Raw frame of one set; image names are relative to ``root``.
+
+    The first columns are (image, MOS), or (reference, image, MOS) in full-reference sets. CLIVE's
+    seven training images and FLIVE's patches, which pyiqa lists too, are left out.
+
+    Raises:
+        DatasetError: The meta file is missing or too narrow.
+    """
+    path = root / "meta_info" / layout.meta
+    if not path.is_file():
+        raise DatasetError(f"{name}: labels missing: no {path.name} under {path.parent}")
+    meta = pd.read_csv(path, dtype={0: str})
+    first = 1 if layout.full_reference else 0
+    if meta.shape[1] < first + 2:
+        raise DatasetError(f"{name}: {path} has {meta.shape[1]} column(s), expected {first + 2}")
+    images = meta.iloc[:, first].astype(str)
+    deviation = next((column for column in _DEVIATIONS if column in meta), None)
+    split = next((c for c in ("official_split", "split") if c in meta), None)
+    frame = pd.DataFrame(
+        {
+            "image": layout.images + "/" + images,
+            "mos": meta.iloc[:, first + 1],
+            "mos_std": meta[deviation] if deviation else float("nan"),
+            "reference": meta.iloc[:, 0].astype(str) if first else "",
+            "split": meta[split].map(_SPLITS).fillna("") if split else "",
+        }
+    )
+    unrated = images.str.contains(r"(?:^|/)t[1-7]\.bmp$") | images.str.contains("_patch_")
+    return frame[~unrated]

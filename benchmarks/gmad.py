@@ -1,0 +1,205 @@
+"""The gMAD competition: who attacks whom with which two images.
+
+Knows score arrays on one common scale; numpy only. Must not know files, images, metric names, MOS
+fitting or votes.
+
+Reference: Ma et al., "Group MAD Competition: A New Methodology to Compare Objective Image Quality
+Models", CVPR 2016; TPAMI 42(4), 2020.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Design", "Pair", "compete", "level_centres", "rank_scale"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: Rounding allowed at a bin's ends, so that "ends included" holds for values such as 100 / 3.
+EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Design:
+    """What is asked of a competition; the defaults are the authors' toolbox's.
+
+    Attributes:
+        levels: Number of quality levels per ordered pair of metrics.
+        width: Half width of a defender's bin, in units of the common 0..100 scale.
+        pairs: Largest number of image pairs taken from one bin.
+        min_gap: Smallest attacker's gap worth a pair, in scale units.
+    """
+
+    levels: int = 6
+    width: float = 9.0
+    pairs: int = 1
+    min_gap: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse a design that no competition can follow."""
+        for name, smallest in (("levels", 1), ("pairs", 1), ("width", 0), ("min_gap", 0)):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= smallest):
+                raise ValueError(f"{name}: expected a number of at least {smallest}, got {value}")
+
+
+class Pair(NamedTuple):
+    """One bin's outcome; ``best`` and ``worst`` are row numbers, -1 where the bin gives no pair.
+
+    ``level`` counts from 1; ``centre`` and ``gap`` are in scale units (``gap`` is NaN without a
+    pair); ``population`` is the number of images in the defender's bin.
+    """
+
+    attacker: int
+    defender: int
+    level: int
+    centre: float
+    population: int
+    best: int
+    worst: int
+    gap: float
+
+
+def rank_scale(scores: Floats) -> Floats:
+    """Percentile scale of each column: ``100 * (average rank - 1) / (n - 1)``.
+
+    Args:
+        scores: ``(n, m)`` finite scores, ``n >= 2``, higher is better.
+
+    Returns:
+        ``(n, m)`` values in [0, 100]; tied scores share their average rank.
+    """
+    if scores.ndim != 2 or len(scores) < 2:
+        raise ValueError(f"expected (n >= 2, m) scores, got shape {scores.shape}")
+    scaled = np.empty(scores.shape)
+    for column, values in enumerate(scores.T):
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        average = np.cumsum(counts) - (counts - 1) / 2
+        scaled[:, column] = 100 * (average[inverse] - 1) / (len(values) - 1)
+    return scaled
+
+
+def level_centres(values: Floats, levels: int) -> Floats:
+    """Centres of ``levels`` equal steps of the range of ``values``, lowest first."""
+    low, high = values.min(), values.max()
+    centres: Floats = low + (np.arange(levels) + 0.5) * (high - low) / levels
+    return centres
+
+
+def compete(scores: Floats, design: Design, contents: Ints | None = None) -> list[Pair]:
+    """Every ordered pair (attacker, defender) at every level.
+
+    Args:
+        scores: ``(n, m)`` finite scores of ``m >= 2`` metrics on one scale, higher is better. Rows
+            must stand in the order of the images' names: a tie goes to the first row.
+        design: Levels, bin width, pairs per bin and smallest gap.
+        contents: ``(n,)`` content number of each image. Given, no content appears twice among the
+            pairs of one bin.
+
+    Returns:
+        Pairs ordered by attacker, defender and level. A bin that gives no pair (empty, one image,
+        one content, or below the smallest gap) is one row with ``best == worst == -1``.
+
+    Raises:
+        ValueError: Where the scores are not a finite ``(n >= 2, m >= 2)`` array.
+    """
+    _check(scores, contents)
+    m = scores.shape[1]
+    columns = np.ascontiguousarray(scores.T)
+    highest, lowest = _places(-columns), _places(columns)
+    cells: dict[tuple[int, int], list[Pair]] = {}
+    for defender in range(m):
+        for level, centre in enumerate(level_centres(columns[defender], design.levels), start=1):
+            inside = np.flatnonzero(np.abs(columns[defender] - centre) <= design.width + EDGE)
+            groups = None if contents is None else contents[inside]
+            for attacker in (a for a in range(m) if a != defender):
+                found = _search(
+                    highest[attacker, inside],
+                    lowest[attacker, inside],
+                    columns[attacker, inside],
+                    groups,
+                    design.pairs,
+                )
+                rows = [
+                    Pair(attacker, defender, level, float(centre), len(inside), *row)
+                    for row in _rows(found, columns[attacker], inside, design.min_gap)
+                ]
+                cells.setdefault((attacker, defender), []).extend(rows)
+    return [pair for cell in sorted(cells) for pair in cells[cell]]
+
+
+def _check(scores: Floats, contents: Ints | None) -> None:
+    if scores.ndim != 2 or min(scores.shape) < 2:
+        raise ValueError(
+            "expected at least two images and two metrics as (images, metrics) scores, got shape "
+            f"{scores.shape}"
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError("expected finite scores; leave out the images that a metric did not score")
+    if contents is not None and contents.shape != scores.shape[:1]:
+        raise ValueError(f"expected {len(scores)} content numbers, got shape {contents.shape}")
+
+
+def _places(columns: Floats) -> Ints:
+    """Place of each image when a row is sorted upwards; of tied images the first comes first."""
+    places = np.empty(columns.shape, dtype=np.int64)
+    order = np.argsort(columns, axis=1, kind="stable")
+    np.put_along_axis(places, order, np.arange(columns.shape[1])[None, :], axis=1)
+    return places
+
+
+def _rows(
+    found: list[tuple[int, int]], values: Floats, inside: Ints, min_gap: float
+) -> Iterator[tuple[int, int, float]]:
+    """Positions in the bin -> (best, worst, gap) of the pool; one blank where nothing is left."""
+    rows = [(int(inside[best]), int(inside[worst])) for best, worst in found]
+    gaps = [(best, worst, float(values[best] - values[worst])) for best, worst in rows]
+    kept = [row for row in gaps if row[2] >= min_gap]
+    yield from kept or [(-1, -1, float("nan"))]
+
+
+def _search(
+    highest: Ints, lowest: Ints, values: Floats, groups: Ints | None, k: int
+) -> list[tuple[int, int]]:
+    """Up to ``k`` (best, worst) positions inside one bin for one attacker."""
+    population = len(values)
+    if population < 2:
+        return []
+    if groups is not None:
+        return _search_distinct(highest, lowest, values, groups, k)
+    k = min(k, population // 2)
+    if k == 1:
+        return [(int(highest.argmin()), int(lowest.argmin()))]
+    return list(zip(_first(highest, k), _first(lowest, k), strict=True))
+
+
+def _first(places: Ints, k: int) -> list[int]:
+    """Positions of the ``k`` smallest places, smallest first."""
+    positions = np.argpartition(places, k - 1)[:k]
+    return [int(position) for position in positions[np.argsort(places[positions])]]
+
+
+def _search_distinct(
+    highest: Ints, lowest: Ints, values: Floats, groups: Ints, k: int
+) -> list[tuple[int, int]]:
+    """Greedy: the widest pair of two contents, then again without these contents."""
+    free = np.ones(len(values), dtype=bool)
+    found: list[tuple[int, int]] = []
+    while len(found) < k and len(np.unique(groups[free])) >= 2:
+        best, worst = _first_of(highest, free), _first_of(lowest, free)
+        if groups[best] == groups[worst]:
+            others = free & (groups != groups[best])
+            options = [(best, _first_of(lowest, others)), (_first_of(highest, others), worst)]
+            best, worst = max(options, key=lambda pair: values[pair[0]] - values[pair[1]])
+        found.append((best, worst))
+        free &= (groups != groups[best]) & (groups != groups[worst])
+    return found
+
+
+def _first_of(places: Ints, usable: NDArray[np.bool_]) -> int:
+    """Position of the smallest place among the usable ones; at least one is usable."""
+    return int(np.where(usable, places, np.iinfo(places.dtype).max).argmin())

@@ -1,0 +1,52 @@
+"""QualiCLIP's RN50 with weights drawn from a seed, for golden values without a download.
+
+Its scores mean nothing; that they stay the same shows that encoder, prompts' arithmetic and
+preprocessing do. Knows the package's builder; knows no images.
+"""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from qualiclip_metric.encoders import RN50Encoder
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.signature import Signature, digest
+
+SEED = 7
+PAIRS = 7
+DIM = 1024
+
+
+class SeededRN50:
+    """The metric, built on first use: (N, 3, H, W) RGB in [0, 1] -> (N, 1)."""
+
+    batched = True
+    lower_is_better = False
+
+    @cached_property
+    def model(self) -> QualiCLIP:
+        """The module. Batch statistics are set so that the features keep a usual size."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            encoder = RN50Encoder()
+            prompts = torch.randn(PAIRS, 2, DIM)
+        for module in encoder.modules():
+            if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
+                module.running_var.fill_(0.5)
+        metric = QualiCLIP(encoder, prompts, temperature=1.0)
+        return metric.eval().requires_grad_(False)
+
+    @cached_property
+    def signature(self) -> str:
+        """As of any model; the weights' digest shows whether the seed still gives them."""
+        weights = digest(self.model.state_dict())[:8]
+        return str(Signature(f"rn50-seed{SEED}", weights, f"{PAIRS}x2", 1.0, "fp32"))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Score a batch."""
+        scores: Tensor = self.model(images)
+        return scores
+
+
+rn50 = SeededRN50()

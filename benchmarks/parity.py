@@ -1,0 +1,166 @@
+"""Our metric against pyiqa's own class and the official hub's arithmetic, on one checkpoint.
+
+Knows how to build pyiqa's class on a local file; knows nothing of datasets or of how scores are
+used. The class imports OpenAI's `clip` package, which needs `setuptools<81`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+
+from qualiclip_metric.build import create
+from qualiclip_metric.metric import QualiCLIP, antonym_score
+
+SIZES = ((224, 224), (384, 512), (257, 611), (1080, 1920))
+BATCHES = (1, 3)
+TOLERANCE = 1e-5
+"""fp32 on a CPU: other orders of summation, here in the attention pool, move a score by 1e-7."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Largest absolute difference between two implementations on one batch."""
+
+    model: str
+    reference: str
+    size: tuple[int, int]
+    batch: int
+    spread: float
+    difference: float
+
+
+def upstream(model: str, official: str | Path, plus: str | Path | None = None) -> nn.Module:
+    """Build pyiqa's own class on local files, on the CPU.
+
+    Args:
+        model: `qualiclip` or `qualiclip+`.
+        official: File in the layout of qualiclip.pth; also stands for OpenAI's RN50, which the
+            class loads first and overwrites.
+        plus: File in the layout of QualiCLIP+_*.pth, for `qualiclip+`.
+
+    Raises:
+        ImportError: When pyiqa's class cannot be imported, with the cure.
+    """
+    try:
+        from pyiqa.archs import qualiclip_arch as arch
+        from pyiqa.archs.clip_model import build_model
+    except ImportError as err:
+        raise ImportError(
+            "parity needs pyiqa's own class, which imports openai-clip and pkg_resources: "
+            f"pip install openai-clip 'setuptools<81' ({err})"
+        ) from err
+    content = torch.load(official, map_location="cpu", weights_only=True, mmap=True)
+    prefix = "clip_model."
+    clip = {k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)}
+    urls = {model: str(plus or official), "qualiclip": str(official)}
+    with (
+        patch.object(arch, "load", lambda *_: build_model(dict(clip)).float()),
+        patch.object(arch, "load_file_from_url", lambda path: path),
+        patch.dict(arch.default_model_urls, urls),
+    ):
+        net: nn.Module = arch.QualiCLIP(model_type=model)
+    return net.eval().requires_grad_(False)
+
+
+def hub_score(net: nn.Module, img: Tensor) -> Tensor:
+    """What the official hub computes: scale 100, no temperature; on pyiqa's tower and features.
+
+    Args:
+        net: `upstream('qualiclip', ...)`.
+        img: RGB in [0, 1], (N, 3, H, W).
+
+    Returns:
+        (N, 1).
+    """
+    parts: dict[str, Any] = vars(net)  # pyiqa keeps them outside the module's registers
+    normalised = (img - parts["default_mean"]) / parts["default_std"]
+    features = parts["clip_model"][0].encode_image(normalised, False)
+    cosine = nn.functional.normalize(features, dim=-1) @ parts["prompts_features"].T
+    return antonym_score(cosine.reshape(len(img), -1, 2), 100.0)
+
+
+def images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
+    """Random images that differ in structure: blocks from coarse to fine, (batch, 3, H, W)."""
+    rng = torch.Generator().manual_seed(seed)
+    made = []
+    for i in range(batch):
+        cells = 4 ** (i % 3 + 1)
+        coarse = torch.rand(1, 3, cells, cells, generator=rng)
+        fine = torch.rand(1, 3, *size, generator=rng)
+        made.append(0.8 * nn.functional.interpolate(coarse, size=size) + 0.2 * fine)
+    return torch.cat(made)
+
+
+def compare(
+    official: str | Path,
+    plus: str | Path,
+    sizes: tuple[tuple[int, int], ...] = SIZES,
+    batches: tuple[int, ...] = BATCHES,
+) -> Iterator[Difference]:
+    """Largest differences, one row for each model, reference, size and batch.
+
+    Args:
+        official: File in the layout of qualiclip.pth.
+        plus: File in the layout of QualiCLIP+_*.pth.
+        sizes: (height, width) of the images.
+        batches: Images at a time.
+    """
+    with patch.dict("os.environ", {"QUALICLIP_WEIGHTS": str(official)}):
+        ours = {"qualiclip": create(official), "qualiclip+": create(plus)}
+    at_one = create(official, temperature=1.0)
+    theirs = {name: upstream(name, official, plus) for name in ours}
+    for size in sizes:
+        for batch in batches:
+            img = images(size, batch)
+            with torch.no_grad():
+                for name, metric in ours.items():
+                    yield _row(name, "pyiqa", metric, theirs[name](img), img)
+                expected = hub_score(theirs["qualiclip"], img)
+                yield _row("qualiclip, T=1", "official hub", at_one, expected, img)
+
+
+def gradients(official: str | Path, size: tuple[int, int], batch: int) -> Difference:
+    """As `compare`, for the gradient of the summed score with respect to the image, in fp64.
+
+    In fp32 a rounding error that moves an activation across the ReLU's bend changes single entries
+    of any implementation's gradient by a per cent; in fp64 a difference would be one of formulas.
+
+    Returns:
+        The difference relative to the largest entry of the gradient, and that entry as `spread`.
+    """
+    net = upstream("qualiclip", official).double()
+    vars(net)["prompts_features"] = vars(net)["prompts_features"].double()
+    img = images(size, batch).double()
+    ours, theirs = _gradient(create(official).double(), img), _gradient(net, img)
+    largest = theirs.abs().max()
+    return Difference(
+        "qualiclip",
+        "pyiqa, gradient, fp64",
+        size,
+        batch,
+        spread=largest.item(),
+        difference=((ours - theirs).abs().max() / largest).item(),
+    )
+
+
+def _gradient(net: nn.Module, img: Tensor) -> Tensor:
+    leaf = img.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(net(leaf).sum(), leaf)
+    return gradient
+
+
+def _row(name: str, reference: str, metric: QualiCLIP, expected: Tensor, img: Tensor) -> Difference:
+    scores = metric(img)
+    return Difference(
+        name,
+        reference,
+        (img.shape[2], img.shape[3]),
+        len(img),
+        spread=(scores.max() - scores.min()).item(),
+        difference=(scores - expected).abs().max().item(),
+    )

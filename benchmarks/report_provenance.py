@@ -1,0 +1,62 @@
+"""Where a report's numbers come from: versions, machine, dates.
+
+Knows this computer and installed packages. Must not know scores.
+"""
+
+import os
+import platform
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+__all__ = ["made_on", "provenance", "written_on"]
+
+PACKAGES = (
+    *("qualiclip-metric", "torch", "torchvision", "open_clip_torch", "pyiqa"),
+    *("numpy", "scipy", "pandas", "pillow"),
+)
+
+
+def provenance() -> dict[str, str]:
+    """Package versions and the machine that made the report, in words."""
+    facts = {}
+    for name in PACKAGES:
+        try:
+            facts[name] = version(name)
+        except PackageNotFoundError:
+            facts[name] = "not installed"
+    facts["Python"] = platform.python_version()
+    facts["system"] = f"{platform.system()} {platform.machine()}"
+    facts["processor"] = f"{_processor()}, {os.cpu_count()} cores"
+    return facts
+
+
+def _processor() -> str:
+    """The processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), platform.processor() or "unknown processor")
+
+
+def made_on() -> str:
+    """Today's date in UTC; ``SOURCE_DATE_EPOCH`` stands in for it, for reports made again."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    now = datetime.now(timezone.utc) if epoch is None else _date(float(epoch))
+    return now.date().isoformat()
+
+
+def written_on(files: list[Path]) -> str:
+    """Dates of the oldest and the newest of some files; empty where there are none."""
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        return made_on()
+    dates = sorted(_date(file.stat().st_mtime).date().isoformat() for file in files)
+    if not dates:
+        return ""
+    return dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+
+
+def _date(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
