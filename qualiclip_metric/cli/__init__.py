@@ -17,7 +17,6 @@ COMMANDS = {
     "score": ("score", "score", "Score images: files, folders and patterns."),
     "demo": ("demo", "demo", "Score sample photos, clean and degraded; draw a picture of it."),
     "distort": ("distort", "distort", "Degrade an image: 24 types of distortion, 5 levels each."),
-    "explain": ("explain", "explain", "Show where in an image its score comes from."),
     "train": ("train", "train", "Fine-tune an image encoder by ranking; no human scores."),
     "validate": ("train", "validate", "Measure how well a model orders distortion levels."),
     "weights": ("weights", "app", "List, check and import model weights."),

@@ -86,6 +86,7 @@ def train(
                     f"(least {min(report.validation.ordered.values()):.3f}), "
                     f"consistency gap {report.validation.consistency_gap:.3f}",
                     highlight=False,
+                    soft_wrap=True,
                 )
 
         try:

@@ -124,6 +124,7 @@ def train(
             accelerator.clip_grad_norm_(list(learned(metric)), config.clip_norm)
         optimizer.step()
         step += 1
+        rate = inputs.shape[:3].numel() * accelerator.num_processes / (time.perf_counter() - began)
 
         last = step == config.steps
         validation = None
@@ -134,7 +135,6 @@ def train(
             if last or step % config.checkpoint_every == 0:
                 files.save_state(folder, _state(step, config, sources, metric, optimizer))
         told = {"total": float(total.detach()), **_floats(losses)}
-        rate = inputs.shape[:3].numel() * accelerator.num_processes / (time.perf_counter() - began)
         _write(log, step, told, validation)
         tell(Report("training", step, config.steps, told, rate, validation))
         accelerator.wait_for_everyone()
