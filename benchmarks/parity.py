@@ -4,10 +4,13 @@ Knows how to build pyiqa's class on a local file; knows nothing of datasets or o
 used. The class imports OpenAI's `clip` package, which needs `setuptools<81`.
 """
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import torch
@@ -32,6 +35,15 @@ class Difference:
     batch: int
     spread: float
     difference: float
+
+
+class Pair(NamedTuple):
+    """One of our metrics, and what it should agree with."""
+
+    model: str
+    reference: str
+    ours: QualiCLIP
+    theirs: Callable[[Tensor], Tensor]
 
 
 def upstream(model: str, official: str | Path, plus: str | Path | None = None) -> nn.Module:
@@ -62,6 +74,7 @@ def upstream(model: str, official: str | Path, plus: str | Path | None = None) -
         patch.object(arch, "load", lambda *_: build_model(dict(clip)).float()),
         patch.object(arch, "load_file_from_url", lambda path: path),
         patch.dict(arch.default_model_urls, urls),
+        redirect_stdout(sys.stderr),  # it prints what it loads
     ):
         net: nn.Module = arch.QualiCLIP(model_type=model)
     return net.eval().requires_grad_(False)
@@ -96,32 +109,37 @@ def images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
     return torch.cat(made)
 
 
-def compare(
-    official: str | Path,
-    plus: str | Path,
-    sizes: tuple[tuple[int, int], ...] = SIZES,
-    batches: tuple[int, ...] = BATCHES,
-) -> Iterator[Difference]:
-    """Largest differences, one row for each model, reference, size and batch.
+def pairs(official: str | Path, plus: str | Path) -> list[Pair]:
+    """Ours and theirs, on the same files.
 
     Args:
         official: File in the layout of qualiclip.pth.
         plus: File in the layout of QualiCLIP+_*.pth.
-        sizes: (height, width) of the images.
-        batches: Images at a time.
     """
+    theirs = {name: upstream(name, official, plus) for name in ("qualiclip", "qualiclip+")}
     with patch.dict("os.environ", {"QUALICLIP_WEIGHTS": str(official)}):
-        ours = {"qualiclip": create(official), "qualiclip+": create(plus)}
+        learned = create(plus)
     at_one = create(official, temperature=1.0)
-    theirs = {name: upstream(name, official, plus) for name in ours}
-    for size in sizes:
-        for batch in batches:
-            img = images(size, batch)
-            with torch.no_grad():
-                for name, metric in ours.items():
-                    yield _row(name, "pyiqa", metric, theirs[name](img), img)
-                expected = hub_score(theirs["qualiclip"], img)
-                yield _row("qualiclip, T=1", "official hub", at_one, expected, img)
+    return [
+        Pair("qualiclip", "pyiqa", create(official), theirs["qualiclip"]),
+        Pair("qualiclip+", "pyiqa", learned, theirs["qualiclip+"]),
+        Pair("qualiclip, T=1", "official hub", at_one, partial(hub_score, theirs["qualiclip"])),
+    ]
+
+
+def compare(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
+    """Largest difference of the scores of one batch."""
+    img = images(size, batch)
+    with torch.no_grad():
+        scores, expected = pair.ours(img), pair.theirs(img)
+    return Difference(
+        pair.model,
+        pair.reference,
+        size,
+        batch,
+        spread=(scores.max() - scores.min()).item(),
+        difference=(scores - expected).abs().max().item(),
+    )
 
 
 def gradients(official: str | Path, size: tuple[int, int], batch: int) -> Difference:
@@ -152,15 +170,3 @@ def _gradient(net: nn.Module, img: Tensor) -> Tensor:
     leaf = img.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(net(leaf).sum(), leaf)
     return gradient
-
-
-def _row(name: str, reference: str, metric: QualiCLIP, expected: Tensor, img: Tensor) -> Difference:
-    scores = metric(img)
-    return Difference(
-        name,
-        reference,
-        (img.shape[2], img.shape[3]),
-        len(img),
-        spread=(scores.max() - scores.min()).item(),
-        difference=(scores - expected).abs().max().item(),
-    )

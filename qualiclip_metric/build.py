@@ -75,8 +75,10 @@ def load(model: str | Path) -> Checkpoint:
     checkpoint = formats.load(weights.resolve(model))
     if not checkpoint.encoder:
         checkpoint = checkpoint.on(formats.load(weights.resolve(BASE)))
-    licence = weights.licence(model)
-    return replace(checkpoint, licence=licence) if licence else checkpoint
+    known = weights.published(model)
+    if known is None:
+        return checkpoint
+    return replace(checkpoint, licence=known.licence, temperature=known.temperature)
 
 
 def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) -> QualiCLIP:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.jit._trace import TracerWarning
 
 from qualiclip_metric import formats
 from qualiclip_metric.build import create, from_checkpoint, load, to_checkpoint
@@ -34,13 +35,14 @@ class ExportError(RuntimeError):
 
 
 def export(model: str | Path, out: str | Path, format: str) -> Path:
-    """Write a model in another format, in fp32.
+    """Write a model in another format.
 
     Args:
         model: A registered name, or a path.
         out: File to write; it appears whole and checked, or not at all.
         format: Key of `FORMATS`: `onnx` and `torchscript` take images (N, 3, H, W), RGB in [0, 1],
-            of any N, H and W, and give scores (N, 1). `safetensors` and `pyiqa` are checkpoints.
+            of any N, H and W, and give scores (N, 1). `safetensors`, `safetensors-fp16` (half the
+            size: the encoder is stored, not run, in fp16) and `pyiqa` are checkpoints.
 
     Returns:
         The path.
@@ -122,9 +124,12 @@ def _torchscript(model: str | Path, out: Path) -> None:
     def write(scratch: str) -> None:
         with warnings.catch_warnings():
             _be_quiet()
-            traced = torch.jit.trace(metric, torch.rand(EXAMPLE), check_trace=False)
+            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                metric, torch.rand(EXAMPLE), check_trace=False
+            )
             traced.save(scratch)
-            _check(torch.jit.load(scratch), metric, "TorchScript")
+            loaded = torch.jit.load(scratch)  # type: ignore[no-untyped-call]
+            _check(loaded, metric, "TorchScript")
 
     written(out, write)
 
@@ -146,7 +151,7 @@ def _check(scorer: Scorer, metric: QualiCLIP, runtime: str) -> None:
 
 def _be_quiet() -> None:
     """Silence what the tracer says of the checks of shapes, which become constants on purpose."""
-    for category in (torch.jit.TracerWarning, DeprecationWarning, FutureWarning):
+    for category in (TracerWarning, DeprecationWarning, FutureWarning):
         warnings.simplefilter("ignore", category)
 
 
@@ -154,6 +159,7 @@ FORMATS: dict[str, Callable[[str | Path, Path], None]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
     "safetensors": lambda model, out: formats.save(complete(model), out),
+    "safetensors-fp16": lambda model, out: formats.save(complete(model), out, torch.float16),
     "pyiqa": lambda model, out: formats.save_pyiqa(complete(model), out),
 }
 """Format -> what writes it."""

@@ -11,97 +11,39 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from qualiclip_metric._download import DownloadError, Report, download, sha256_of
+from qualiclip_metric.published import PUBLISHED, Published, Source
+
+__all__ = [
+    "EMBEDDED",
+    "PUBLISHED",
+    "Published",
+    "Source",
+    "WeightsError",
+    "check",
+    "fetch",
+    "home",
+    "known_as",
+    "locate",
+    "names",
+    "published",
+    "record_of",
+    "register",
+    "registered",
+    "resolve",
+    "verify",
+]
 
 EMBEDDED = {"lite": "lite.safetensors"}
 """Models whose weights are inside the package."""
-
-NONCOMMERCIAL = "CC BY-NC 4.0"
 
 
 class WeightsError(RuntimeError):
     """Weights that cannot be had or trusted; the message says why, and what to do."""
 
-
-@dataclass(frozen=True)
-class Source:
-    """One place where a file is published.
-
-    Args:
-        url: Address; `{hub}` stands for the Hugging Face hub or its mirror.
-        file: Name under which the file is kept.
-        sha256: Digest, where one is really known: then the publisher gives it. None: recorded on
-            first use.
-        repo: Hub repository, for its cache.
-        revision: Hub revision. `main` where no revision is known to pin.
-        caches: Where other programs keep the same file; `{torch}` is torch.hub's folder.
-    """
-
-    url: str
-    file: str
-    sha256: str | None = None
-    repo: str | None = None
-    revision: str = "main"
-    caches: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Published:
-    """Weights that others publish: where, and under which licence."""
-
-    sources: tuple[Source, ...]
-    licence: str
-    what: str
-    temperature: float = 2.0
-
-
-def _pyiqa_weights(file: str) -> Source:
-    repo = "chaofengc/IQA-PyTorch-Weights"
-    url = f"{{hub}}/{repo}/resolve/main/{file.replace('+', '%2B')}"
-    return Source(url, file, repo=repo, caches=(f"{{torch}}/pyiqa/{file}",))
-
-
-def _plus(labels: str, file: str) -> Published:
-    return Published((_pyiqa_weights(file),), NONCOMMERCIAL, f"QualiCLIP+, prompts for {labels}")
-
-
-_OPENAI_SHA256 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
-
-PUBLISHED: dict[str, Published] = {
-    "qualiclip": Published(
-        sources=(
-            _pyiqa_weights("QualiCLIP.pth"),
-            Source(
-                "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth",
-                "qualiclip.pth",
-                caches=("{torch}/checkpoints/qualiclip.pth",),
-            ),
-        ),
-        licence=NONCOMMERCIAL,
-        what="QualiCLIP of the paper, RN50",
-    ),
-    "qualiclip+": _plus("KonIQ", "QualiCLIP+_koniq.pth"),
-    "qualiclip+-clive": _plus("CLIVE", "QualiCLIP+_clive.pth"),
-    "qualiclip+-flive": _plus("FLIVE", "QualiCLIP+_flive.pth"),
-    "qualiclip+-spaq": _plus("SPAQ", "QualiCLIP+_spaq.pth"),
-    "openai": Published(
-        sources=(
-            Source(
-                f"https://openaipublic.azureedge.net/clip/models/{_OPENAI_SHA256}/RN50.pt",
-                "RN50.pt",
-                sha256=_OPENAI_SHA256,
-                caches=("~/.cache/clip/RN50.pt", "{torch}/clip/RN50.pt"),
-            ),
-        ),
-        licence="MIT",
-        what="CLIP RN50 as OpenAI trained it, where QualiCLIP starts",
-    ),
-}
-"""Name -> weights that can be fetched. File sizes are the servers' to tell: none is known here."""
 
 _REGISTERED: dict[str, Path] = {}
 
@@ -181,10 +123,9 @@ def known_as(model: str | Path) -> str | None:
     return chosen if isinstance(chosen, str) and chosen in names() else None
 
 
-def licence(model: str | Path) -> str | None:
-    """Licence of published weights, None for all others: their files tell."""
-    name = known_as(model)
-    return PUBLISHED[name].licence if name in PUBLISHED else None
+def published(model: str | Path) -> Published | None:
+    """What is known of published weights beside their file; None for all others."""
+    return PUBLISHED.get(known_as(model) or "")
 
 
 def locate(name: str) -> Path | None:
@@ -336,6 +277,9 @@ def _write_record(record: Path, digest: str) -> None:
         )
 
 
+_BY_PATH = {"qualiclip": "give its path as the model, or set QUALICLIP_WEIGHTS to it"}
+
+
 def _cannot_be_had(name: str, reasons: list[str]) -> str:
     """One message: what is missing, why, and every way out."""
     entry = PUBLISHED[name]
@@ -346,7 +290,8 @@ def _cannot_be_had(name: str, reasons: list[str]) -> str:
         lines.append(f"  file    {source.file} from {_address(source)} (sha256: {digest})")
     lines += [
         f"  put it  into {home()} (QUALICLIP_HOME names another folder)",
-        "  or      set QUALICLIP_WEIGHTS to its path, HF_ENDPOINT to a mirror of the hub",
+        f"  or      {_BY_PATH.get(name, 'give its path as the model')}",
+        "  mirror  HF_ENDPOINT names another hub",
         "  offline create('lite') and `qualiclip score --model lite` need no download; "
         "`lite` is another model, with scores of its own",
     ]

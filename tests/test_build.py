@@ -66,7 +66,7 @@ def test_an_image_does_not_depend_on_its_neighbours(rn50: QualiCLIP) -> None:
 
 def test_bf16_is_near_and_says_so(rn50: QualiCLIP, seeded_official: Path) -> None:
     fast = create(seeded_official, precision="bf16")
-    assert fast.encoder.trunk.conv1.weight.dtype == torch.bfloat16
+    assert fast.state_dict()["encoder.trunk.conv1.weight"].dtype == torch.bfloat16
     assert 0 < (fast(IMG) - rn50(IMG)).abs().max() < 0.02
     assert fast.signature == replace(rn50.signature, precision="bf16")  # type: ignore[type-var]
 
@@ -87,7 +87,7 @@ def test_learned_prompts_take_encoder_and_text_from_the_base(
     assert "text.ctx" in plus.state_dict()
     assert (plus(IMG) - rn50(IMG)).abs().max() > 1e-3
     calls: list[int] = []
-    plus.text.tower.register_forward_hook(lambda *_: calls.append(1))
+    plus.text.get_submodule("tower").register_forward_hook(lambda *_: calls.append(1))
     plus(IMG)
     assert not calls
 
@@ -134,7 +134,7 @@ def changed(path: Path, out: Path, **changes: Any) -> Path:
 
 def test_wrong_architectures_are_explained(random_lite: Path, tmp_path: Path) -> None:
     encoder = dict(formats.load(random_lite).encoder)
-    with pytest.raises(CheckpointError, match="architecture: expected one of .*got 'vit'"):
+    with pytest.raises(CheckpointError, match=r"architecture: expected one of .*got 'vit'"):
         create(changed(random_lite, tmp_path / "a", architecture="vit"))
     with pytest.raises(CheckpointError, match=r"of a rn50 encoder: missing \['pool\.c_proj"):
         create(changed(random_lite, tmp_path / "b", architecture="rn50"))
@@ -148,3 +148,14 @@ def test_arguments(random_lite: Path) -> None:
         create(random_lite, precision="fp8")
     with pytest.raises(ValueError, match="temperature"):
         create(random_lite, temperature=0.0)
+
+
+def test_the_table_knows_licence_and_temperature_of_published_weights(
+    seeded_official: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("QUALICLIP_WEIGHTS", raising=False)
+    monkeypatch.setenv("QUALICLIP_HOME", str(tmp_path))
+    (tmp_path / "QualiCLIP.pth").symlink_to(seeded_official)
+    checkpoint = build.load("qualiclip")
+    assert (checkpoint.licence, checkpoint.temperature) == ("CC BY-NC 4.0", 2.0)
+    assert str(create("qualiclip").signature).startswith("qualiclip|weights:")

@@ -42,7 +42,7 @@ def saved(content: Any, path: Path) -> Path:
 
 
 def model(**changes: Any) -> Checkpoint:
-    values = {
+    values: dict[str, Any] = {
         "architecture": "lite",
         "encoder": {"a.weight": torch.rand(3, 2), "count": torch.tensor(4)},
         "prompts": torch.rand(7, 2, 5),
@@ -141,7 +141,8 @@ class Nested(nn.Module):
                 self.register_buffer(first, tensor)
         firsts = {name.split(".")[0] for name in tensors if "." in name}
         for first in firsts:
-            inner = {k[len(first) + 1 :]: v for k, v in tensors.items() if k.startswith(first + ".")}
+            inside = {k: v for k, v in tensors.items() if k.startswith(f"{first}.")}
+            inner = {k.removeprefix(f"{first}."): v for k, v in inside.items()}
             self.add_module(first, Nested(inner))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -200,7 +201,7 @@ def test_truncated(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"model{suffix}"
     (saved if suffix == ".pth" else save_file)(OFFICIAL, path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="truncated|damaged"):
+    with pytest.raises(CheckpointError, match=r"truncated|damaged"):
         formats.load(path)
 
 

@@ -45,10 +45,7 @@ def test_it_is_ours_with_our_numbers(published: Path) -> None:
 def test_options(published: Path) -> None:
     metric = build(weights=published, temperature=1.5, precision="bf16")
     assert "|T:1.5|bf16|" in str(metric.net.signature)
-    assert build(weights="lite", temperature=None, pretrained=True) is not None if EMBEDDED else True
-
-
-EMBEDDED = weights.resolve("lite").is_file()
+    assert build(pretrained=True, pos_embedding=False).net.signature is not None
 
 
 @pytest.mark.parametrize("option", [{"backbone": "ViT-B/32"}, {"pretrained": False}, {"size": 3}])

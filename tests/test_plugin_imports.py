@@ -25,9 +25,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "watched_module"
 
 
-def test_callbacks_stand_around_the_import(
-    module: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_callbacks_stand_around_the_import(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import builtins
     import importlib
     import sys
@@ -44,7 +42,8 @@ def test_callbacks_stand_around_the_import(
     assert loaded.seen == ["before"]
     assert events == ["before", "after"]
     assert type(loaded.__loader__).__module__.startswith("_frozen_importlib")
-    assert type(loaded.__spec__.loader) is type(loaded.__loader__)
+    assert loaded.__spec__ is not None
+    assert loaded.__spec__.loader is loaded.__loader__
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("watched_module_that_is_not_there")
 

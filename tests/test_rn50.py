@@ -1,10 +1,12 @@
 """The RN50 tower against CLIP's own attention pool, and what scoring and training ask of it."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
 from open_clip.modified_resnet import AttentionPool2d
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from qualiclip_metric.encoders import ENCODERS, Encoder, RN50Encoder, cast_trunk
 from qualiclip_metric.encoders.rn50 import MeanTokenPool
@@ -43,8 +45,10 @@ def test_pool_has_no_intermediate_that_grows_with_the_square_of_the_area() -> No
     own, _ = pools(32, 4, 7)
     largest = 0
 
-    class Sizes(torch.utils._python_dispatch.TorchDispatchMode):  # type: ignore[misc, name-defined]
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    class Sizes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             nonlocal largest
             out = func(*args, **(kwargs or {}))
             if isinstance(out, torch.Tensor):
@@ -52,7 +56,7 @@ def test_pool_has_no_intermediate_that_grows_with_the_square_of_the_area() -> No
             return out
 
     positions = 40 * 50
-    with torch.no_grad(), Sizes():
+    with torch.no_grad(), Sizes():  # type: ignore[no-untyped-call]
         own(torch.randn(1, 32, 40, 50))
     assert positions * 32 <= largest < positions**2
 

@@ -79,7 +79,7 @@ def test_in_training_the_context_learns_and_evaluation_follows(state: dict[str, 
     assert module.ctx.grad is not None
     assert module.ctx.grad.abs().sum() > 0
     with torch.no_grad():
-        module.ctx -= module.ctx.grad.sign() * 0.05
+        module.ctx.sub_(module.ctx.grad.sign() * 0.05)
     after = module.eval()()
     assert (after - before).abs().max() > 1e-3
 

@@ -100,7 +100,7 @@ def test_a_cut_connection_is_resumed(hub: Hub, target: Path) -> None:
 
 def test_a_later_process_resumes(hub: Hub, target: Path) -> None:
     hub.cut_after = [1000] + [0] * (_download.ATTEMPTS - 1)
-    with pytest.raises(DownloadError, match="truncated: 1000 of 307200 .* fetch again to resume"):
+    with pytest.raises(DownloadError, match=r"truncated: 1000 of 307200 .* fetch again to resume"):
         get(hub, target)
     assert not target.exists()
     assert get(hub, target) == SHA
@@ -137,9 +137,7 @@ def test_a_wrong_digest_is_refused_and_not_kept(hub: Hub, target: Path) -> None:
 
 
 @pytest.mark.parametrize("announced", [SHA, "ab" * 32])
-def test_the_digest_that_a_hub_announces_is_checked(
-    announced: str, hub: Hub, target: Path
-) -> None:
+def test_the_digest_that_a_hub_announces_is_checked(announced: str, hub: Hub, target: Path) -> None:
     hub.redirect = {"X-Linked-ETag": f'"{announced}"'}
     if announced == SHA:
         assert get(hub, target) == SHA
@@ -152,9 +150,7 @@ def test_the_digest_that_a_hub_announces_is_checked(
     ("statuses", "message"),
     [([404], "HTTP 404"), ([403], "HTTP 403"), ([503] * 9, "HTTP 503 .*5 attempts")],
 )
-def test_what_the_server_refuses(
-    statuses: list[int], message: str, hub: Hub, target: Path
-) -> None:
+def test_what_the_server_refuses(statuses: list[int], message: str, hub: Hub, target: Path) -> None:
     hub.statuses = statuses
     with pytest.raises(DownloadError, match=message):
         get(hub, target)

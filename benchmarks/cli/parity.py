@@ -27,14 +27,21 @@ def app(
     Exits with 1 if a score differs by more than 1e-5. Of a gradient, the largest entry stands in
     the column of the spread, and the difference is relative to it.
     """
-    sizes = tuple(size for size in parity.SIZES if size[0] * size[1] <= largest)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = official or write_official(Path(folder) / "qualiclip.pth", seed)
         learned = plus or write_plus(Path(folder) / "QualiCLIP+_koniq.pth", checkpoint, seed)
+        pairs = parity.pairs(checkpoint, learned)
+        scores = (
+            parity.compare(pair, size, batch)
+            for size in parity.SIZES
+            for batch in parity.BATCHES
+            for pair in pairs
+            if size[0] * size[1] <= largest
+        )
         typer.echo(f"torch {torch.__version__}, CPU, fp32\n")
         typer.echo("| model | reference | height x width | batch | score spread | max difference |")
         typer.echo("| --- | --- | --- | --- | --- | --- |")
-        worst = _print(parity.compare(checkpoint, learned, sizes))
+        worst = _print(scores)
         _print(parity.gradients(checkpoint, size, 1) for size in GRADIENT_SIZES)
     raise typer.Exit(int(worst > parity.TOLERANCE))
 

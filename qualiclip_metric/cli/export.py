@@ -13,7 +13,10 @@ def export(
     *,
     model: Annotated[str, typer.Option("--model", "-m", help="Name or checkpoint.")] = "lite",
     format_: Annotated[
-        str, typer.Option("--format", "-f", help="onnx, torchscript, safetensors or pyiqa.")
+        str,
+        typer.Option(
+            "--format", "-f", help="onnx, torchscript, safetensors, safetensors-fp16 or pyiqa."
+        ),
     ],
 ) -> None:
     """Write a model for another runtime, checked there against torch at three sizes.

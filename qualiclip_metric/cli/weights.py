@@ -20,7 +20,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Names from `qualiclip w
 def list_() -> None:
     """Show every model: its licence, whether its file is here, and what vouches for it."""
     rows = [("NAME", "LICENCE", "SHA256", "FILE")]
-    rows += [(name, "Apache-2.0", "in the wheel", "-") for name in weights.EMBEDDED]
+    rows += [(name, "Apache-2.0", "in the wheel", "in the package") for name in weights.EMBEDDED]
     rows += [_row(name, entry) for name, entry in weights.PUBLISHED.items()]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     for row in rows:
