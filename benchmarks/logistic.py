@@ -52,7 +52,7 @@ def logistic4(x: Floats, b1: float, b2: float, b3: float, b4: float) -> Floats:
     return b2 + (b1 - b2) * expit((x - b3) / abs(b4))
 
 
-def logistic5(x: Floats, b1: float, b2: float, b3: float, b4: float, b5: float) -> Floats:  # noqa: PLR0917 - curve_fit passes parameters by position
+def logistic5(x: Floats, b1: float, b2: float, b3: float, b4: float, b5: float) -> Floats:
     """Five parameters: b1 (1/2 - 1/(1 + exp(b2 (x - b3)))) + b4 x + b5."""
     return b1 * (expit(b2 * (x - b3)) - 0.5) + b4 * x + b5
 

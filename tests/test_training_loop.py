@@ -202,6 +202,8 @@ def test_validation_counts_what_it_says(photos):
     )
     assert result.ordered == {"darken": 1.0, "brighten": 0.0}
     assert result.below_pristine == {"darken": 1.0, "brighten": 0.0}
+    assert result.levels["darken"] == sorted(result.levels["darken"], reverse=True)
+    assert len(result.levels["brighten"]) == 6
     assert result.mean == 1.0 and result.mean_unseen == 0.0
     assert result.photos == 5 and -1 <= result.anchor_srcc <= 1
     crops = validate(Brightness(), photos, types=("darken",), crop_size=64)

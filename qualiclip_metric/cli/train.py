@@ -104,6 +104,10 @@ def validate(
         int | None,
         typer.Option("--crop-size", help="Score two overlapping crops of this side instead."),
     ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Distortion type; may be repeated; all 24 unless told."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of crops and distortions.")] = 0,
     anchor: Annotated[
         str, typer.Option("--anchor", help="Also the SRCC with a full-reference score: mdsi.")
@@ -117,6 +121,7 @@ def validate(
     one should score strictly higher.
     """
     from qualiclip_metric import create
+    from qualiclip_metric.distortions import DISTORTIONS, resolve
     from qualiclip_metric.images import find
     from qualiclip_metric.training import validate as run
 
@@ -124,6 +129,7 @@ def validate(
     try:
         photos = find(images)
         metric = create(model, device=device)
+        chosen = [resolve(name)[0].name for name in types or DISTORTIONS]
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
     with Progress(console=console, disable=not console.is_terminal) as bar:
@@ -133,6 +139,7 @@ def validate(
             photos,
             crop_size=crop_size,
             seed=seed,
+            types=chosen,
             anchor=anchor,
             progress=lambda done: bar.update(task, completed=done),
         )

@@ -102,7 +102,7 @@ def _pooled(encoder: LiteEncoder, ladders: Ladders, config: TrainConfig) -> Feat
         pooled = torch.cat(
             [
                 encoder.pooled(some.contiguous(memory_format=torch.channels_last)).float()
-                for some in crops.flatten(0, 2).split(CHUNK)
+                for some in torch.split(crops.flatten(0, 2), CHUNK)
             ]
         )
     return FeatureBatch(pooled.reshape(*crops.shape[:3], -1).cpu(), ladders.reference)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,6 +30,7 @@ class Validation:
         ordered: Per type, the share of the 10 pairs of levels (1 to 5) whose milder level has the
             strictly higher score, averaged over photos.
         below_pristine: Per type, the share of levels that score strictly below the pristine photo.
+        levels: Per type, the mean score of the pristine photos and of levels 1 to 5.
         consistency_gap: Mean difference of the scores of two overlapping crops at one level, over
             the mean fall of the score from pristine to level 5; NaN where whole photos were scored.
         photos: How many photos were scored.
@@ -40,6 +41,7 @@ class Validation:
 
     ordered: dict[str, float]
     below_pristine: dict[str, float]
+    levels: dict[str, list[float]]
     consistency_gap: float
     photos: int
     unseen: tuple[str, ...] = ()
@@ -56,8 +58,8 @@ class Validation:
         return fmean(self.ordered[k] for k in self.unseen) if self.unseen else nan
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a log."""
-        return {
+        """Plain values for a log; None for what was not asked for."""
+        values: dict[str, Any] = {
             "mean": self.mean,
             "mean_unseen": self.mean_unseen,
             "least": min(self.ordered.values()),
@@ -66,8 +68,10 @@ class Validation:
             "photos": self.photos,
             "ordered": self.ordered,
             "below_pristine": self.below_pristine,
+            "levels": self.levels,
             "unseen": list(self.unseen),
         }
+        return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values.items()}
 
 
 def validate(
@@ -119,6 +123,7 @@ def validate(
         below_pristine={
             name: (s[:, 1:] < s[:, :1]).float().mean().item() for name, s in stacked.items()
         },
+        levels={name: s.mean(dim=(0, 2)).tolist() for name, s in stacked.items()},
         consistency_gap=_gap(torch.cat(list(stacked.values()))),
         photos=len(paths),
         unseen=tuple(unseen),
