@@ -104,7 +104,7 @@ def _onnx(model: str | Path, out: Path) -> None:
                 metric,
                 (torch.rand(EXAMPLE),),
                 scratch,
-                dynamo=False,  # the newer exporter fixes the size of the dynamic padding of `lite`
+                dynamo=False,  # sizes stay dynamic for both encoders; checked below
                 opset_version=OPSET,
                 input_names=["image"],
                 output_names=["score"],

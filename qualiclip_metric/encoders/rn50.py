@@ -83,5 +83,6 @@ class RN50Encoder(nn.Module):
         """Image features in the space of the prompts' text features, not normalised."""
         dtype = self.trunk.conv1.weight.dtype
         feature_map = self.trunk(((img - self.mean) / self.std).to(dtype))
-        features: Tensor = self.pool(feature_map.to(self.pool.q_proj.weight.dtype))
+        with torch.autocast(img.device.type, enabled=False):  # cosines need all digits
+            features: Tensor = self.pool(feature_map.to(self.pool.q_proj.weight.dtype))
         return features

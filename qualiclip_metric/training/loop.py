@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qualiclip_metric import formats
+from qualiclip_metric.build import to_checkpoint
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP, cosine
@@ -246,8 +247,7 @@ def _keep_if_best(
         "validation": validation.to_dict(),
     }
     model = dataclasses.replace(
-        origin,
-        encoder=metric.encoder.state_dict(),
+        to_checkpoint(metric, origin),
         logit_scale=config.logit_scale,
         temperature=config.temperature,
         training=training,

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric import formats, weights
-from qualiclip_metric.build import from_checkpoint
+from qualiclip_metric.build import from_checkpoint, load
 from qualiclip_metric.encoders.lite import LiteEncoder, imagenet_state_dict
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
@@ -23,7 +22,8 @@ def start(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoi
 
     Args:
         config: Settings; `model`, `logit_scale` and `temperature` are used.
-        pretrained: Checkpoint to start from. `lite` starts from ImageNet's weights without one.
+        pretrained: Name or path of a checkpoint to start from, of the architecture to train
+            (`openai` for `rn50`). `lite` starts from ImageNet's weights without one.
 
     Raises:
         ValueError: When the checkpoint is of another architecture, or one is needed.
@@ -33,7 +33,7 @@ def start(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoi
         if config.model not in _FRESH:
             raise ValueError(f"model {config.model!r} starts from a checkpoint: give --pretrained")
         return _FRESH[config.model](config)
-    checkpoint = formats.load(weights.resolve(pretrained))
+    checkpoint = load(pretrained)
     if checkpoint.architecture != config.model:
         raise ValueError(
             f"--pretrained: expected a {config.model!r} checkpoint, got one of architecture "
@@ -76,7 +76,8 @@ _FRESH: dict[str, Callable[[TrainConfig], Checkpoint]] = {"lite": _fresh_lite}
 def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
     """The metric with exactly the learning parameters requiring gradients.
 
-    The prompts' features are buffers and never move. The encoder stays in evaluation mode.
+    The prompts' features never move. The encoder stays in evaluation mode, so the statistics of
+    batch normalisation do not either (docs/training.md says why); their weights and biases do.
     """
     metric = from_checkpoint(checkpoint).eval().requires_grad_(False)
     for group in parameter_groups(metric.encoder, config):
@@ -100,7 +101,7 @@ def parameter_groups(encoder: nn.Module, config: TrainConfig) -> list[dict[str, 
 
 
 def _rate(name: str, config: TrainConfig) -> float:
-    if not name.startswith("trunk."):
+    if config.model != "lite" or not name.startswith("trunk."):
         return config.learning_rate
     frozen = ("trunk.conv_stem.", *(f"trunk.blocks.{i}." for i in range(config.frozen_blocks)))
     if config.frozen_blocks and name.startswith(frozen):
