@@ -62,7 +62,7 @@ def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
             "pip install 'qualiclip-metric[train]'"
         ) from err
     pairs = check_pairs(pairs)
-    disable_progress_bar()  # a bar for a file that loads in a blink
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     path = str(get_model_path())
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     model = AutoModel.from_pretrained(path, local_files_only=True).eval()

@@ -23,7 +23,6 @@ Images = Annotated[
 
 
 def train(
-    images: Images,
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file of training settings.")
@@ -31,6 +30,14 @@ def train(
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="key=value that overrides the file; may be repeated."),
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option("--images", help="Folder, file or pattern of pristine photos; repeatable."),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option("--labels", help="csv (image, mos): fit QualiCLIP+'s prompts to opinions."),
     ] = None,
     pretrained: Annotated[
         str | None, typer.Option("--pretrained", help="Checkpoint to start from.")
@@ -44,7 +51,17 @@ def train(
     No human score takes part. The run's folder gets model.safetensors (the best by validation,
     ready for `qualiclip score --model`), state.pt (for --resume), validation.jsonl and a
     tensorboard log.
+
+    With --labels in place of --images, QualiCLIP+: the prompts' contexts are fitted to a MOS. That
+    is opinion-aware, and the only training here that is.
     """
+    if labels is not None:
+        if images:
+            raise typer.BadParameter("give --images or --labels, not both")
+        _train_plus(labels, out, config, settings or [], pretrained, resume)
+        return
+    if not images:
+        raise typer.BadParameter("give pristine photos with --images, or a csv with --labels")
     from qualiclip_metric.images import find
     from qualiclip_metric.training import TrainConfig
     from qualiclip_metric.training import train as run
@@ -94,6 +111,39 @@ def train(
         except (ValueError, FileNotFoundError, FloatingPointError, ImportError) as err:
             console.print(f"error: {err}", markup=False, highlight=False)
             raise typer.Exit(1) from err
+    typer.echo(str(model))
+
+
+def _train_plus(
+    labels: Path,
+    out: Path,
+    config: Path | None,
+    settings: list[str],
+    pretrained: str | None,
+    resume: bool,
+) -> None:
+    from qualiclip_metric.training import PlusConfig, train_plus
+    from qualiclip_metric.training.plus import PlusReport, read_labels
+
+    console = Console(stderr=True)
+    try:
+        chosen = PlusConfig.read(config, settings)
+        rows = read_labels(labels)
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
+
+    def show(report: PlusReport) -> None:
+        console.print(
+            f"epoch {report.epoch} of {report.epochs}: loss {report.loss:.4f}", highlight=False
+        )
+
+    try:
+        model = train_plus(
+            chosen, rows, out, pretrained=pretrained or "qualiclip", resume=resume, report=show
+        )
+    except (ValueError, FileNotFoundError, FloatingPointError, RuntimeError) as err:
+        console.print(f"error: {err}", markup=False, highlight=False)
+        raise typer.Exit(1) from err
     typer.echo(str(model))
 
 

@@ -1,11 +1,13 @@
 """Fine-tuning by ranking degraded crops of pristine photos: no human score takes part.
 
 ``train(TrainConfig(...), images, out)`` writes a checkpoint that `qualiclip_metric.create` reads;
-`qualiclip train` is the same from the command line.
+`qualiclip train` is the same from the command line. ``train_plus`` is the exception: it fits
+QualiCLIP+'s prompts to opinions.
 """
 
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.loop import train
+from qualiclip_metric.training.plus import PlusConfig, train_plus
 from qualiclip_metric.training.validation import validate
 
-__all__ = ["TrainConfig", "train", "validate"]
+__all__ = ["PlusConfig", "TrainConfig", "train", "train_plus", "validate"]

@@ -4,9 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from qualiclip_metric.distortions import DISTORTIONS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from typing_extensions import Self
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,8 +25,46 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+class Settings:
+    """A frozen dataclass <-> plain values <-> TOML."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as TOML and JSON know them."""
+        values = asdict(cast("DataclassInstance", self))
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> "Self":
+        """From plain values.
+
+        Raises:
+            ValueError: For an unknown key, a value of another type, or one out of range.
+        """
+        known = {f.name: f for f in fields(cast("type[DataclassInstance]", cls))}
+        if unknown := sorted(raw.keys() - known.keys()):
+            raise ValueError(f"unknown training keys: {unknown}; known: {sorted(known)}")
+        return cls(**{k: _typed(k, v, known[k].default) for k, v in raw.items()})
+
+    @classmethod
+    def read(cls, path: str | Path | None, overrides: Sequence[str] = ()) -> "Self":
+        """From a TOML file and ``key=value`` overrides, whose values are TOML too.
+
+        Raises:
+            ValueError: As for `from_dict`, or when the file or an override is no TOML.
+        """
+        raw: dict[str, Any] = {}
+        try:
+            if path is not None:
+                raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+            raise ValueError(f"{path}: cannot be read as TOML ({err})") from err
+        for override in overrides:
+            raw.update(_override(override))
+        return cls.from_dict(raw)
+
+
 @dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Settings of a run; the defaults are the paper's where docs/training.md says they are known.
 
     Attributes:
@@ -133,39 +175,6 @@ class TrainConfig:
 
     def _groups_left(self) -> int:
         return len({d.group for d in DISTORTIONS.values() if d.name not in self.exclude})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as TOML and JSON know them."""
-        return {**asdict(self), "exclude": list(self.exclude)}
-
-    @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> "TrainConfig":
-        """From plain values.
-
-        Raises:
-            ValueError: For an unknown key, a value of another type, or one out of range.
-        """
-        known = {f.name: f for f in fields(cls)}
-        if unknown := sorted(raw.keys() - known.keys()):
-            raise ValueError(f"unknown training keys: {unknown}; known: {sorted(known)}")
-        return cls(**{k: _typed(k, v, known[k].default) for k, v in raw.items()})
-
-    @classmethod
-    def read(cls, path: str | Path | None, overrides: Sequence[str] = ()) -> "TrainConfig":
-        """From a TOML file and ``key=value`` overrides, whose values are TOML too.
-
-        Raises:
-            ValueError: As for `from_dict`, or when the file or an override is no TOML.
-        """
-        raw: dict[str, Any] = {}
-        try:
-            if path is not None:
-                raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-            raise ValueError(f"{path}: cannot be read as TOML ({err})") from err
-        for override in overrides:
-            raw.update(_override(override))
-        return cls.from_dict(raw)
 
 
 _RANGES: tuple[tuple[str, float, float], ...] = (

@@ -1,0 +1,221 @@
+"""QualiCLIP+: prompt contexts fitted to opinions. The one place here that learns from a MOS.
+
+The image encoder stays QualiCLIP's; only the context tokens around the words of the antonym prompts
+learn (as in the published QualiCLIP+ checkpoints and pyiqa's option files: Adam, MSE and PLCC
+loss, crops of 384). The outcome is opinion-aware, and no other training here uses labels.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from qualiclip_metric import formats, images
+from qualiclip_metric.build import from_checkpoint, load, to_checkpoint
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.training import checkpoint as files
+from qualiclip_metric.training import data
+from qualiclip_metric.training.config import Settings, TrainConfig
+
+_ORDER, _CONTEXT, _CROP = 30, 31, 32  # purposes of the generators
+
+
+@dataclass(frozen=True)
+class PlusConfig(Settings):
+    """Settings of a QualiCLIP+ run; the defaults are those of pyiqa's option files.
+
+    Attributes:
+        seed: Decides the context's start, the order of the images and their crops.
+        epochs: Passes over the labelled images.
+        batch_size: Images per step; PLCC is taken within a batch, so at least 3.
+        crop_size: Side of the square crop of each image, px.
+        learning_rate: Adam's, falling to 0 along half a cosine.
+        weight_mse: Of the mean squared error to the MOS scaled to [0, 1].
+        weight_plcc: Of (1 - PLCC) / 2.
+        temperature: Of the softmax.
+    """
+
+    seed: int = 123
+    epochs: int = 50
+    batch_size: int = 8
+    crop_size: int = 384
+    learning_rate: float = 2e-3
+    weight_mse: float = 1.0
+    weight_plcc: float = 1.0
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 3:
+            raise ValueError(f"batch_size: PLCC needs at least 3 images, got {self.batch_size}")
+        if self.epochs < 1 or self.crop_size < 32 or not self.temperature > 0:
+            raise ValueError(
+                "expected epochs of 1, crop_size of 32 and temperature above 0 at least"
+            )
+
+
+@dataclass(frozen=True)
+class PlusReport:
+    """What the loop tells after each epoch: its number, of how many, and the mean loss."""
+
+    epoch: int
+    epochs: int
+    loss: float
+
+
+def read_labels(path: str | Path) -> list[tuple[Path, float]]:
+    """Images and opinions of a csv file with the columns `image` and `mos`, higher is better.
+
+    Paths are relative to the file's folder.
+
+    Raises:
+        ValueError: When the file, a column, an image or a number is missing, or all are equal.
+    """
+    import pandas as pd
+
+    path = Path(path)
+    try:
+        table = pd.read_csv(path)
+        rows = [
+            (path.parent / str(name), float(mos))
+            for name, mos in zip(table["image"], table["mos"], strict=True)
+        ]
+    except (OSError, KeyError, ValueError) as err:
+        raise ValueError(f"{path}: expected a csv with columns image, mos ({err!r})") from err
+    if bad := [str(p) for p, mos in rows if not math.isfinite(mos) or not p.is_file()]:
+        raise ValueError(f"{path}: {len(bad)} rows without image file or number: {bad[:3]}")
+    if len({mos for _, mos in rows}) < 2:
+        raise ValueError(f"{path}: expected at least two different MOS")
+    return rows
+
+
+def train_plus(
+    config: PlusConfig,
+    labels: Sequence[tuple[Path, float]],
+    out: str | Path,
+    *,
+    pretrained: str | Path,
+    resume: bool = False,
+    report: Callable[[PlusReport], None] | None = None,
+) -> Path:
+    """Fit the contexts of the antonym prompts to opinions.
+
+    Args:
+        config: Settings; kept in the checkpoint.
+        labels: Image files and their MOS, higher is better, on any scale.
+        out: Folder for `model.safetensors` (after the last epoch) and `state.pt` (each epoch).
+        pretrained: QualiCLIP checkpoint with its text side, as published.
+        resume: Go on from `out`'s `state.pt`.
+        report: Called after every epoch.
+
+    Returns:
+        Path of the model to score with.
+
+    Raises:
+        ValueError: When there are too few images, or the checkpoint has no text side.
+        FloatingPointError: When the loss is not finite.
+    """
+    if len(labels) < config.batch_size:
+        raise ValueError(
+            f"expected at least {config.batch_size} labelled images, got {len(labels)}"
+        )
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    origin, metric = _start(config, pretrained)
+    context = [p for p in metric.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(context, lr=config.learning_rate)
+    first = _resume(folder, config, context, optimizer) if resume else 0
+    low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
+
+    for epoch in range(first, config.epochs):
+        rng = data.generator(config.seed, epoch, _ORDER)
+        order = torch.randperm(len(labels), generator=rng).tolist()
+        losses = []
+        for at in range(0, len(order) - config.batch_size + 1, config.batch_size):
+            batch = [labels[i] for i in order[at : at + config.batch_size]]
+            crops = torch.stack([_crop(p, config, epoch * len(order) + at + k)
+                                 for k, (p, _) in enumerate(batch)])  # fmt: skip
+            mos = torch.tensor([(value - low) / (high - low) for _, value in batch])
+            done = (epoch + at / len(order)) / config.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            loss = plus_loss(metric(crops)[:, 0], mos, config)
+            if not loss.isfinite():
+                raise FloatingPointError(f"epoch {epoch}: the loss is {loss.item()}")
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        files.save_state(folder, _state(epoch + 1, config, context, optimizer))
+        if report is not None:
+            report(PlusReport(epoch + 1, config.epochs, sum(losses) / len(losses)))
+
+    training = {"config": config.to_dict(), "labels": len(labels), "opinion_aware": True}
+    model = dataclasses.replace(
+        to_checkpoint(metric.eval(), origin), temperature=config.temperature, training=training
+    )
+    formats.save(model, folder / files.MODEL)
+    return folder / files.MODEL
+
+
+def plus_loss(
+    score: Float[Tensor, " n"], mos: Float[Tensor, " n"], config: PlusConfig
+) -> Float[Tensor, ""]:
+    """Weighted sum of the mean squared error and of (1 - PLCC) / 2; MOS scaled to [0, 1]."""
+    centred = score - score.mean(), mos - mos.mean()
+    norms = [c.norm().clamp_min(1e-8) for c in centred]
+    plcc = (centred[0] * centred[1]).sum() / (norms[0] * norms[1])
+    mse = (score - mos).square().mean()
+    total: Tensor = config.weight_mse * mse + config.weight_plcc * (1 - plcc) / 2
+    return total
+
+
+def _start(config: PlusConfig, pretrained: str | Path) -> tuple[formats.Checkpoint, QualiCLIP]:
+    from qualiclip_metric.text import initial_learner
+
+    base = load(pretrained)
+    if not base.text:
+        raise ValueError(f"{pretrained}: QualiCLIP+ starts from a checkpoint with CLIP's text side")
+    learner = initial_learner(base.text, data.generator(config.seed, 0, _CONTEXT))
+    origin = dataclasses.replace(
+        base, prompts=None, learner=learner, temperature=config.temperature
+    )
+    metric = from_checkpoint(origin).requires_grad_(False).eval()
+    metric.text.train()
+    metric.text.ctx.requires_grad_(True)
+    return origin, metric
+
+
+def _crop(path: Path, config: PlusConfig, number: int) -> Float[Tensor, "3 c c"]:
+    """One random crop, flipped or not; an image smaller than the crop is enlarged."""
+    rng = data.generator(config.seed, number, _CROP)
+    return data.crop_pair(images.read(path), TrainConfig(crop_size=config.crop_size), rng)[0]
+
+
+def _state(
+    epoch: int, config: PlusConfig, context: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> dict[str, Any]:
+    return {
+        "epoch": epoch,
+        "config": config.to_dict(),
+        "context": [p.detach() for p in context],
+        "optimizer": optimizer.state_dict(),
+    }
+
+
+def _resume(
+    folder: Path, config: PlusConfig, context: Sequence[Tensor], optimizer: torch.optim.Optimizer
+) -> int:
+    state = files.load_state(folder)
+    if state["config"] != config.to_dict():
+        raise ValueError(f"--resume: {folder} was begun with other settings")
+    with torch.no_grad():
+        for mine, theirs in zip(context, state["context"], strict=True):
+            mine.copy_(theirs)
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["epoch"])
