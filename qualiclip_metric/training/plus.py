@@ -5,6 +5,7 @@ learn (as in the published QualiCLIP+ checkpoints and pyiqa's option files: Adam
 loss, crops of 384). The outcome is opinion-aware, and no other training here uses labels.
 """
 
+import csv
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -76,16 +77,11 @@ def read_labels(path: str | Path) -> list[tuple[Path, float]]:
     Raises:
         ValueError: When the file, a column, an image or a number is missing, or all are equal.
     """
-    import pandas as pd
-
     path = Path(path)
     try:
-        table = pd.read_csv(path)
-        rows = [
-            (path.parent / str(name), float(mos))
-            for name, mos in zip(table["image"], table["mos"], strict=True)
-        ]
-    except (OSError, KeyError, ValueError) as err:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [(path.parent / r["image"], float(r["mos"])) for r in csv.DictReader(file)]
+    except (OSError, KeyError, TypeError, ValueError) as err:
         raise ValueError(f"{path}: expected a csv with columns image, mos ({err!r})") from err
     if bad := [str(p) for p, mos in rows if not math.isfinite(mos) or not p.is_file()]:
         raise ValueError(f"{path}: {len(bad)} rows without image file or number: {bad[:3]}")
