@@ -105,7 +105,7 @@ def example(
     ] = None,
     side: Annotated[int, typer.Option(help="Longer side of the photos, px.", min=64)] = SIDE,
     budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 2.2,
-    draws: Annotated[int, typer.Option(help="Of every bootstrap.", min=100)] = 1000,
+    draws: Annotated[int, typer.Option(help="Of every bootstrap.", min=100)] = 10_000,
     seed: Annotated[int, typer.Option(help="Of distortions and bootstraps.")] = 0,
 ) -> None:
     """Write an example report from scikit-image's photos and their distorted copies."""

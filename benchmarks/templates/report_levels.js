@@ -14,7 +14,7 @@ const drawLadders = () => {
     const ys = common ?? range([type]);
     const levels = type.mean.map((_, level) => level);
     const plot = axes(place, {
-      height: 112, xs: [-0.15, levels.length - 0.85], ys, xTicks: levels, yTicks: ticks(ys, 2),
+      height: 112, xs: [-0.15, levels.length - 0.85], ys, xTicks: levels, yTicks: ticks(ys, 3),
       name: `${metric.name} on ${type.name}: ${type.mean.map((v) => figure(v, 3)).join(", ")}`,
     });
     const px = levels.map(plot.x);

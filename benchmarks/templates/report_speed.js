@@ -21,7 +21,8 @@ const drawSpeed = () => {
     return;
   }
   const log = points.map((p) => Math.log10(p.seconds));
-  const xs = span(log, 0.08);
+  let xs = span(log, 0.08);
+  while (logTicks(xs).length < 2) xs = [xs[0] - 0.1, xs[1] + 0.1];
   const marks = logTicks(xs);
   const ys = span(points.flatMap((p) => [p.srcc, p.srcc_low, p.srcc_high]), 0.08);
   const plot = axes(place, {

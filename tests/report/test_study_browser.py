@@ -42,9 +42,15 @@ def study(tmp_path_factory):
 
 
 def open_study(page, study, observer):
+    """Begin as an observer of whom the browser knows nothing."""
+
+    def forgotten(_):  # The browser takes its time to clear its storage.
+        page.execute_script("localStorage.clear()")
+        page.refresh()
+        return by(page, "#start").is_displayed()
+
     page.get(study.as_uri())
-    page.execute_script("localStorage.clear()")
-    page.get(study.as_uri())
+    WebDriverWait(page, 20).until(forgotten)
     by(page, "#observer").send_keys(observer, Keys.ENTER)
 
 
