@@ -59,18 +59,17 @@ def progress(page):
 
 
 def shown(page):
-    """The grey of the left and of the right image."""
-    return page.execute_async_script(
-        """const done = arguments[0];
-        const grey = async (id) => {
-          const image = document.getElementById(id);
-          await image.decode();
+    """The grey of the left and of the right image, once both are there."""
+    script = """
+        const images = ["left", "right"].map((id) => document.getElementById(id));
+        if (!images.every((image) => image.complete && image.naturalWidth)) return null;
+        return images.map((image) => {
           const canvas = document.createElement("canvas").getContext("2d");
           canvas.drawImage(image, 0, 0, 1, 1);
           return canvas.getImageData(0, 0, 1, 1).data[0];
-        };
-        Promise.all([grey("left"), grey("right")]).then(done);"""
-    )
+        });
+    """
+    return WebDriverWait(page, 20).until(lambda _: page.execute_script(script))
 
 
 def downloaded(page, pattern):
