@@ -7,9 +7,10 @@ preprocessing do. Knows the package's builder; knows no images.
 from functools import cached_property
 
 import torch
+from open_clip.modified_resnet import ModifiedResNet
 from torch import Tensor, nn
 
-from qualiclip_metric.encoders import RN50Encoder
+from qualiclip_metric.encoders.rn50 import HEADS, WIDTH, MeanTokenPool, RN50Encoder
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.signature import Signature, digest
 
@@ -26,11 +27,19 @@ class SeededRN50:
 
     @cached_property
     def model(self) -> QualiCLIP:
-        """The module. Batch statistics are set so that the features keep a usual size."""
+        """The module. Batch statistics are set so that the features keep a usual size.
+
+        The weights are drawn as open_clip's tower draws its own, whatever ours is made of.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            encoder = RN50Encoder()
+            trunk = ModifiedResNet([3, 4, 6, 3], output_dim=DIM, heads=HEADS)
+            pool = MeanTokenPool(WIDTH, HEADS, DIM)
             prompts = torch.randn(PAIRS, 2, DIM)
+            encoder = RN50Encoder()
+        trunk.attnpool = nn.Identity()
+        encoder.trunk.load_state_dict(trunk.state_dict())
+        encoder.pool.load_state_dict(pool.state_dict())
         for module in encoder.modules():
             if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
                 module.running_var.fill_(0.5)

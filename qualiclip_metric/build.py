@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from qualiclip_metric import formats, weights
-from qualiclip_metric.encoders import ENCODERS, cast_trunk
+from qualiclip_metric.encoders import ENCODERS, Encoder
+from qualiclip_metric.engines import DTYPES, choose
 from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.signature import Signature, digest
 
-PRECISIONS = ("fp32", "bf16")
 BASE = "qualiclip"
 """Where QualiCLIP+ has its encoder and its text side from."""
 
@@ -25,6 +25,7 @@ def create(
     device: str | torch.device | None = None,
     precision: str = "fp32",
     temperature: float | None = None,
+    engine: str = "torch",
 ) -> QualiCLIP:
     """A metric that is ready to score.
 
@@ -34,7 +35,11 @@ def create(
         device: Where to compute; the CPU unless told.
         precision: `fp32`, the reference, or `bf16`: the encoder's trunk runs in bfloat16, several
             times faster on CPUs with AMX and on GPUs, at a deviation that the model card states.
+            The weights stay fp32, and so does what is computed where a gradient is asked for.
         temperature: Of the softmax; the checkpoint's own unless told.
+        engine: What computes the trunk: `torch`, the reference, on any device; `openvino` (extra
+            `openvino`), faster on CPUs; `auto`, openvino where it is installed and the device is
+            the CPU. Gradients are always torch's.
 
     Returns:
         The metric in evaluation mode, its parameters frozen, its `signature` set. Gradients with
@@ -42,10 +47,12 @@ def create(
 
     Raises:
         ValueError: When an argument is off, or the checkpoint is no such model.
+        ImportError: When the engine is not installed, with the cure.
         WeightsError: When published weights cannot be had; the message holds the cure.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {PRECISIONS}, got {precision!r}")
+    if precision not in DTYPES:
+        raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, got {precision!r}")
+    engine = choose(engine, torch.device(device or "cpu"))
     checkpoint = load(model)
     metric = from_checkpoint(checkpoint, temperature=temperature)
     metric.signature = Signature(
@@ -54,10 +61,11 @@ def create(
         prompts=f"{len(metric.prompts)}x2",
         temperature=metric.temperature,
         precision=precision,
+        engine=engine,
     )
+    assert isinstance(metric.encoder, Encoder)
+    metric.encoder.compute_with(engine, None if precision == "fp32" else DTYPES[precision])
     metric.eval().requires_grad_(False)
-    if precision == "bf16":
-        cast_trunk(metric.encoder, torch.bfloat16)
     metric.to(memory_format=torch.channels_last)
     return metric.to(device)
 

@@ -222,7 +222,12 @@ def _signature(metric: object, given: str | None) -> str:
     return str(getattr(metric, "signature", "")) if given is None else given
 
 
-_BARE = (("version", r"v\d.*"), ("precision", r"(fp|bf)\d+"), ("model", r".*"))
+_BARE = (
+    ("version", r"v\d.*"),
+    ("precision", r"(fp|bf)\d+"),
+    ("engine", r"openvino"),
+    ("model", r".*"),
+)
 """Names of the parts that have no ``key:``, by what they look like."""
 
 

@@ -102,10 +102,7 @@ class QualiCLIP(nn.Module):
         """
         _check_images(img)
         prompts = self.prompts
-        features = self.encoder(img.to(prompts.dtype)).to(prompts.dtype)
-        features = nn.functional.normalize(features, dim=-1)
-        # a product and a sum stay fp32 under autocast, where a matrix product would be rounded
-        return (features[:, None, None] * prompts).sum(dim=-1)
+        return cosine(self.encoder(img.to(prompts.dtype)).to(prompts.dtype), prompts)
 
     def forward(self, img: Tensor) -> Float[Tensor, "n 1"]:
         """Score a batch.

@@ -111,6 +111,7 @@ def network(
     weights: str | os.PathLike[str] | None = None,
     temperature: float | None = None,
     precision: str = "fp32",
+    engine: str = "torch",
     **options: Any,
 ) -> "QualiCLIP":
     """Build a metric for pyiqa: what `metric.net` is.
@@ -120,6 +121,7 @@ def network(
         weights: Checkpoint to use in its place: a path or a registered name.
         temperature: Of the softmax; the checkpoint's own, 2 for the published models, unless told.
         precision: `fp32` or `bf16`.
+        engine: `torch`, `openvino` or `auto`, as for `create`.
         options: pyiqa's own options of the class that we stand in for, at their defaults.
 
     Returns:
@@ -132,8 +134,8 @@ def network(
     for name, value in options.items():
         if name not in _ONLY_VALUES or value != _ONLY_VALUES[name]:
             raise ValueError(
-                f"{name}={value!r}: qualiclip-metric takes weights, temperature and precision; "
-                f"{_SWITCH}=off brings back pyiqa's own class"
+                f"{name}={value!r}: qualiclip-metric takes weights, temperature, "
+                f"precision and engine; {_SWITCH}=off brings back pyiqa's own class"
             )
     try:
         from qualiclip_metric.build import create
@@ -147,6 +149,7 @@ def network(
         model_type if weights is None else os.fspath(weights),
         temperature=temperature,
         precision=precision,
+        engine=engine,
     )
     metric.register_forward_pre_hook(_grey_to_rgb)
     return metric

@@ -21,6 +21,7 @@ class Signature:
         prompts: Antonym pairs and prompts per pair, as in `7x2`.
         temperature: Temperature of the softmax.
         precision: `fp32` or `bf16`.
+        engine: What computes the trunk; only another than torch is named.
         version: Version of this package.
     """
 
@@ -29,12 +30,14 @@ class Signature:
     prompts: str
     temperature: float
     precision: str
+    engine: str = "torch"
     version: str = __version__
 
     def __str__(self) -> str:
+        engine = "" if self.engine == "torch" else f"|{self.engine}"
         return (
             f"{self.model}|weights:{self.weights}|prompts:{self.prompts}"
-            f"|T:{self.temperature:g}|{self.precision}|v{self.version}"
+            f"|T:{self.temperature:g}|{self.precision}{engine}|v{self.version}"
         )
 
     def with_weights(self, sha256: str) -> "Signature":

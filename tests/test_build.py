@@ -66,7 +66,7 @@ def test_an_image_does_not_depend_on_its_neighbours(rn50: QualiCLIP) -> None:
 
 def test_bf16_is_near_and_says_so(rn50: QualiCLIP, seeded_official: Path) -> None:
     fast = create(seeded_official, precision="bf16")
-    assert fast.state_dict()["encoder.trunk.conv1.weight"].dtype == torch.bfloat16
+    assert fast.state_dict()["encoder.trunk.conv1.weight"].dtype == torch.float32
     assert 0 < (fast(IMG) - rn50(IMG)).abs().max() < 0.02
     assert fast.signature == replace(rn50.signature, precision="bf16")  # type: ignore[type-var]
 

@@ -115,7 +115,11 @@ LEAVES = {
     "prompts": set(),
     "training.losses": set(),
     "training.config": None,
-    "encoders.lite": set(),
+    "encoders.lite": {"encoders.encoder", "engines.plan"},
+    "engines.plan": set(),
+    "engines.rounding": {"engines.plan"},
+    "engines.strips": {"engines.plan", "engines.rounding"},
+    "engines.openvino": {"engines.plan", "engines.rounding"},
     "distortions.blur": {"distortions"},
     "distortions.noise": {"distortions"},
 }

@@ -27,6 +27,14 @@ class Precision(str, Enum):
     bf16 = "bf16"
 
 
+class Engine(str, Enum):
+    """What `create` takes as engine."""
+
+    torch = "torch"
+    openvino = "openvino"
+    auto = "auto"
+
+
 def score(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH", help="Image files, folders, patterns.")
@@ -48,6 +56,9 @@ def score(
     precision: Annotated[
         Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")
     ] = Precision.fp32,
+    engine: Annotated[
+        Engine, typer.Option(help="torch is the reference, openvino is faster on CPUs.")
+    ] = Engine.torch,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
@@ -68,7 +79,7 @@ def score(
         files = find(paths, recursive)
     except ValueError as err:
         fail(err)
-    metric = load_metric(model, device, precision.value)
+    metric = load_metric(model, device, precision.value, engine.value)
     from qualiclip_metric.scoring import score as run
 
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
@@ -85,12 +96,14 @@ def score(
     raise typer.Exit(tally.report())
 
 
-def load_metric(model: str, device: str, precision: str = "fp32") -> "QualiCLIP":
+def load_metric(
+    model: str, device: str, precision: str = "fp32", engine: str = "torch"
+) -> "QualiCLIP":
     """The metric; a wrong name, file or device is a usage error."""
     from qualiclip_metric.build import create
 
     try:
-        return create(model, device=device, precision=precision)
+        return create(model, device=device, precision=precision, engine=engine)
     except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
         fail(err)
 

@@ -12,17 +12,24 @@ from typing import Any
 import timm
 import torch
 from jaxtyping import Float
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from qualiclip_metric.encoders.encoder import Encoder
+from qualiclip_metric.engines.plan import Activation, Conv, Plan, Residual, Stage, folded
+
 ARCHITECTURE = "tf_efficientnet_lite0"
 TEXT_DIM = 384
+STAGES = (3, 4)
+BLOCKS = (4, 6)
+"""timm's stages that are averaged, and the groups of blocks that they end with."""
 _CONV_BN = (("conv_stem", "bn1"),)
 _SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 _INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
 
-class LiteEncoder(nn.Module):
+class LiteEncoder(Encoder):
     """EfficientNet-Lite0 trunk, average of its last two stages, one linear map to the text space.
 
     Input (N, 3, H, W) RGB in [0, 1]; output (N, 384). The stages are timm's: 112 channels at
@@ -32,18 +39,14 @@ class LiteEncoder(nn.Module):
 
     dim = TEXT_DIM
     trunk: Any
-    mean: Tensor
-    std: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
         self.trunk = timm.create_model(
-            ARCHITECTURE, pretrained=False, features_only=True, out_indices=(3, 4)
+            ARCHITECTURE, pretrained=False, features_only=True, out_indices=STAGES
         )
         fold_batchnorm(self.trunk)
         self.projection = nn.Linear(sum(self.trunk.feature_info.channels()), TEXT_DIM)
-        self.register_buffer("mean", torch.full((3, 1, 1), 0.5), persistent=False)
-        self.register_buffer("std", torch.full((3, 1, 1), 0.5), persistent=False)
 
     @property
     def last_stage(self) -> nn.Module:
@@ -51,11 +54,18 @@ class LiteEncoder(nn.Module):
         stage: nn.Module = self.trunk.blocks[-1]
         return stage
 
+    def maps(self, img: Tensor) -> tuple[Tensor, ...]:
+        """The last two stages' outcomes."""
+        dtype = self.trunk.conv_stem.weight.dtype
+        return tuple(self.trunk(((img - self.mean) / self.std).to(dtype)))
+
+    def features(self, maps: tuple[Tensor, ...]) -> Float[Tensor, "n 384"]:
+        """Image features in the space of the prompts' text features, not normalised."""
+        return self.project(_averages(maps))
+
     def pooled(self, img: Tensor) -> Float[Tensor, "n 432"]:
         """Spatial average of the last two stages, before the projection."""
-        dtype = self.trunk.conv_stem.weight.dtype
-        stages = self.trunk(((img - self.mean) / self.std).to(dtype))
-        return torch.cat([stage.float().mean(dim=(2, 3)) for stage in stages], dim=1)
+        return _averages(self.maps(img))
 
     def project(self, pooled: Float[Tensor, "n 432"]) -> Float[Tensor, "n 384"]:
         """Map pooled features to the text space, in fp32: cosines need all digits."""
@@ -63,9 +73,33 @@ class LiteEncoder(nn.Module):
             features: Tensor = self.projection(pooled)
         return features
 
-    def forward(self, img: Tensor) -> Float[Tensor, "n 384"]:
-        """Image features in the space of the prompts' text features, not normalised."""
-        return self.project(self.pooled(img))
+    def plan(self) -> Plan:
+        """Two parts, each ending where an average is taken."""
+        stages: list[Stage] = [_stage(self.trunk.conv_stem, self.trunk.bn1)]
+        parts = []
+        for index, blocks in enumerate(self.trunk.blocks):
+            for block in blocks:
+                stages += _block_stages(block)
+            if index in BLOCKS:
+                parts.append(tuple(stages))
+                stages = []
+        return Plan(self.mean.flatten(), self.std.flatten(), tuple(parts))
+
+
+def _averages(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:
+    return torch.cat([stage.float().mean(dim=(2, 3)) for stage in maps], dim=1)
+
+
+def _stage(conv: nn.Conv2d, activation: nn.Module) -> Conv:
+    """A convolution whose batch normalisation is folded already, and what stands behind it."""
+    name: Activation = "none" if isinstance(activation, nn.Identity) else "relu6"
+    return folded(conv, activation=name, same=isinstance(conv, Conv2dSame))
+
+
+def _block_stages(block: Any) -> tuple[Stage, ...]:
+    pairs = _INVERTED if hasattr(block, "conv_pwl") else _SEPARABLE
+    *branch, last = (_stage(getattr(block, conv), getattr(block, act)) for conv, act in pairs)
+    return (Residual(tuple(branch), last),) if block.has_skip else (*branch, last)
 
 
 def fold_batchnorm(trunk: Any) -> None:

@@ -1,0 +1,119 @@
+"""What every image encoder is, and how it computes: through its modules, or through an engine.
+
+The modules are the reference: they are trained, saved and differentiated. Where no gradient is
+asked for, an engine computes the same feature maps several times faster from a plan of the trunk.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qualiclip_metric.engines import ENGINES, Engine
+from qualiclip_metric.engines.plan import Plan
+
+Weights = tuple[tuple[int, int], ...]
+
+
+class Encoder(nn.Module, ABC):
+    """RGB in [0, 1], (N, 3, H, W), any size -> features (N, dim). Normalises its own input.
+
+    Args:
+        mean: Subtracted from the image.
+        std: The image is divided by it.
+    """
+
+    dim: int
+    """Width of the features."""
+    trunk: Any
+    """The convolutional part, which a lower precision or another engine may compute."""
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self._inference = _Inference("torch", None)
+
+    @property
+    @abstractmethod
+    def last_stage(self) -> nn.Module:
+        """The last layer whose outcome still has a height and a width."""
+
+    @abstractmethod
+    def maps(self, img: Tensor) -> tuple[Tensor, ...]:
+        """Images -> the trunk's feature maps, through its modules."""
+
+    @abstractmethod
+    def features(self, maps: tuple[Tensor, ...]) -> Tensor:
+        """The trunk's feature maps -> image features, (N, dim)."""
+
+    @abstractmethod
+    def plan(self) -> Plan:
+        """What `maps` computes in evaluation mode."""
+
+    def compute_with(self, engine: str, dtype: torch.dtype | None = None) -> None:
+        """Choose how feature maps are computed where no gradient is asked for.
+
+        Args:
+            engine: Key of `ENGINES`.
+            dtype: Precision of the trunk; that of its weights unless told. The weights themselves
+                stay as they are.
+        """
+        self._inference = _Inference(engine, dtype)
+
+    def forward(self, img: Tensor) -> Tensor:
+        """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.
+
+        Modules compute while training, where a gradient is asked for, under autocast, in a trace,
+        and where hooks look on; an engine does otherwise.
+        """
+        engine = self._inference.ready(self) if self._may_use_engine(img) else None
+        return self.features(self.maps(img) if engine is None else engine(img))
+
+    def _may_use_engine(self, img: Tensor) -> bool:
+        wants_gradient = torch.is_grad_enabled() and (
+            img.requires_grad or any(p.requires_grad for p in self.parameters())
+        )
+        return not (
+            self.training
+            or wants_gradient
+            or torch.is_autocast_enabled(img.device.type)
+            or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
+            or torch.compiler.is_compiling()
+        )
+
+
+class _Inference:
+    """An engine for an encoder, made at its first use and again when the weights have changed.
+
+    A copy starts without the engine: an encoder can be copied and pickled at any time.
+    """
+
+    def __init__(self, engine: str, dtype: torch.dtype | None) -> None:
+        self.engine, self.dtype = engine, dtype
+        self._made: tuple[Weights, Engine] | None = None
+
+    def ready(self, encoder: Encoder) -> Engine | None:
+        """The engine; None where hooks are set, or where no engine has the weights' precision."""
+        weights: list[tuple[int, int]] = []
+        for module in encoder.trunk.modules():
+            if module._forward_hooks or module._forward_pre_hooks:
+                return None
+            for tensor in (*module._parameters.values(), *module._buffers.values()):
+                if tensor is not None:
+                    version = 0 if tensor.is_inference() else tensor._version
+                    weights.append((tensor.data_ptr(), version))
+        own = next(encoder.trunk.parameters()).dtype
+        if own not in (torch.float32, torch.bfloat16, torch.float16):
+            return None
+        if self._made is None or self._made[0] != tuple(weights):
+            made = ENGINES[self.engine](encoder.plan(), self.dtype or own, encoder.mean.device)
+            self._made = (tuple(weights), made)
+        return self._made[1]
+
+    def __reduce__(self) -> tuple[type, tuple[str, torch.dtype | None]]:
+        return type(self), (self.engine, self.dtype)

@@ -1,0 +1,60 @@
+"""Engines: what computes a trunk's feature maps where no gradient is asked for.
+
+An engine is made from a plan, a precision and a device, and maps RGB in [0, 1], (N, 3, H, W), to
+the feature maps of the plan's parts. It knows no encoders.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric.engines.plan import Plan
+from qualiclip_metric.engines.strips import StripEngine
+
+Engine = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+def _openvino(plan: Plan, dtype: torch.dtype, device: torch.device) -> Engine:
+    from qualiclip_metric.engines.openvino import OpenVINOEngine
+
+    return OpenVINOEngine(plan, dtype, device)
+
+
+ENGINES: dict[str, Callable[[Plan, torch.dtype, torch.device], Engine]] = {
+    "torch": StripEngine,
+    "openvino": _openvino,
+}
+"""Name -> constructor."""
+
+MISSING = "engine openvino needs its package: pip install 'qualiclip-metric[openvino]'"
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+"""Precisions by the name that users give."""
+
+
+def choose(engine: str, device: torch.device) -> str:
+    """The engine that a user means.
+
+    Args:
+        engine: A name from `ENGINES`, or `auto`.
+        device: Where the metric will compute.
+
+    Returns:
+        A name from `ENGINES`; for `auto`, openvino on the CPU where it is installed.
+
+    Raises:
+        ValueError: When it is none, or does not serve the device.
+        ImportError: When it is not installed, with the cure.
+    """
+    installed = find_spec("openvino") is not None
+    if engine == "auto":
+        return "openvino" if installed and device.type == "cpu" else "torch"
+    if engine not in ENGINES:
+        raise ValueError(f"engine: expected {', '.join(ENGINES)} or auto, got {engine!r}")
+    if engine == "openvino" and device.type != "cpu":
+        raise ValueError(f"engine openvino computes on the CPU, not on {device}; use torch")
+    if engine == "openvino" and not installed:
+        raise ImportError(MISSING)
+    return engine

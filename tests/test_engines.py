@@ -1,0 +1,249 @@
+"""Engines against the modules that their plans come from: the same feature maps, only faster."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from qualiclip_metric import create
+from qualiclip_metric.encoders import ENCODERS, Encoder
+from qualiclip_metric.engines import DTYPES, ENGINES, choose, strips
+from qualiclip_metric.engines.plan import Plan
+from qualiclip_metric.engines.strips import StripEngine
+
+SIZES = [(32, 32), (97, 131), (160, 224), (211, 65)]
+WHOLE = 10**9
+CPU = torch.device("cpu")
+
+
+def calibrated(name: str) -> Encoder:
+    """Random weights, and statistics that leave every feature map with values of all sizes."""
+    rng = torch.Generator().manual_seed(0)
+    encoder = ENCODERS[name]()
+    with torch.no_grad():
+        for module in encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                fan = module.weight[0].numel()
+                module.weight.normal_(0, fan**-0.5, generator=rng)
+                if module.bias is not None:
+                    module.bias.uniform_(0, 0.5, generator=rng)
+            if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None and module.running_var is not None
+                module.running_mean.normal_(0, 0.2, generator=rng)
+                module.running_var.uniform_(0.5, 1.5, generator=rng)
+    return encoder.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module", params=sorted(ENCODERS))
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    return calibrated(request.param)
+
+
+@pytest.fixture(scope="module")
+def plan(encoder: Encoder) -> Plan:
+    return encoder.plan()
+
+
+def image(n: int, height: int, width: int) -> Tensor:
+    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def relative(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> float:
+    assert [f.shape for f in found] == [e.shape for e in expected]
+    pairs = zip(found, expected, strict=True)
+    return max(((f.float() - e).norm() / e.norm()).item() for f, e in pairs)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("strip_pixels", [WHOLE, 20_000, 1], ids=["whole", "strips", "thin strips"])
+def test_strips_give_the_modules_feature_maps(
+    encoder: Encoder, plan: Plan, size: tuple[int, int], strip_pixels: int
+) -> None:
+    img = image(2, *size)
+    engine = StripEngine(plan, torch.float32, CPU, strip_pixels)
+    assert relative(engine(img), encoder.maps(img)) < 2e-5
+
+
+@pytest.mark.parametrize("strip_pixels", [WHOLE, 10_000])
+def test_strips_without_fused_operations_too(
+    encoder: Encoder, plan: Plan, strip_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strips, "_has_fused", lambda *_: False)
+    img = image(1, 131, 200)
+    engine = StripEngine(plan, torch.float32, CPU, strip_pixels)
+    assert relative(engine(img), encoder.maps(img)) < 2e-5
+
+
+def test_strips_in_bf16_are_near(encoder: Encoder, plan: Plan) -> None:
+    img = image(1, 131, 200)
+    (found, *_) = StripEngine(plan, torch.bfloat16, CPU, 10_000)(img)
+    assert found.dtype == torch.bfloat16
+    assert 0 < relative((found,), encoder.maps(img)[:1]) < 0.05
+
+
+class Sizes(TorchDispatchMode):
+    """The largest tensor that comes out of any operation."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.largest = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, Tensor):
+            self.largest = max(self.largest, out.numel())
+        return out
+
+
+def test_a_large_image_takes_the_memory_of_a_strip(plan: Plan) -> None:
+    def largest(strip_pixels: int) -> int:
+        engine = StripEngine(plan, torch.float32, CPU, strip_pixels)
+        with Sizes() as sizes:
+            engine(img)
+        return sizes.largest
+
+    img = image(1, 1024, 128)
+    assert 4 * largest(64 * 128) < largest(WHOLE)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_openvino_gives_the_modules_feature_maps(
+    encoder: Encoder, plan: Plan, precision: str
+) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    engine = ENGINES["openvino"](plan, DTYPES[precision], CPU)
+    limit = {"fp32": 2e-5, "bf16": 0.1}[precision]
+    for size in SIZES:
+        img = image(2, *size)
+        assert relative(engine(img), encoder.maps(img)) < limit
+
+
+def test_openvino_takes_no_other_precision(plan: Plan) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    with pytest.raises(ValueError, match="fp32 or bf16"):
+        ENGINES["openvino"](plan, torch.float16, CPU)
+
+
+class Spy:
+    """Counts how often an engine is made and used in place of the modules."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made, self.used = 0, 0
+        monkeypatch.setitem(ENGINES, "torch", self.make)
+
+    def make(self, plan: Plan, dtype: torch.dtype, device: torch.device) -> Callable[..., object]:
+        self.made += 1
+        engine = StripEngine(plan, dtype, device)
+
+        def use(img: Tensor) -> tuple[Tensor, ...]:
+            self.used += 1
+            return engine(img)
+
+        return use
+
+
+@pytest.fixture
+def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
+    return Spy(monkeypatch)
+
+
+@pytest.fixture
+def lite() -> Encoder:
+    return calibrated("lite")
+
+
+IMG = image(1, 64, 96)
+
+
+def test_an_engine_is_made_once_and_follows_the_weights(lite: Encoder, spy: Spy) -> None:
+    before = lite(IMG)
+    assert torch.equal(lite(IMG), before)
+    assert (spy.made, spy.used) == (1, 2)
+    lite.trunk.conv_stem.weight.mul_(2.0)
+    changed = lite(IMG)
+    assert (spy.made, spy.used) == (2, 3)
+    torch.testing.assert_close(changed, lite.features(lite.maps(IMG)), rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(changed, before, rtol=1e-2)
+
+
+def test_weights_that_are_loaded_count_too(lite: Encoder, spy: Spy) -> None:
+    other = calibrated("lite")
+    other.trunk.conv_stem.weight.mul_(-1.0)
+    lite(IMG)
+    lite.load_state_dict(other.state_dict())
+    assert torch.equal(lite(IMG), other(IMG))
+
+
+def test_modules_compute_where_a_gradient_is_asked_for(lite: Encoder, spy: Spy) -> None:
+    img = IMG.clone().requires_grad_(True)
+    lite(img).sum().backward()
+    assert img.grad is not None and img.grad.abs().sum() > 0
+    assert spy.used == 0
+    lite.requires_grad_(True)
+    assert lite(IMG).requires_grad
+    assert spy.used == 0
+    with torch.no_grad():
+        lite(IMG)
+    assert spy.used == 1
+
+
+def test_modules_compute_in_training_under_autocast_and_for_hooks(lite: Encoder, spy: Spy) -> None:
+    lite.train()(IMG)
+    lite.eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        lite(IMG)
+    seen = []
+    handle = lite.last_stage.register_forward_hook(lambda *args: seen.append(args[-1].shape))
+    lite(IMG)
+    assert seen == [(1, 320, 2, 3)]
+    assert spy.used == 0
+    handle.remove()
+    lite(IMG)
+    assert spy.used == 1
+
+
+def test_modules_compute_in_precisions_that_no_engine_has(lite: Encoder, spy: Spy) -> None:
+    lite.trunk.double()
+    assert lite.maps(IMG)[0].dtype == torch.float64
+    lite(IMG)
+    assert spy.used == 0
+
+
+def test_an_encoder_with_an_engine_can_be_copied_and_pickled(lite: Encoder) -> None:
+    expected = lite(IMG)
+    assert torch.equal(copy.deepcopy(lite)(IMG), expected)
+    assert torch.equal(pickle.loads(pickle.dumps(lite))(IMG), expected)
+
+
+def test_openvino_scores_as_torch_does_and_says_so() -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    metric, other = create("lite"), create("lite", engine="openvino")
+    img = image(2, 160, 224)
+    assert (metric(img) - other(img)).abs().max() < 1e-4
+    assert str(metric.signature).replace("fp32|", "fp32|openvino|") == str(other.signature)
+    img.requires_grad_(True)
+    other(img).sum().backward()
+    assert img.grad is not None and img.grad.abs().sum() > 0
+
+
+def test_auto_takes_openvino_where_it_is_and_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    def installed(found: bool) -> None:
+        spec = object() if found else None
+        monkeypatch.setattr("qualiclip_metric.engines.find_spec", lambda _: spec)
+
+    installed(True)
+    assert choose("auto", CPU) == "openvino"
+    assert choose("auto", torch.device("cuda")) == "torch"
+    with pytest.raises(ValueError, match="on the CPU, not on cuda"):
+        choose("openvino", torch.device("cuda"))
+    installed(False)
+    assert choose("auto", CPU) == "torch"
+    with pytest.raises(ImportError, match=r"pip install 'qualiclip-metric\[openvino\]'"):
+        choose("openvino", CPU)
+    with pytest.raises(ValueError, match="expected torch, openvino or auto, got 'tpu'"):
+        choose("tpu", CPU)
