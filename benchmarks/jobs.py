@@ -29,7 +29,7 @@ class Settings:
         device: torch device, None for the default.
         precision: ``fp32`` or ``bf16``.
         short_side: Short side in pixels, None for native.
-        workers: Decoding processes per scoring process.
+        workers: Decoding threads per scoring process.
         jobs: Scoring processes.
         threads: torch threads per scoring process; None shares the cores among the jobs.
     """

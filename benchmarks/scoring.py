@@ -1,20 +1,22 @@
-"""Decode images and score them, batch by batch; decoding runs ahead in worker processes.
+"""A dataset's images -> rows of scores: what a benchmark adds to `qualiclip_metric.scoring`.
 
-Knows tensors, files and a scorer; knows no dataset and writes nothing. The plan of batches depends
-on the whole dataset and the batch size alone, so a resumed run meets the same batches.
+Knows digests, the seconds per image, the resize of the short side, and metrics that take one image
+at a time; the decoding ahead and the care for a bad image are the package's. Knows no dataset and
+writes nothing. The plan of batches depends on the whole dataset and the batch size alone, so a
+resumed run meets the same batches.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
 
 from qualiclip_metric.images import read
+from qualiclip_metric.scoring import decode_ahead, outcomes
+from qualiclip_metric.scoring import plan as plan_sizes
 
 from .scorers import Scorer
 from .store import Row
@@ -35,7 +37,6 @@ class Item:
 
 
 Batch = tuple[Item, ...]
-Decoded = list[tuple[Item, "Tensor | str"]]
 
 
 def plan(items: Iterable[Item], batch_size: int) -> list[Batch]:
@@ -43,12 +44,11 @@ def plan(items: Iterable[Item], batch_size: int) -> list[Batch]:
     sizes: dict[tuple[int, int], list[Item]] = {}
     for item in items:
         sizes.setdefault((item.height, item.width), []).append(item)
-    batches: list[Batch] = []
-    for (height, width), members in sizes.items():
-        fitting = MAX_PIXELS // (height * width) if height * width else 1
-        step = max(1, min(batch_size, fitting))
-        batches += [tuple(members[i : i + step]) for i in range(0, len(members), step)]
-    return batches
+    return [
+        tuple(members[position] for position in positions)
+        for size, members in sizes.items()
+        for positions, _ in plan_sizes([size] * len(members), batch_size, MAX_PIXELS, len(members))
+    ]
 
 
 def decode(path: str, short_side: int | None) -> Tensor:
@@ -68,96 +68,75 @@ def decode(path: str, short_side: int | None) -> Tensor:
     return resized[0].clamp(0.0, 1.0)
 
 
-class _Decoder(TorchDataset[Decoded]):
-    """Batches, decoded; a file that cannot be read gives its error's text."""
-
-    def __init__(self, batches: Sequence[Batch], short_side: int | None) -> None:
-        self.batches = batches
-        self.short_side = short_side
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> Decoded:
-        if torch.utils.data.get_worker_info() is not None:
-            torch.set_num_threads(1)
-        decoded: Decoded = []
-        for item in self.batches[index]:
-            try:
-                decoded.append((item, decode(item.path, self.short_side)))
-            except (ValueError, OSError, RuntimeError, MemoryError) as err:
-                decoded.append((item, describe(err)))
-        return decoded
-
-
-def _as_is(decoded: Decoded) -> Decoded:
-    return decoded
-
-
 def score_batches(
     scorer: Scorer, batches: Sequence[Batch], *, short_side: int | None = None, workers: int = 0
 ) -> Iterator[list[Row]]:
     """Score batches in order.
 
     Args:
-        scorer: The metric.
+        scorer: The metric. Whatever it throws at an image is that image's error.
         batches: What :func:`plan` gave, or a part of it.
         short_side: Resize the short side to this many pixels.
-        workers: Decoding processes; 0 decodes here.
+        workers: Decoding threads; 0 decodes between the batches.
 
     Yields:
         The rows of each batch. A failed image has its error and score NaN.
     """
-    loader = DataLoader(
-        _Decoder(batches, short_side),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=2 if workers else None,
-        collate_fn=_as_is,
-    )
-    for decoded in loader:
-        yield _score(scorer, decoded)
 
-
-def _score(scorer: Scorer, decoded: Decoded) -> list[Row]:
-    images = [(item, image) for item, image in decoded if isinstance(image, Tensor)]
-    rows = [_failed(item, error) for item, error in decoded if isinstance(error, str)]
-    shapes = {image.shape for _, image in images}
-    together = scorer.batched and len(shapes) == 1
-    groups = [images] if together else [[pair] for pair in images]
-    while groups:
-        group = groups.pop(0)
+    def decoded(item: Item) -> Tensor | str:
         try:
-            rows += _forward(scorer, group)
+            return decode(item.path, short_side)
+        except (ValueError, OSError, RuntimeError, MemoryError) as err:
+            return describe(err)
+
+    def looks(image: Tensor) -> object:
+        return image.shape if scorer.batched else id(image)
+
+    def forward(images: Sequence[Tensor]) -> list[_Outcome] | str:
+        try:
+            return _forward(scorer, images)
         except Exception as err:  # whatever a metric throws is the image's error, not the run's
-            if len(group) > 1:  # one bad image must not cost its batch
-                groups = [[pair] for pair in group]
-            else:
-                rows.append(_failed(group[0][0], describe(err), group[0][1]))
-    return rows
+            if len(images) > 1:
+                return describe(err)
+            return [_Outcome(float("nan"), describe(err), 0.0, *images[0].shape[-2:])]
+
+    sized = ((batch, sum(item.height * item.width for item in batch)) for batch in batches)
+    for images in decode_ahead(sized, decoded, workers):
+        yield [_row(item, outcome) for item, outcome in outcomes(images, forward, looks)]
 
 
-def _forward(scorer: Scorer, images: list[tuple[Item, Tensor]]) -> list[Row]:
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of an image at the size at which it met the metric."""
+
+    score: float
+    error: str
+    seconds: float
+    height: int
+    width: int
+
+
+def _forward(scorer: Scorer, images: Sequence[Tensor]) -> list[_Outcome]:
     assert scorer.score is not None
-    batch = torch.stack([image for _, image in images]).to(scorer.device)
+    batch = torch.stack(list(images)).to(scorer.device)
     start = time.perf_counter()
     scores = scorer.score(batch).detach().double().cpu().tolist()
     seconds = (time.perf_counter() - start) / len(images)
     if len(scores) != len(images):
         raise ValueError(f"the metric gave {len(scores)} scores for {len(images)} images")
     height, width = batch.shape[-2:]
-    rows = []
-    for (item, _), score in zip(images, scores, strict=True):
-        finite = abs(score) < float("inf")
-        error = "" if finite else f"score is {score}"
-        value = score if finite else float("nan")
-        rows.append(Row(item.digest, item.image, value, error, seconds, height, width))
-    return rows
+    return [
+        _Outcome(score, "", seconds, height, width)
+        if abs(score) < float("inf")
+        else _Outcome(float("nan"), f"score is {score}", seconds, height, width)
+        for score in scores
+    ]
 
 
-def _failed(item: Item, error: str, image: Tensor | None = None) -> Row:
-    height, width = (item.height, item.width) if image is None else image.shape[-2:]
-    return Row(item.digest, item.image, float("nan"), error, 0.0, int(height), int(width))
+def _row(item: Item, outcome: _Outcome | str) -> Row:
+    if isinstance(outcome, str):  # not even decoded
+        outcome = _Outcome(float("nan"), outcome, 0.0, item.height, item.width)
+    return Row(item.digest, item.image, **asdict(outcome))
 
 
 def describe(err: BaseException) -> str:

@@ -4,20 +4,23 @@ Knows files, tensors and any function from a batch to scores; prints nothing and
 
 The headers are read first, so that images of one size meet in a batch before anything is decoded,
 and so that the memory is bounded in pixels, not in files. Decoding is Pillow's C code, which runs
-outside Python's lock: threads decode as fast as processes would, start at once and copy nothing.
+outside Python's lock: threads start at once, send no pixels about, and so decode more images per
+second than processes do (`python -m benchmarks.speed_path` prints both).
 """
 
 import math
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,6 +28,8 @@ from qualiclip_metric import images
 
 BATCH_PIXELS = 2**22
 """Most pixels in a batch, unless it is a single image: 16 images of 512x512."""
+CPU_BATCH_PIXELS = 2**20
+"""The same on a CPU, where larger batches leave its caches: 4 images of 512x512."""
 AHEAD_PIXELS = 2 * BATCH_PIXELS
 """Pixels that may be decoded, or waiting to be, besides the batch in the network and one more."""
 WINDOW_BATCHES = 8
@@ -33,6 +38,9 @@ WINDOW_BATCHES = 8
 Size = tuple[int, int]
 Pixels = NDArray[Any]
 Metric = Callable[[Tensor], Tensor]
+Place = TypeVar("Place")
+Image = TypeVar("Image")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,11 @@ def score(
 
     Args:
         metric: (N, 3, H, W) RGB in [0, 1] -> N scores of any shape, one per image whatever the
-            batch. A batch that it cannot take (out of memory, say) is tried image by image.
+            batch. A batch that it cannot take (out of memory, say) is tried image by image. On a
+            CPU the batch's memory is used again for the next one: what is kept must be cloned.
         paths: Files.
         batch_size: Most images in a batch. Only images of one size share a batch, and at most
-            `BATCH_PIXELS` together.
+            `batch_pixels` together.
         workers: Decoding threads; as many as cores, 8 at most, unless told.
         background: RGB in 0..255 under transparent pixels.
         device: Where the metric computes; its `device` attribute, or the CPU, unless told. Pixels
@@ -101,7 +110,9 @@ def _scored(
     device: str | torch.device,
     progress: Callable[[int], None] | None,
 ) -> Iterator[Result]:
-    batches = plan(map(_header, files), batch_size, BATCH_PIXELS, WINDOW_BATCHES * batch_size)
+    sizes = map(_header, files)
+    batches = plan(sizes, batch_size, batch_pixels(device), WINDOW_BATCHES * batch_size)
+    floats = Floats(device)
 
     def decode(index: int) -> Pixels | str:
         try:
@@ -109,11 +120,14 @@ def _scored(
         except images.ImageError as err:
             return str(err).removeprefix(f"{files[index]}: ")
 
+    def forward(group: Sequence[Pixels]) -> list[float | str] | str:
+        return _forward(metric, group, floats)
+
     early: dict[int, Result] = {}
     done, ready = 0, 0
     try:
-        for batch in _decoded(batches, decode, workers):
-            for index, outcome in _outcomes(metric, batch, device).items():
+        for batch in decode_ahead(batches, decode, workers):
+            for index, outcome in outcomes(batch, forward, _looks):
                 early[index] = _result(files[index], outcome)
                 done += 1
             if progress is not None:
@@ -130,6 +144,12 @@ def _result(path: Path, outcome: float | str) -> Result:
     if isinstance(outcome, str):
         return Result(path, error=outcome)
     return Result(path, score=outcome)
+
+
+def batch_pixels(device: str | torch.device) -> int:
+    """Most pixels in a batch of more than one image on a device."""
+    on_cpu = torch.device(device).type == "cpu"
+    return min(BATCH_PIXELS, CPU_BATCH_PIXELS) if on_cpu else BATCH_PIXELS
 
 
 def plan(
@@ -171,61 +191,120 @@ def _header(path: Path) -> Size:
         return 0, 0
 
 
-def _decoded(
-    batches: Iterable[tuple[tuple[int, ...], int]],
-    decode: Callable[[int], Pixels | str],
+def decode_ahead(
+    batches: Iterable[tuple[Sequence[Place], int]],
+    decode: Callable[[Place], Image],
     workers: int,
-) -> Iterator[dict[int, Pixels | str]]:
-    """Decode batches in order, ahead of their use, within `AHEAD_PIXELS`."""
+) -> Iterator[list[tuple[Place, Image]]]:
+    """Decode batches in order, in threads, ahead of their use but within `AHEAD_PIXELS`.
+
+    Args:
+        batches: What to decode together, and its pixels; read no further than is decoded.
+        decode: One image; what it throws ends everything.
+        workers: Threads; 0 decodes when a batch is asked for.
+
+    Yields:
+        Each batch's places with what was decoded there.
+    """
+    if not workers:
+        for places, _ in batches:
+            yield [(place, decode(place)) for place in places]
+        return
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    queue: deque[tuple[dict[int, Future[Pixels | str]], int]] = deque()
+    queue: deque[tuple[list[tuple[Place, Future[Image]]], int]] = deque()
     ahead = 0
     try:
-        for positions, size in batches:
-            queue.append(({index: pool.submit(decode, index) for index in positions}, size))
+        for places, size in batches:
+            queue.append(([(place, pool.submit(decode, place)) for place in places], size))
             ahead += size
             while len(queue) > 1 and ahead > AHEAD_PIXELS:
                 futures, freed = queue.popleft()
-                yield {index: future.result() for index, future in futures.items()}
+                yield [(place, future.result()) for place, future in futures]
                 ahead -= freed
         while queue:
             futures, _ = queue.popleft()
-            yield {index: future.result() for index, future in futures.items()}
+            yield [(place, future.result()) for place, future in futures]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _outcomes(
-    metric: Metric, batch: dict[int, Pixels | str], device: str | torch.device
-) -> dict[int, float | str]:
-    """The score of each image, or its error."""
-    outcomes: dict[int, float | str] = {}
-    groups: dict[tuple[Any, ...], dict[int, Pixels]] = {}
-    for index, image in batch.items():
+def outcomes(
+    batch: Sequence[tuple[Place, Image | str]],
+    forward: Callable[[Sequence[Image]], Sequence[Outcome] | str],
+    looks: Callable[[Image], object],
+) -> Iterator[tuple[Place, Outcome | str]]:
+    """What comes of each image of a batch; a bad one costs only itself.
+
+    Args:
+        batch: Places and images, or the reason why there is no image.
+        forward: Images -> an outcome of each; or one reason for all of them, on which each is
+            tried alone.
+        looks: Only images for which this is equal go through together.
+
+    Yields:
+        Each place once, with its outcome or the reason why there is none.
+    """
+    groups: dict[object, list[tuple[Place, Image]]] = {}
+    for place, image in batch:
         if isinstance(image, str):
-            outcomes[index] = image
+            yield place, image
         else:  # an orientation may have turned some of a batch
-            groups.setdefault((image.shape, image.dtype), {})[index] = image
+            groups.setdefault(looks(image), []).append((place, image))
     for group in groups.values():
-        scores = _forward(metric, list(group.values()), device)
-        if isinstance(scores, str) and len(group) > 1:
-            scores = [_single(metric, image, device) for image in group.values()]
-        outcomes |= zip(group, [scores] if isinstance(scores, str) else scores, strict=True)
-    return outcomes
+        found = forward([image for _, image in group])
+        if not isinstance(found, str):
+            yield from zip((place for place, _ in group), found, strict=True)
+        elif len(group) == 1:
+            yield group[0][0], found
+        else:
+            for place, image in group:
+                alone = forward([image])
+                yield place, alone if isinstance(alone, str) else alone[0]
 
 
-def _single(metric: Metric, image: Pixels, device: str | torch.device) -> float | str:
-    scores = _forward(metric, [image], device)
-    return scores if isinstance(scores, str) else scores[0]
+class Floats:
+    """Images of one size -> what a metric takes, (N, 3, H, W) float32 RGB, channels last.
+
+    On a CPU each image is converted straight to its place in one buffer, which the next batch uses
+    again: fresh memory for each batch costs several times what the conversion does.
+
+    Args:
+        device: Where the batches go; to any but the CPU, pixels go as bytes.
+    """
+
+    def __init__(self, device: str | torch.device) -> None:
+        self.device = torch.device(device)
+        self.buffer = torch.empty(0)
+
+    def __call__(self, group: Sequence[Pixels]) -> Float[Tensor, "n 3 h w"]:
+        """A batch of (H, W, 3) images, bytes or floats; on a CPU valid until the next call."""
+        scale = 255 if group[0].dtype == np.uint8 else 1
+        if self.device.type != "cpu":
+            return torch.from_numpy(np.stack(group)).to(self.device).permute(0, 3, 1, 2) / scale
+        numbers = len(group) * group[0].size
+        if self.buffer.numel() < numbers:
+            self.buffer = torch.empty(numbers)
+        batch = self.buffer[:numbers].view(len(group), *group[0].shape)
+        for place, image in zip(batch, group, strict=True):
+            torch.div(_tensor(image), scale, out=place)
+        return batch.permute(0, 3, 1, 2)
 
 
-def _forward(
-    metric: Metric, group: Sequence[Pixels], device: str | torch.device
-) -> list[float | str] | str:
+def _tensor(image: Pixels) -> Tensor:
+    """The same memory as a tensor; it is only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(image)
+
+
+def _looks(image: Pixels) -> object:
+    return image.shape, image.dtype
+
+
+def _forward(metric: Metric, group: Sequence[Pixels], floats: Floats) -> list[float | str] | str:
     """Scores of images of one shape, each finite or an error; or one error for all of them."""
     try:
-        batch = torch.from_numpy(np.stack(group)).to(device).permute(0, 3, 1, 2)
-        batch = batch.float().div_(255) if batch.dtype == torch.uint8 else batch
+        batch = floats(group)
         with torch.inference_mode():
             scores = metric(batch).double().flatten().tolist()
     except (ValueError, RuntimeError, MemoryError) as err:

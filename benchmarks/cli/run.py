@@ -51,7 +51,7 @@ def run(
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most same-size images at once.")] = 8,
     workers: Annotated[
-        int, typer.Option(min=0, help="Decoding processes per job; 0 decodes in line.")
+        int, typer.Option(min=0, help="Decoding threads per job; 0 decodes in line.")
     ] = 1,
     jobs: Annotated[int, typer.Option(min=1, help="Scoring processes.")] = 1,
     threads: Annotated[
