@@ -57,6 +57,7 @@ def test_a_run_writes_a_model_that_scores(photos, origin, tmp_path):
     reports = []
     path = train(TINY, photos, tmp_path, pretrained=origin, report=reports.append)
     assert [r.step for r in reports] == [1, 2, 3, 4]
+    assert all(list(r.seconds) == ["data", "forward", "backward", "optimizer"] for r in reports)
     assert reports[-1].validation is not None
     assert reports[-1].losses["total"] < reports[0].losses["total"] + 1.0
     score = qualiclip_metric.create(path)(torch.rand(1, 3, 64, 64))

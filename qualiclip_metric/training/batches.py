@@ -46,12 +46,12 @@ def batches(
     """
     rank, world = accelerator.process_index, accelerator.num_processes
     if not config.draws:
-        return _ladders(photos, config, Numbers(config, first, rank, world), accelerator.device)
+        return ladders(photos, config, Numbers(config, first, rank, world), accelerator.device)
     if accelerator.is_main_process:
         whole = dataclasses.replace(config, steps=-(-config.draws // config.batch_size))
         features.collect(
             encoder,
-            lambda n: _ladders(photos, config, Numbers(whole, n, 0, 1), accelerator.device),
+            lambda n: ladders(photos, config, Numbers(whole, n, 0, 1), accelerator.device),
             config,
             sources,
             table,
@@ -73,7 +73,7 @@ def _with_rate(progress: Progress, crops: int) -> Callable[[int], None]:
     return tell
 
 
-def _ladders(
+def ladders(
     photos: Sequence[Path], config: TrainConfig, numbers: Numbers, device: torch.device
 ) -> Iterator[Ladders]:
     """Batches of degraded crops; degraded in the workers unless there is a device to do it."""

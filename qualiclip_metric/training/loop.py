@@ -2,9 +2,8 @@
 
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import Ladders
 from qualiclip_metric.training.losses import anchor_loss, consistency_loss, ranking_loss
 from qualiclip_metric.training.start import learned, parameter_groups, start, trainable
+from qualiclip_metric.training.stopwatch import Stopwatch
 from qualiclip_metric.training.validation import Validation, validate
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Report:
     """What the loop tells after each step.
 
     `phase` is ``training``, or ``features`` while the table of a frozen trunk is computed; `step`
-    counts steps or draws, of `total`.
+    counts steps or draws, of `total`. `seconds` says where the step's time went: ``data`` (waiting
+    for the batch), ``forward`` (with the losses), ``backward``, ``optimizer``.
     """
 
     phase: str
@@ -45,6 +46,7 @@ class Report:
     losses: dict[str, float]
     crops_per_second: float
     validation: Validation | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -104,8 +106,9 @@ def train(
     model, optimizer = accelerator.prepare(_Similarities(metric), optimizer)
     log = _tensorboard(folder) if accelerator.is_main_process else None
 
-    began = time.perf_counter()
+    watch = Stopwatch(accelerator.device)
     for batch in source:
+        watch.lap("data")
         set_learning_rate(optimizer, step, config)
         inputs = batch.crops if isinstance(batch, Ladders) else batch.pooled
         with torch.autocast(
@@ -120,26 +123,29 @@ def train(
                 f"rate, or use precision = 'fp32'; the last good state is in {folder / files.STATE}"
             )
         optimizer.zero_grad()
+        watch.lap("forward")
         accelerator.backward(total)
+        watch.lap("backward")
         if config.clip_norm:
             accelerator.clip_grad_norm_(list(learned(metric)), config.clip_norm)
         optimizer.step()
+        watch.lap("optimizer")
         step += 1
-        rate = inputs.shape[:3].numel() * accelerator.num_processes / (time.perf_counter() - began)
 
-        last = step == config.steps
-        validation = None
+        last, validation = step == config.steps, None
         if accelerator.is_main_process:
             if last or step % config.validate_every == 0:
                 validation = _validate(metric, held or learn, config)
                 _keep_if_best(folder, step, validation, metric, origin, config, sources)
             if last or step % config.checkpoint_every == 0:
                 files.save_state(folder, _state(step, config, sources, metric, optimizer))
+        spent = watch.take()
         told = {"total": float(total.detach()), **_floats(losses)}
         _write(log, step, told, validation)
-        tell(Report("training", step, config.steps, told, rate, validation))
+        rate = inputs.shape[:3].numel() * accelerator.num_processes / sum(spent.values())
+        tell(Report("training", step, config.steps, told, rate, validation, spent))
         accelerator.wait_for_everyone()
-        began = time.perf_counter()
+        watch.start()
     if log is not None:
         log.close()
     return folder / files.MODEL

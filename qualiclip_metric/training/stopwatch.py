@@ -1,0 +1,38 @@
+"""Where a step's time goes. Knows devices and clocks; nothing of training."""
+
+import time
+
+import torch
+
+
+class Stopwatch:
+    """Seconds between laps, by name; waits for the device, whose work is queued.
+
+    Args:
+        device: Where the work is done.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Begin the next lap now; what was before belongs to none."""
+        self.last = self._now()
+
+    def lap(self, name: str) -> None:
+        """Add the time since the last lap to a name."""
+        now = self._now()
+        self.seconds[name] = self.seconds.get(name, 0.0) + now - self.last
+        self.last = now
+
+    def take(self) -> dict[str, float]:
+        """The seconds so far, which start from nothing again."""
+        seconds, self.seconds = self.seconds, {}
+        return seconds
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
