@@ -228,6 +228,31 @@ def test_scores_that_are_no_numbers_are_errors(mini: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batched", [False, True])
+def test_whatever_a_metric_throws_costs_its_image(mini: Path, workers: int, batched: bool) -> None:
+    seen: list[int] = []
+
+    def odd(images: torch.Tensor) -> torch.Tensor:
+        seen.append(len(images))
+        if (images.mean((1, 2, 3)) > 0.4).any():
+            raise KeyError("odd")
+        return images.mean((1, 2, 3))
+
+    scorer = scorers.Scorer("odd", "odd", False, odd, batched=batched)
+    names = ("0.png", "3.png", "6.png", "bad.png")
+    items = [scoring.Item(n, n, str(mini.parent / n), 24, 40) for n in names]
+    plan = scoring.plan(items, 8)
+    (rows,) = scoring.score_batches(scorer, plan, short_side=12, workers=workers)
+    found = {row.image: row for row in rows}
+    assert found["0.png"].error == "KeyError: 'odd'"
+    assert found["3.png"].error == found["6.png"].error == ""
+    assert found["bad.png"].error.startswith("ImageError: ")
+    assert (found["0.png"].height, found["0.png"].width) == (12, 20)  # as it met the metric
+    assert (found["bad.png"].height, found["bad.png"].width) == (24, 40)
+    assert seen == ([3, 1, 1, 1] if batched else [1, 1, 1])
+
+
 def test_decode_resizes_the_short_side(mini: Path) -> None:
     image = scoring.decode(str(mini.parent / "1.png"), 16)
     assert image.shape == (3, 16, 20)

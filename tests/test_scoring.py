@@ -109,6 +109,30 @@ def test_a_batch_is_bounded_in_pixels(photos: list[Path], monkeypatch: pytest.Mo
     assert sorted(sizes) == [1, 1, 1, 1, 2]  # 64x40 fits once, 40x48 twice
 
 
+def test_batches_are_small_on_a_cpu() -> None:
+    assert scoring.batch_pixels("cpu") < scoring.batch_pixels("cuda") == scoring.BATCH_PIXELS
+
+
+def test_floats_are_what_read_gives_in_memory_that_is_used_again(photos: list[Path]) -> None:
+    floats = scoring.Floats("cpu")
+    group = [photos[0], photos[2], photos[4]]
+    batch = floats([images.pixels(path) for path in group])
+    place = batch.data_ptr()
+    assert torch.equal(batch, torch.stack([images.read(path) for path in group]))
+    smaller = floats([images.pixels(photos[3])])
+    assert smaller.data_ptr() == place
+    assert torch.equal(smaller[0], images.read(photos[3]))
+    larger = floats([images.pixels(photos[1])] * 5)
+    assert torch.equal(larger[4], images.read(photos[1]))
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_decoding_keeps_the_order(workers: int) -> None:
+    batches = [(range(start, start + 3), 2**23) for start in range(0, 30, 3)]
+    decoded = list(scoring.decode_ahead(batches, lambda n: n * n, workers))
+    assert decoded == [[(n, n * n) for n in places] for places, _ in batches]
+
+
 def test_what_the_metric_sees(tmp_path: Path) -> None:
     Image.new("RGBA", (40, 32), (0, 0, 0, 0)).save(tmp_path / "a.png")
     Image.fromarray(np.full((32, 40), 13107, np.uint16)).save(tmp_path / "b.png")
