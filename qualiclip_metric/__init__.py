@@ -15,6 +15,7 @@ from qualiclip_metric._version import __version__
 
 if TYPE_CHECKING:
     from qualiclip_metric.build import create
+    from qualiclip_metric.explanations import explain
     from qualiclip_metric.images import ImageError, read
     from qualiclip_metric.metric import QualiCLIP, antonym_score
     from qualiclip_metric.plugin import register_checkpoint
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "antonym_score",
     "create",
+    "explain",
     "read",
     "register_checkpoint",
 ]
@@ -37,6 +39,7 @@ _HOME = {
     "QualiCLIP": "metric",
     "antonym_score": "metric",
     "create": "build",
+    "explain": "explanations",
     "read": "images",
     "register_checkpoint": "plugin",
 }

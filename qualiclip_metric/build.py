@@ -102,12 +102,14 @@ def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) ->
         )
     encoder = ENCODERS[checkpoint.architecture]()
     _fill(encoder, checkpoint.encoder, f"a {checkpoint.architecture} encoder")
-    return QualiCLIP(
+    metric = QualiCLIP(
         encoder,
         _prompts(checkpoint),
         temperature=checkpoint.temperature if temperature is None else temperature,
         logit_scale=checkpoint.logit_scale,
     )
+    metric.pairs = checkpoint.pairs
+    return metric
 
 
 def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:

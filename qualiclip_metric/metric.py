@@ -15,6 +15,13 @@ from qualiclip_metric.signature import Signature, digest
 MIN_SIZE = 32
 
 
+def pair_probabilities(
+    cosine: Float[Tensor, "n pairs 2"], scale: float | Float[Tensor, ""]
+) -> Float[Tensor, "n pairs"]:
+    """Probability of the positive prompt of each antonym pair; arguments as of `antonym_score`."""
+    return (scale * cosine).softmax(dim=-1)[..., 0]
+
+
 def antonym_score(
     cosine: Float[Tensor, "n pairs 2"], scale: float | Float[Tensor, ""]
 ) -> Float[Tensor, "n 1"]:
@@ -29,7 +36,7 @@ def antonym_score(
         (N, 1) in [0, 1], higher is better (arXiv 2403.11176, section 3; seven pairs as in the
         authors' published code).
     """
-    return (scale * cosine).softmax(dim=-1)[..., 0].mean(dim=1, keepdim=True)
+    return pair_probabilities(cosine, scale).mean(dim=1, keepdim=True)
 
 
 def cosine(
@@ -77,6 +84,8 @@ class QualiCLIP(nn.Module):
         self.register_buffer("logit_scale", torch.tensor(float(logit_scale)))
         self.signature: Signature | None = None
         """What the scores depend on; set by `create`, None for a metric put together by hand."""
+        self.pairs: tuple[tuple[str, str], ...] = ()
+        """Texts of the prompts, positive first; set by `create`, empty where they are unknown."""
 
     @property
     def device(self) -> torch.device:
@@ -103,6 +112,20 @@ class QualiCLIP(nn.Module):
         _check_images(img)
         prompts = self.prompts
         return cosine(self.encoder(img.to(prompts.dtype)).to(prompts.dtype), prompts)
+
+    def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
+        """Probability of the positive prompt of each antonym pair; their mean is the score.
+
+        Args:
+            img: As for `similarities`.
+
+        Returns:
+            (N, P) in [0, 1]: a profile that tells which kind of fault is seen.
+
+        Raises:
+            ValueError: As for `similarities`.
+        """
+        return pair_probabilities(self.similarities(img), self.logit_scale / self.temperature)
 
     def forward(self, img: Tensor) -> Float[Tensor, "n 1"]:
         """Score a batch.

@@ -37,6 +37,20 @@ def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
     return tuple((positive, negative) for positive, negative in pairs)
 
 
+def pair_name(pair: Pair) -> str:
+    """A short name: ("Sharp image.", "Blurry image.") -> "Sharp/Blurry image".
+
+    Words that both texts end with are written once.
+    """
+    good, bad = (text.strip().rstrip(".").split() for text in pair)
+    shared = 0
+    while shared < min(len(good), len(bad)) - 1 and good[-1 - shared] == bad[-1 - shared]:
+        shared += 1
+    kept = len(good) - shared
+    name = f"{' '.join(good[:kept])}/{' '.join(bad[: len(bad) - shared])}"
+    return " ".join([name, *good[kept:]])
+
+
 def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
     """Features of the prompts from all-MiniLM-L6-v2, the text side of `lite`.
 

@@ -1,0 +1,92 @@
+"""Where an image is bad, and what says so: (N, 3, H, W) -> maps (N, 1, H, W) in [0, 1].
+
+Knows metrics and tensors; nothing of files. `METHODS` is the table of maps. One convention holds
+for all of them: a map says how much a place speaks for BAD, except `positive`, which says how much
+it speaks for good.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from qualiclip_metric.explanations import gradient, local, occlusion
+from qualiclip_metric.explanations.pairs import chosen
+from qualiclip_metric.metric import QualiCLIP
+
+__all__ = ["METHODS", "Method", "explain"]
+
+Method = Callable[[QualiCLIP, Tensor, Sequence[int]], Tensor]
+"""Metric, images on its device, indices of antonym pairs -> maps, detached."""
+
+METHODS: dict[str, Method] = {
+    "positive": gradient.positive,
+    "negative": gradient.negative,
+    "difference": gradient.difference,
+    "occlusion": occlusion.occlusion,
+    "local": local.local,
+}
+"""Name -> map. The first three are grad-CAM, the last two need no gradient."""
+
+
+def explain(
+    metric: QualiCLIP,
+    img: Tensor,
+    *,
+    pair: int | str | None = None,
+    method: str = "difference",
+) -> Tensor:
+    """Maps of the places that speak for or against an image's quality.
+
+    What 1 means, and how a map comes into [0, 1]:
+
+    - `positive`: grad-CAM of the cosine to the positive prompts; 1 is the place that says GOOD
+      most. Stretched per image: the map's own minimum and maximum become 0 and 1.
+    - `negative`: grad-CAM of the cosine to the negative prompts; 1 is the place that says BAD most.
+      Stretched per image.
+    - `difference`: grad-CAM of the cosine to the negative less that to the positive prompts; 1 is
+      the place that says BAD rather than good most. Stretched per image.
+    - `occlusion`: the score's rise when a place is covered; 1 is where it rises most (or falls
+      least), so the place that is worst for the score. Stretched per image.
+    - `local`: 1 less the score of overlapping windows around each pixel; NOT stretched, in units
+      of the score, so that maps of several images compare.
+
+    A stretched map that is the same everywhere is 0 everywhere: no place stands out.
+
+    Args:
+        metric: As `create` gives it, in evaluation mode, on any device, in any precision.
+        img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, on any device.
+        pair: Antonym pair to ask: its index, its name as `prompts.pair_name` writes it
+            ("Sharp/Blurry image"), or one of its two texts ("Blurry image."); upper or lower case
+            and the full stop do not matter. None for the mean over all pairs.
+        method: Key of `METHODS`.
+
+    Returns:
+        (N, 1, H, W) float32 in [0, 1], detached, on the image's device. The map of an image depends
+        on no other image of the batch, and the metric is left as it was.
+
+    Raises:
+        ValueError: When an argument is off, the metric is in training mode, or a method by gradient
+            is asked of an encoder that gives none.
+        ImportError: When grad-CAM's package is missing, with the cure.
+
+    Grad-CAM: Selvaraju et al., arXiv 1610.02391; on QualiCLIP, arXiv 2403.11176, section 4.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+    if not isinstance(metric, QualiCLIP):
+        raise ValueError(
+            "metric: expected a QualiCLIP, as qualiclip_metric.create() makes it, "
+            f"got {type(metric).__name__}"
+        )
+    if _trains(metric):
+        raise ValueError("metric: in training mode, where scores differ; call metric.eval() first")
+    pairs = chosen(metric, pair)
+    with torch.inference_mode(False), torch.no_grad():
+        images = img.detach().to(metric.device, torch.float32, copy=img.is_inference())
+        maps = METHODS[method](metric, images, pairs)
+        return maps.clamp(0, 1).to(img.device)
+
+
+def _trains(metric: nn.Module) -> bool:
+    return any(module.training for module in metric.modules())

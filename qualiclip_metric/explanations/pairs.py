@@ -1,0 +1,47 @@
+"""Which antonym pairs are asked, by index or by text. Knows no images."""
+
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.prompts import pair_name
+
+
+def names(metric: QualiCLIP) -> tuple[str, ...]:
+    """A short name per antonym pair: "Sharp/Blurry image", or "pair 1" where no text is known."""
+    if metric.pairs:
+        return tuple(pair_name(pair) for pair in metric.pairs)
+    return tuple(f"pair {number}" for number in range(1, len(metric.prompts) + 1))
+
+
+def chosen(metric: QualiCLIP, pair: int | str | None) -> tuple[int, ...]:
+    """Indices of the antonym pairs that are asked.
+
+    Args:
+        metric: The metric whose pairs they are.
+        pair: Index, name (`names`) or one of the two texts of a pair; None for all.
+
+    Raises:
+        ValueError: When there is no such pair; the message lists those that there are.
+    """
+    count = len(metric.prompts)
+    if pair is None:
+        return tuple(range(count))
+    if isinstance(pair, str):
+        found = [index for index, texts in enumerate(_texts(metric)) if _plain(pair) in texts]
+        if len(found) == 1:
+            return tuple(found)
+    elif not isinstance(pair, bool) and 0 <= pair < count:
+        return (int(pair),)
+    known = ", ".join(f"{index} {name!r}" for index, name in enumerate(names(metric)))
+    raise ValueError(f"pair: expected an index or a name of {known}; got {pair!r}")
+
+
+def _texts(metric: QualiCLIP) -> list[set[str]]:
+    """What each pair answers to."""
+    texts = metric.pairs or ((),) * len(metric.prompts)
+    return [
+        {_plain(text) for text in (name, *pair)}
+        for name, pair in zip(names(metric), texts, strict=True)
+    ]
+
+
+def _plain(text: str) -> str:
+    return text.strip().rstrip(".").casefold()
