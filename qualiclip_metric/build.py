@@ -1,6 +1,6 @@
 """`create`: the one place that joins encoder, prompts and weights into a metric."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, choose
 from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.prompts import PROMPTS
+from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs, sentence_features
 from qualiclip_metric.signature import Signature, digest
 
 BASE = "qualiclip"
@@ -26,6 +26,7 @@ def create(
     precision: str = "fp32",
     temperature: float | None = None,
     engine: str = "torch",
+    prompts: Sequence[Pair] | None = None,
 ) -> QualiCLIP:
     """A metric that is ready to score.
 
@@ -40,6 +41,8 @@ def create(
         engine: What computes the trunk: `torch`, the reference, on any device; `openvino` (extra
             `openvino`), faster on CPUs; `auto`, openvino where it is installed and the device is
             the CPU. Gradients are always torch's.
+        prompts: Antonym pairs of your own, (positive, negative), where the model's text encoder is
+            at hand; the model's own pairs unless told.
 
     Returns:
         The metric in evaluation mode, its parameters frozen, its `signature` set. Gradients with
@@ -47,13 +50,14 @@ def create(
 
     Raises:
         ValueError: When an argument is off, or the checkpoint is no such model.
-        ImportError: When the engine is not installed, with the cure.
+        ImportError: When the engine, or the text encoder of given prompts, is not installed, with
+            the cure.
         WeightsError: When published weights cannot be had; the message holds the cure.
     """
     if precision not in DTYPES:
         raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, got {precision!r}")
     engine = choose(engine, torch.device(device or "cpu"))
-    checkpoint = load(model)
+    checkpoint = load(model) if prompts is None else asking(load(model), prompts)
     metric = from_checkpoint(checkpoint, temperature=temperature)
     metric.signature = Signature(
         model=weights.known_as(model) or checkpoint.architecture,
@@ -87,6 +91,47 @@ def load(model: str | Path) -> Checkpoint:
     if known is None:
         return checkpoint
     return replace(checkpoint, licence=known.licence, temperature=known.temperature)
+
+
+def asking(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
+    """The same model with other antonym prompts, as its text encoder understands them.
+
+    Args:
+        checkpoint: A model whose text encoder is at hand: `lite`'s comes with an extra, CLIP's is
+            in the checkpoint or nowhere.
+        pairs: (positive, negative) texts.
+
+    Raises:
+        ValueError: When the pairs are none.
+        CheckpointError: When the model's prompts are learned, or its text encoder is not at hand.
+        ImportError: When the package of `lite`'s text encoder is missing, with the cure.
+    """
+    pairs = check_pairs(pairs)
+    if checkpoint.learner:
+        raise CheckpointError(
+            "prompts: this model's are learned and cannot be exchanged; "
+            "choose a model with written ones, such as qualiclip or lite"
+        )
+    features = _TEXT_ENCODERS[checkpoint.architecture](checkpoint, pairs)
+    return replace(checkpoint, prompts=features, pairs=pairs)
+
+
+def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
+    if not checkpoint.text:
+        raise CheckpointError(
+            "prompts: this checkpoint has no text encoder; those that have one are the published "
+            "qualiclip.pth (create('qualiclip')) and any whole CLIP RN50 (create('openai'))"
+        )
+    from qualiclip_metric.text import prompt_features
+
+    return prompt_features(checkpoint.text, pairs)
+
+
+_TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
+    "lite": lambda _checkpoint, pairs: sentence_features(pairs),
+    "rn50": _clip_features,
+}
+"""Architecture -> features of texts, (P, 2, D)."""
 
 
 def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) -> QualiCLIP:

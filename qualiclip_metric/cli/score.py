@@ -60,6 +60,9 @@ def score(
         Engine, typer.Option(help="torch is the reference, openvino is faster on CPUs.")
     ] = Engine.torch,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
+    prompts: Annotated[
+        Path | None, typer.Option(help="TOML file of antonym pairs to ask instead of the model's.")
+    ] = None,
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",
@@ -79,7 +82,7 @@ def score(
         files = find(paths, recursive)
     except ValueError as err:
         fail(err)
-    metric = load_metric(model, device, precision.value, engine.value)
+    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts)
     from qualiclip_metric.scoring import score as run
 
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
@@ -97,13 +100,20 @@ def score(
 
 
 def load_metric(
-    model: str, device: str, precision: str = "fp32", engine: str = "torch"
+    model: str,
+    device: str,
+    precision: str = "fp32",
+    engine: str = "torch",
+    *,
+    prompts: Path | None = None,
 ) -> "QualiCLIP":
     """The metric; a wrong name, file or device is a usage error."""
     from qualiclip_metric.build import create
+    from qualiclip_metric.prompts import read_pairs
 
     try:
-        return create(model, device=device, precision=precision, engine=engine)
+        pairs = None if prompts is None else read_pairs(prompts)
+        return create(model, device=device, precision=precision, engine=engine, prompts=pairs)
     except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
         fail(err)
 
