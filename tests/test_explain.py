@@ -138,17 +138,17 @@ def test_a_metric_that_sees_one_corner_points_there(method: str) -> None:
 
 
 def test_what_says_good_is_the_light_and_what_says_bad_the_dark() -> None:
-    img = torch.full((1, 3, 64, 64), 0.1)
-    img[..., 32:] = 0.9
+    img = torch.full((1, 3, 128, 256), 0.1)
+    img[..., 128:] = 0.9
     for method in METHODS:
-        left, right = explain(light_meter(), img, method=method, pair=0)[0, 0].split(32, dim=1)
+        left, right = explain(light_meter(), img, method=method, pair=0)[0, 0].split(128, dim=1)
         good, bad = (right, left) if method != "positive" else (left, right)
         assert bad.mean() > good.mean() + 0.2, method
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_pair_decides(method: str) -> None:
-    img = photos(1, (64, 64))
+    img = torch.linspace(0, 1, 256).expand(1, 3, 128, 256)
     first, second = (explain(light_meter(), img, method=method, pair=k) for k in (0, 1))
     assert (first - second).abs().mean() > 0.1
     by_text = explain(light_meter(), img, method=method, pair="light/dark PHOTO")
@@ -185,10 +185,9 @@ def test_the_blurred_half_is_the_worse_one_for_lite() -> None:
 def test_half_precision(random_lite: object) -> None:
     exact, fast = (create(str(random_lite), precision=p) for p in ("fp32", "bf16"))
     img = photos(1, (96, 96))
-    for method in ("difference", "local"):
-        maps = explain(fast, img, method=method)
-        assert maps.dtype == torch.float32
-        assert (maps - explain(exact, img, method=method)).abs().mean() < 0.1
+    maps = explain(fast, img)
+    assert maps.dtype == torch.float32
+    assert 0 < (maps - explain(exact, img)).abs().mean() < 0.1
 
 
 def test_the_rn50_tower() -> None:
@@ -332,7 +331,7 @@ def batches(tiny: QualiCLIP) -> Iterator[list[torch.Size]]:
 def test_the_local_map_is_linear_in_the_area_and_bounded_in_memory(
     tiny: QualiCLIP, batches: list[torch.Size], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_module, "BATCH_PIXELS", 5 * 64 * 64)
+    monkeypatch.setattr(local_module, "BATCH_PIXELS", 5 * 128 * 128)
     pixels = {}
     for length in (512, 1024, 2048):
         batches.clear()
@@ -340,13 +339,13 @@ def test_the_local_map_is_linear_in_the_area_and_bounded_in_memory(
         assert max(shape[0] for shape in batches) <= 5
         pixels[length] = sum(shape.numel() for shape in batches)
     assert pixels[2048] / pixels[1024] == pytest.approx(2, rel=0.1)
-    assert pixels[1024] <= 17 * 3 * 128 * 1024
+    assert pixels[1024] <= 4 * 3 * 128 * 1024
 
 
 def test_occlusion_costs_the_same_number_of_scores_at_any_size(
     tiny: QualiCLIP, batches: list[torch.Size]
 ) -> None:
-    for size in ((64, 64), (333, 217), (512, 512)):
+    for size in ((64, 64), (233, 117), (256, 256)):
         batches.clear()
         explain(tiny, photos(1, size), method="occlusion")
         assert sum(shape[0] for shape in batches) <= 50

@@ -15,6 +15,7 @@ from qualiclip_metric._version import __version__
 
 COMMANDS = {
     "score": ("score", "score", "Score images: files, folders and patterns."),
+    "explain": ("explain", "explain", "Draw where images are bad, and what says so."),
     "demo": ("demo", "demo", "Score sample photos, clean and degraded; draw a picture of it."),
     "distort": ("distort", "distort", "Degrade an image: 24 types of distortion, 5 levels each."),
     "train": ("train", "train", "Fine-tune an image encoder by ranking; no human scores."),

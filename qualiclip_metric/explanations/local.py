@@ -7,10 +7,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from qualiclip_metric.explanations.windows import Axis, axis, blend
-from qualiclip_metric.metric import MIN_SIZE, QualiCLIP
+from qualiclip_metric.metric import QualiCLIP
 
 WINDOW = 224
 """Side of a window, px: the crops that the models are trained on (arXiv 2403.11176, section 4)."""
+LEAST = 128
+"""Side of a window in a small image, px, if the image has it: a smaller piece of a flawless photo
+shows too little to be called good."""
 OVERLAP = 4
 """Windows over a pixel in either direction."""
 BATCH_PIXELS = 2**20
@@ -20,9 +23,10 @@ BATCH_PIXELS = 2**20
 def local(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
     """1 less the score of the windows around each pixel, in units of the score, not stretched.
 
-    Windows are squares of `WINDOW` px, or of half the shorter side where that is less (but no less
-    than the metric takes), a quarter of their side apart. The cost is linear in the area, about 16
-    scorings of the image, and the memory beyond image and map is that of `BATCH_PIXELS`.
+    Windows are squares of `WINDOW` px, or of half the shorter side where that is less (but of
+    `LEAST` px if the image has as many), a quarter of their side apart. The cost is linear in the
+    area, about 16 scorings of the image at most, and the memory beyond image and map is that of
+    `BATCH_PIXELS`.
     """
     return torch.stack([1 - quality(metric, one, pairs)[None] for one in img])
 
@@ -42,7 +46,8 @@ def quality(
         window: Largest side of a window, px.
     """
     height, width = img.shape[1:]
-    side = max(MIN_SIZE, min(window, min(height, width) // 2))
+    shorter = min(height, width)
+    side = min(window, shorter, max(LEAST, shorter // 2))
     rows, columns = (axis(size, side, side // OVERLAP) for size in (height, width))
     chosen = list(pairs)
     scores = [

@@ -1,0 +1,219 @@
+"""`qualiclip explain`: image files -> figures, or one page. Results on stdout, the rest on stderr.
+
+Knows the command line and files; maps, figures and pages are in `qualiclip_metric.explanations`.
+"""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qualiclip_metric.cli.score import Precision, load_metric
+from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qualiclip_metric.explanations.case import Case
+    from qualiclip_metric.metric import QualiCLIP
+
+INDEX = "index.html"
+
+
+class Map(str, Enum):
+    """What is drawn: keys of `explanations.case.MAPS`."""
+
+    grad = "grad"
+    occlusion = "occlusion"
+    local = "local"
+
+
+class Form(str, Enum):
+    """A figure per image, or one page for all."""
+
+    png = "png"
+    html = "html"
+
+
+def explain(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="IMG", help="Image files, folders, patterns.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the figures, or for index.html.")
+    ],
+    kind: Annotated[
+        Map,
+        typer.Option(
+            "--map",
+            help="grad: what says bad and what says good; occlusion: the score's rise when a place "
+            "is covered (50 times a score's cost); local: scores of overlapping windows (16 times)",
+        ),
+    ] = Map.grad,
+    pair: Annotated[
+        str | None,
+        typer.Option(help="Antonym pair that the maps ask: number from 0, or text; all if none."),
+    ] = None,
+    form: Annotated[
+        Form, typer.Option("--format", help="png: a figure per image; html: one page, worst first.")
+    ] = Form.png,
+    model: Annotated[str, typer.Option(help="Registered name, or path of a checkpoint.")] = "lite",
+    prompts: Annotated[
+        Path | None, typer.Option(help="TOML file of antonym pairs to ask instead of the model's.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option(help="Enter the folders of folders.")] = True,
+    precision: Annotated[
+        Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")
+    ] = Precision.fp32,
+    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
+) -> None:
+    """Draw where images are bad, where they are good, and which kind of fault is seen.
+
+    Everything is computed at full size; figures show a reduced copy. One line per image on stdout:
+    score, image, figure. A file that cannot be explained costs a line on stderr, and exit code 1 at
+    the end.
+    """
+    from qualiclip_metric.images import find
+
+    try:
+        files = find(paths, recursive)
+    except ValueError as err:
+        fail(err)
+    metric = load_metric(model, device, precision.value, prompts)
+    asked = _pair(metric, pair)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        fail(f"--out: {err}")
+    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
+    run = _Run(metric, files, lambda path: _examined(metric, path, kind.value, asked))
+    try:
+        (_figures if form is Form.png else _page)(run, out)
+    except OSError as err:
+        fail(f"--out: {err}", DATA_ERROR)
+    typer.echo(metric.signature, err=True)
+    raise typer.Exit(run.report())
+
+
+def _pair(metric: "QualiCLIP", pair: str | None) -> int | str | None:
+    from qualiclip_metric.explanations.pairs import chosen
+
+    asked = int(pair) if pair is not None and pair.isdecimal() else pair
+    try:
+        chosen(metric, asked)
+    except ValueError as err:
+        fail(f"--{err}")
+    return asked
+
+
+def _examined(metric: "QualiCLIP", path: Path, kind: str, pair: int | str | None) -> "Case":
+    from qualiclip_metric.explanations.case import examine
+    from qualiclip_metric.images import read
+
+    return examine(metric, read(path), printable(path), kind=kind, pair=pair)
+
+
+class _Run:
+    """Explains file after file; keeps count of what failed, and takes Ctrl-C for the end."""
+
+    def __init__(
+        self, metric: "QualiCLIP", files: Sequence[Path], examine: "Callable[[Path], Case]"
+    ) -> None:
+        self.signature, self.files, self.examine = str(metric.signature), files, examine
+        self.done, self.interrupted = 0, False
+        self.failed: list[tuple[str, str]] = []
+
+    def each(self, use: "Callable[[Path, Case], None]") -> None:
+        """Explain every file, and hand on what was found."""
+        with progress("explaining", len(self.files)) as update:
+            try:
+                for path in self.files:
+                    case = self._outcome(path)
+                    if case is not None:
+                        use(path, case)
+                    self.done += 1
+                    update(self.done)
+            except KeyboardInterrupt:
+                self.interrupted = True
+
+    def _outcome(self, path: Path) -> "Case | None":
+        try:
+            return self.examine(path)
+        except (ValueError, RuntimeError, MemoryError) as err:
+            lines = str(err).removeprefix(f"{path}: ").strip().splitlines() or [type(err).__name__]
+            self.failed.append((printable(path), printable(lines[0])))
+            typer.echo(f"error: {printable(path)}: {printable(lines[0])}", err=True)
+            return None
+
+    def report(self) -> int:
+        """Say on stderr what went wrong, if anything; the exit code."""
+        if self.failed:
+            count = f"{len(self.failed)} of {len(self.files)}"
+            typer.echo(f"{count} images could not be explained", err=True)
+        if self.interrupted:
+            typer.echo(f"interrupted: {self.done} of {len(self.files)} images done", err=True)
+            return INTERRUPTED
+        return DATA_ERROR if self.failed else 0
+
+
+def _figures(run: _Run, out: Path) -> None:
+    """A figure per image, each there as soon as it is drawn."""
+    from qualiclip_metric.explanations.figure import draw
+
+    names = file_names(run.files)
+
+    def save(path: Path, case: "Case") -> None:
+        figure = out / names[path]
+        with _whole(figure) as scratch:
+            scratch.write_bytes(draw(case, run.signature))
+        typer.echo(f"{case.score:6.4f}  {case.name}  {printable(figure)}")
+
+    run.each(save)
+
+
+def _page(run: _Run, out: Path) -> None:
+    """One page for all images, written at the end or at an interruption."""
+    from qualiclip_metric.explanations.sheet import Sheet
+
+    with Sheet(out) as sheet:
+
+        def add(_path: Path, case: "Case") -> None:
+            sheet.add(case)
+            typer.echo(f"{case.score:6.4f}  {case.name}  {printable(out / INDEX)}")
+
+        run.each(add)
+        with _whole(out / INDEX) as scratch:
+            sheet.write(scratch, "Explained images", run.signature, run.failed)
+
+
+def file_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """A figure's file name per image: `x-explained.png`, then `x-explained-2.png` and so on.
+
+    Names that differ in upper and lower case alone count as the same, as many disks have it.
+    """
+    names: dict[Path, str] = {}
+    taken: set[str] = set()
+    for path in paths:
+        number, name = 1, f"{path.stem}-explained.png"
+        while name.casefold() in taken:
+            number += 1
+            name = f"{path.stem}-explained-{number}.png"
+        taken.add(name.casefold())
+        names[path] = name
+    return names
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A scratch file that takes the path's place once it is written."""
+    scratch = path.with_name(f".{os.getpid()}.part")
+    try:
+        yield scratch
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

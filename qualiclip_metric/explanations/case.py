@@ -1,0 +1,116 @@
+"""One image explained: score, profile and maps, reduced to the size of a picture on a page.
+
+Everything is computed at the image's full size; only what is shown is reduced. Knows no files.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from qualiclip_metric.explanations import explain
+from qualiclip_metric.explanations.pairs import chosen, names
+from qualiclip_metric.metric import QualiCLIP
+
+
+class Panel(NamedTuple):
+    """How a map is shown: what it is called, its colours, and what its two ends mean."""
+
+    method: str
+    title: str
+    colours: str
+    low: str
+    high: str
+
+
+MAPS: dict[str, tuple[Panel, ...]] = {
+    "grad": (
+        Panel("negative", "what says bad", "inferno", "least here", "most"),
+        Panel("positive", "what says good", "viridis", "least here", "most"),
+    ),
+    "occlusion": (Panel("occlusion", "score rises when covered", "inferno", "least here", "most"),),
+    "local": (Panel("local", "1 − score, window by window", "inferno", "0 good", "1 bad"),),
+}
+"""What can be drawn -> its panels. The colour maps are perceptually uniform."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """An explained image.
+
+    Args:
+        name: What it is called on the page.
+        score: In [0, 1], higher is better.
+        pairs: Names of the antonym pairs.
+        probabilities: Of each pair's positive prompt, in [0, 1]; their mean is the score.
+        asked: Indices of the pairs that the maps ask.
+        photo: (h, w, 3) RGB, uint8, reduced.
+        panels: How each map is shown.
+        maps: (h, w) float32 in [0, 1], one per panel, as large as the photo.
+    """
+
+    name: str
+    score: float
+    pairs: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    asked: tuple[int, ...]
+    photo: NDArray[Any]
+    panels: tuple[Panel, ...]
+    maps: tuple[NDArray[Any], ...]
+
+    @property
+    def worst(self) -> int:
+        """Index of the pair whose positive prompt is least likely: the fault that is seen most."""
+        return min(range(len(self.pairs)), key=self.probabilities.__getitem__)
+
+
+def examine(
+    metric: QualiCLIP,
+    img: Float[Tensor, "3 h w"],
+    name: str,
+    *,
+    kind: str = "grad",
+    pair: int | str | None = None,
+    side: int = 640,
+) -> Case:
+    """Explain an image.
+
+    Args:
+        metric: The metric.
+        img: RGB in [0, 1], at least 32 pixels on each side.
+        name: What it is called on the page.
+        kind: Key of `MAPS`.
+        pair: Antonym pair that the maps ask, as for `explain`; None for all.
+        side: Most pixels on the longer side of what is shown.
+
+    Raises:
+        ValueError: As `explain`.
+        ImportError: As `explain`.
+    """
+    with torch.inference_mode():
+        probabilities = metric.probabilities(img[None].to(metric.device))[0].double().tolist()
+    maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in MAPS[kind]]
+    photo = _reduced(img[None], side)[0].clamp(0, 1)
+    return Case(
+        name=name,
+        score=sum(probabilities) / len(probabilities),
+        pairs=names(metric),
+        probabilities=tuple(probabilities),
+        asked=chosen(metric, pair),
+        photo=(photo * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
+        panels=MAPS[kind],
+        maps=tuple(_reduced(one, side)[0, 0].clamp(0, 1).cpu().numpy() for one in maps),
+    )
+
+
+def _reduced(img: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
+    height, width = img.shape[2:]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return img
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return interpolate(img.float(), size=size, mode="bilinear", antialias=True)

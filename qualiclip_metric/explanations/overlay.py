@@ -1,0 +1,52 @@
+"""A map over a photo, in colour. Knows arrays and matplotlib's colour maps; draws no figures.
+
+The photo is shown in grey under the map, so that a colour always means the map's value. The colour
+is laid on thinly where the map is low and more thickly where it is high, never so that the photo
+could not be seen.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+OPACITY = (0.15, 0.65)
+"""Of the colour where the map is 0 and where it is 1."""
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def overlay(photo: NDArray[Any], values: NDArray[Any], colours: str) -> NDArray[Any]:
+    """The map's colours over the grey photo.
+
+    Args:
+        photo: (h, w, 3) RGB, uint8.
+        values: (h, w) in [0, 1].
+        colours: Name of a matplotlib colour map.
+
+    Returns:
+        (h, w, 3) RGB, uint8.
+
+    Raises:
+        ImportError: When matplotlib is missing, with the cure.
+    """
+    grey = (photo.astype(np.float32) @ _LUMA)[..., None] / 255
+    opacity = OPACITY[0] + (OPACITY[1] - OPACITY[0]) * values[..., None]
+    mixed = (1 - opacity) * grey + opacity * _colours(values, colours)
+    return np.asarray((mixed * 255).round(), np.uint8)
+
+
+def bar(colours: str, steps: int = 256) -> NDArray[Any]:
+    """The colours of an overlay from 0 to 1 over a middle grey, (1, steps, 3) uint8."""
+    grey = np.full((1, steps, 3), 128, np.uint8)
+    return overlay(grey, np.linspace(0, 1, steps, dtype=np.float32)[None], colours)
+
+
+def _colours(values: NDArray[Any], colours: str) -> NDArray[Any]:
+    """Values in [0, 1] as RGB in [0, 1], float32."""
+    try:
+        from matplotlib import colormaps
+    except ImportError as err:
+        raise ImportError(
+            "figures need matplotlib: pip install 'qualiclip-metric[explain]'"
+        ) from err
+    return np.asarray(colormaps[colours](values)[..., :3], np.float32)

@@ -1,0 +1,249 @@
+"""`qualiclip explain`: figures, the contact sheet, bad files, odd names."""
+
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
+
+from qualiclip_metric import create, images
+from qualiclip_metric.cli import app
+from qualiclip_metric.cli import explain as command
+from qualiclip_metric.cli.explain import file_names
+from qualiclip_metric.explanations.case import MAPS, Case, examine
+from qualiclip_metric.explanations.figure import draw
+from qualiclip_metric.explanations.overlay import overlay
+from qualiclip_metric.explanations.sheet import Sheet
+from qualiclip_metric.metric import QualiCLIP
+
+NASTY = "<script>alert(1)</script>&amp;\"'"
+
+
+def noise(size: tuple[int, int], seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def a_case(name: str = "a.png", score: float = 0.5, size: tuple[int, int] = (60, 90)) -> Case:
+    ramp = np.linspace(0, 1, size[1], dtype=np.float32)[None].repeat(size[0], axis=0)
+    return Case(
+        name=name,
+        score=score,
+        pairs=("Sharp/Blurry image", "Noise-free/Noisy image"),
+        probabilities=(score + 0.1, score - 0.1),
+        asked=(0, 1),
+        photo=noise(size),
+        panels=MAPS["grad"],
+        maps=(ramp, 1 - ramp),
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images of one name in two folders, and a file that is none."""
+    top = tmp_path_factory.mktemp("photos")
+    for seed, name in enumerate(("a/x.png", "b/x.png")):
+        (top / name).parent.mkdir()
+        Image.fromarray(noise((48, 64), seed)).save(top / name)
+    (top / "b/z.jpg").write_text("no image")
+    return top
+
+
+@pytest.fixture
+def run(random_lite: Path, tmp_path: Path) -> Any:
+    def call(*arguments: str | Path) -> Outcome:
+        out = ["--out", tmp_path / "out", "--model", random_lite]
+        return CliRunner().invoke(app, ["explain", *map(str, (*arguments, *out))])
+
+    return call
+
+
+def test_a_figure_per_image_and_a_line_per_figure(
+    run: Any, folder: Path, tmp_path: Path, random_lite: Path
+) -> None:
+    result = run(folder)
+    assert result.exit_code == 1
+    names = ["x-explained.png", "x-explained-2.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(names)
+    lines = result.stdout.splitlines()
+    metric = create(random_lite)
+    for line, photo, figure in zip(lines, ("a/x.png", "b/x.png"), names, strict=True):
+        score = metric(images.read(folder / photo)[None]).item()
+        assert line == f"{score:6.4f}  {folder / photo}  {tmp_path / 'out' / figure}"
+        with Image.open(tmp_path / "out" / figure) as picture:
+            assert picture.format == "PNG"
+    assert f"error: {folder / 'b/z.jpg'}: not an image" in result.stderr
+    assert "1 of 3 images could not be explained" in result.stderr
+    assert str(metric.signature) in result.stderr
+
+
+class Page(HTMLParser):
+    """Tags of a page, their attributes and the text."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(content)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_one_page_for_a_folder(run: Any, folder: Path, tmp_path: Path) -> None:
+    result = run(folder, "--format", "html", "--map", "local", "--pair", "2")
+    assert result.exit_code == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["index.html"]
+    assert result.stdout.count(str(tmp_path / "out/index.html")) == 2
+    page = Page((tmp_path / "out/index.html").read_text(encoding="utf-8"))
+    assert len(page.all("details")) == 2
+    assert "2 images, worst score first" in page.text
+    assert f"{folder / 'b/z.jpg'}: not an image" in page.text
+    assert page.text.count("the maps ask: pair 3") == 2
+
+
+def test_the_page_is_escaped_self_contained_and_sorted(tmp_path: Path) -> None:
+    scores = {"best": 0.9, NASTY: 0.2, "middle": 0.5}
+    with Sheet(tmp_path) as sheet:
+        for name, score in scores.items():
+            sheet.add(a_case(name, score))
+        sheet.write(tmp_path / "page.html", NASTY, NASTY, [(NASTY, NASTY)])
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]  # the scratch file is gone
+    page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert not page.all("script")
+    assert page.text.count(NASTY) == 2 + 1 + 1 + 2  # title and head, card, signature, failure
+    assert [page.text.index(f"{score:.4f}") for score in (0.2, 0.5, 0.9)] == sorted(
+        page.text.index(f"{score:.4f}") for score in scores.values()
+    )
+    sources = [str(image["src"]) for image in page.all("img")]
+    assert len(sources) == 3 * (1 + 1 + 2)
+    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert not page.all("link")
+    for _, attributes in page.tags:
+        assert not {"href", "style", "onclick", "onerror"} & attributes.keys()
+
+
+def test_of_a_page_only_the_cards_places_are_kept_in_memory(tmp_path: Path) -> None:
+    with Sheet(tmp_path) as sheet:
+        for number in range(3):
+            sheet.add(a_case(str(number)))
+        held = [value for value in vars(sheet).values() if isinstance(value, list)]
+        assert [len(stored) for stored in held] == [3]
+        assert all(isinstance(field, int | float) for card in held[0] for field in card)
+
+
+def test_figures_of_every_aspect_hold_their_pictures() -> None:
+    for size in ((40, 160), (160, 40), (100, 100)):
+        picture = Image.open(io.BytesIO(draw(a_case(size=size), "signature")))
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+        assert 500 < picture.width < 2500
+        assert 300 < picture.height < 2500
+        assert (pixels == 255).all(axis=1).mean() < 0.9
+
+
+def test_a_figure_is_the_same_each_time() -> None:
+    assert draw(a_case()) == draw(a_case())
+
+
+@pytest.mark.parametrize("name", ["$x^2$ and $", "写真.png", "n" * 500, NASTY])
+def test_figures_take_any_name(name: str) -> None:
+    assert draw(a_case(name))[:4] == b"\x89PNG"
+
+
+def test_an_overlay_shows_photo_and_map() -> None:
+    photo = noise((20, 30))
+    low, high = (overlay(photo, np.full((20, 30), v, np.float32), "inferno") for v in (0, 1))
+    assert low.dtype == np.uint8
+    grey = photo @ np.array([0.299, 0.587, 0.114])
+    for picture in (low, high):  # whatever the map, the photo's light and dark are still seen
+        assert np.corrcoef(picture.mean(axis=2).ravel(), grey.ravel())[0, 1] > 0.99
+    assert np.abs(high.astype(int) - low).mean() > 50
+
+
+def test_a_case_is_computed_at_full_size_and_shown_reduced(tiny: QualiCLIP) -> None:
+    img = torch.rand(3, 100, 200, generator=torch.Generator().manual_seed(0))
+    case = examine(tiny, img, "a", kind="local", pair=1, side=50)
+    assert case.score == pytest.approx(tiny(img[None]).item(), abs=1e-6)
+    assert case.photo.shape == (25, 50, 3)
+    assert [m.shape for m in case.maps] == [(25, 50)]
+    assert case.asked == (1,)
+    assert case.worst == int(np.argmin(case.probabilities))
+    assert sum(case.probabilities) / 7 == pytest.approx(case.score)
+
+
+def test_names_of_figures_never_collide() -> None:
+    paths = [Path(p) for p in ("a/x.jpg", "b/x.png", "c/X.png", "x-explained.png", "x.webp")]
+    names = file_names(paths)
+    assert list(names.values()) == [
+        "x-explained.png",
+        "x-explained-2.png",
+        "X-explained-3.png",
+        "x-explained-explained.png",
+        "x-explained-4.png",
+    ]
+
+
+@pytest.mark.parametrize("form", ["png", "html"])
+def test_what_is_done_at_an_interruption_is_kept(
+    run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    def interrupted(metric: object, path: Path, kind: str, pair: object) -> Case:
+        if path.parent.name == "b":
+            raise KeyboardInterrupt
+        return a_case(str(path))
+
+    monkeypatch.setattr(command, "_examined", interrupted)
+    result = run(folder, "--format", form)
+    assert result.exit_code == 130
+    assert "interrupted: 1 of 3 images done" in result.stderr
+    kept = {"png": "x-explained.png", "html": "index.html"}
+    assert [p.name for p in (tmp_path / "out").iterdir()] == [kept[form]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pair", "9"], "--pair: expected an index or a name"),
+        (["--pair", "nonsense"], "--pair: expected an index or a name"),
+        (["--prompts", "/nowhere.toml"], "prompts: /nowhere.toml cannot be read"),
+        (["--map", "magic"], "'magic' is not one of"),
+    ],
+)
+def test_usage_errors_exit_2(
+    run: Any, folder: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = run(folder, *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_folders_place_is_a_usage_error(
+    run: Any, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("precious")
+    result = run(folder)
+    assert result.exit_code == 2
+    assert "error: --out:" in result.stderr
+
+
+@pytest.mark.parametrize("module", ["matplotlib", "jinja2"])
+def test_missing_extras_name_their_cure(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, module, None)
+    monkeypatch.setitem(__import__("sys").modules, f"{module}.figure", None)
+    with pytest.raises(ImportError, match=r"pip install 'qualiclip-metric\[explain\]'"):
+        _ = draw(a_case()) if module == "matplotlib" else Sheet(tmp_path)
