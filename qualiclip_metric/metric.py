@@ -120,7 +120,7 @@ class QualiCLIP(nn.Module):
             img: As for `similarities`.
 
         Returns:
-            (N, P) in [0, 1]: a profile that tells which kind of fault is seen.
+            (N, P) in [0, 1], in the order of the prompts.
 
         Raises:
             ValueError: As for `similarities`.

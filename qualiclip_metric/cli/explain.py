@@ -72,7 +72,7 @@ def explain(
     ] = Precision.fp32,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
-    """Draw where images are bad, where they are good, and which kind of fault is seen.
+    """Draw where images are bad, where they are good, and what each antonym pair says.
 
     Everything is computed at full size; figures show a reduced copy. One line per image on stdout:
     score, image, figure. A file that cannot be explained costs a line on stderr, and exit code 1 at

@@ -64,7 +64,7 @@ class Case:
 
     @property
     def worst(self) -> int:
-        """Index of the pair whose positive prompt is least likely: the fault that is seen most."""
+        """Index of the pair whose positive prompt is least likely."""
         return min(range(len(self.pairs)), key=self.probabilities.__getitem__)
 
 

@@ -20,7 +20,7 @@ from qualiclip_metric.explanations.overlay import bar, overlay
 
 TEMPLATE = "sheet.html.j2"
 THUMBNAIL, PICTURE = 160, 420
-"""Longer sides, px. A card takes about 60 kB of the page."""
+"""Longer sides, px. A card takes some 80 kB of the page."""
 
 
 class _Stored(NamedTuple):
