@@ -84,7 +84,7 @@ def explain(
         files = find(paths, recursive)
     except ValueError as err:
         fail(err)
-    metric = load_metric(model, device, precision.value, prompts)
+    metric = load_metric(model, device, precision.value, prompts=prompts)
     asked = _pair(metric, pair)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from qualiclip_metric.metric import QualiCLIP
 Target = Callable[[Float[Tensor, "pairs 2"]], Tensor]
 
 NO_GRADIENT = (
-    "grad-CAM needs the gradient at the encoder's last stage, and this encoder gives none; use "
-    "create(..., engine='torch'), or a method without gradient: method='occlusion' or 'local'"
+    "grad-CAM needs the gradient at the encoder's last stage, and this encoder gives none; those "
+    "that create() makes do, or use a method without gradient: method='occlusion' or 'local'"
 )
 
 
