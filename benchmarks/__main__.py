@@ -24,9 +24,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("benchmarks.report_command", "A self-contained report page."),
     "study": ("benchmarks.study_command", "Collect people's votes on image pairs."),
     "speed": ("benchmarks.speed_command", "Seconds per image and memory."),
-    "explain": ("benchmarks.explain_command", "Faithfulness of the explanation maps."),
-    "prompts": ("benchmarks.prompts_command", "Sensitivity to the prompts."),
-    "robustness": ("benchmarks.robustness_command", "Behaviour under distortions."),
+    "explain": (
+        "benchmarks.explain_command",
+        "Do maps and profiles find the fault?",
+    ),
+    "prompts": ("benchmarks.prompts_command", "Which prompts carry the score."),
+    "robustness": (
+        "benchmarks.robustness_command",
+        "Do changes nobody sees move the score?",
+    ),
 }
 """Command -> (module with ``app``, help). ``X_command`` may also be plain ``X``."""
 

@@ -108,6 +108,13 @@ def plcc_samples(
     return np.concatenate(parts)
 
 
+def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> Floats:
+    """Mean of every column on each resample of the rows: (n, k) -> (resamples, k)."""
+    table = np.asarray(values, dtype=np.float64)
+    blocks = counts(len(table), resamples, seed)
+    return np.concatenate([weights @ table / len(table) for weights in blocks])
+
+
 def interval(samples: Floats, level: float = 0.95) -> Interval:
     """Percentile interval; NaN samples (constant resamples) are left out."""
     good = samples[np.isfinite(samples)]

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,9 +59,18 @@ def build_pyiqa(name: str, options: Options, device: torch.device) -> Scorer:
             warnings.simplefilter("ignore")
             return torch.as_tensor(metric(images)).flatten()
 
+    net: Any = metric.net
+
+    def differentiable(images: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            output = net(images)  # the metric around it turns gradients off
+        return torch.as_tensor(output[0] if isinstance(output, tuple) else output).flatten()
+
     return Scorer(
-        f"pyiqa:{name}", signature, bool(metric.lower_better), score, batched=False, device=device
-    )
+        f"pyiqa:{name}", signature, bool(metric.lower_better), score,
+        batched=False, device=device, differentiable=differentiable,
+    )  # fmt: skip
 
 
 def _create(

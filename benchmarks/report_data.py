@@ -14,6 +14,7 @@ from benchmarks import results as store
 from benchmarks.pages import album
 from benchmarks.report_agreement import against_best, agreement_panel, plain
 from benchmarks.report_gmad import gmad_panel
+from benchmarks.report_robustness import ROBUSTNESS, robustness_panel
 from benchmarks.summary import Statistics, summarise
 
 __all__ = ["MONOTONICITY", "gather"]
@@ -50,6 +51,7 @@ def gather(results: Path, *, budget: int, resamples: int, draws: int, seed: int)
         "datasets": datasets,
         "pictures": pictures,
         "monotonicity": _optional(results / MONOTONICITY),
+        "robustness": robustness_panel(_optional(results / ROBUSTNESS)),
         "speed": _optional(results / SPEED),
     }
 

@@ -37,6 +37,7 @@ def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str
             "datasets": [{key: dataset[key] for key in DRAWN} for dataset in datasets],
             "pictures": gathered["pictures"],
             "monotonicity": gathered["monotonicity"],
+            "robustness": gathered["robustness"],
         }
     )
     return render(
@@ -46,6 +47,7 @@ def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str
         datasets=datasets,
         several=len(datasets) > 1,
         monotonicity=gathered["monotonicity"],
+        robustness=gathered["robustness"],
         speed=gathered["speed"],
         provenance=provenance,
     )

@@ -46,6 +46,7 @@ class Scorer:
         batched: Several same-size images may go in at once without a change of their scores.
         device: Where the batches go.
         table: Published scores by image name, instead of ``score``.
+        differentiable: The same scores with their gradient to the images; None where there is none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Scorer:
     batched: bool = True
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     table: dict[str, float] | None = None
+    differentiable: Callable[[Tensor], Tensor] | None = None
 
 
 def parse(text: str) -> tuple[str, Options]:
@@ -156,14 +158,22 @@ def _own(name: str, options: Options, device: torch.device, precision: str) -> S
             scores: Tensor = model(images)
         return scores.flatten()
 
-    return Scorer(display_name(name), str(model.signature), False, score, device=device)
+    def differentiable(images: Tensor) -> Tensor:
+        scores: Tensor = model(images)
+        return scores.flatten()
+
+    return Scorer(
+        display_name(name), str(model.signature), False, score,
+        device=device, differentiable=differentiable,
+    )  # fmt: skip
 
 
 def _baseline(name: str, options: Options) -> Scorer:
     if options:
         raise MetricError(f"{name} takes no options, got {', '.join(options)}")
     constant = f"|jpeg:{baselines.JPEG_QUALITY}" if name == "jpegsize" else ""
-    return Scorer(name, f"{name}{constant}|v1", False, BASELINES[name])
+    gradient = baselines.sharpness if name == "sharpness" else None
+    return Scorer(name, f"{name}{constant}|v1", False, BASELINES[name], differentiable=gradient)
 
 
 def _callable(

@@ -54,10 +54,10 @@ const tickText = (value) => figure(Math.abs(value) < 1e-12 ? 0 : value, 6);
 const text = (x, y, content, attributes = {}) => svg("text", { x, y, ...attributes }, content);
 
 // An empty plot with axes: {node, x, y, box}. The left margin fits the widest tick label.
-const axes = (place, { height, xs, ys, xLabel, yLabel, xTicks, yTicks, name }) => {
+const axes = (place, { height, xs, ys, xLabel, yLabel, xTicks, yTicks, yText = tickText, name }) => {
   const width = Math.max(place.clientWidth, 120);
   const yMarks = yTicks ?? ticks(ys, Math.max(2, Math.round(height / 55)));
-  const longest = Math.max(...yMarks.map((t) => tickText(t).length));
+  const longest = Math.max(...yMarks.map((t) => yText(t).length));
   const box = { left: 14 + longest * 7, right: width - 10, top: yLabel ? 24 : 8 };
   box.bottom = height - (xLabel ? 38 : 20);
   const x = linear(xs, [box.left, box.right]);
@@ -67,7 +67,7 @@ const axes = (place, { height, xs, ys, xLabel, yLabel, xTicks, yTicks, name }) =
   for (const t of yMarks) {
     const at = y(t);
     node.append(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: at, y2: at }));
-    node.append(text(box.left - 6, at + 4, tickText(t), { class: "tick", "text-anchor": "end" }));
+    node.append(text(box.left - 6, at + 4, yText(t), { class: "tick", "text-anchor": "end" }));
   }
   for (const t of xTicks ?? ticks(xs, Math.max(2, Math.round(width / 90)))) {
     const options = { class: "tick", "text-anchor": "middle" };

@@ -11,6 +11,7 @@ options(byId("dataset"), report.datasets.map((d) => d.label));
 byId("dataset").addEventListener("change", chooseDataset);
 chooseDataset();
 drawLadders();
+if (report.robustness) drawRobustness();
 
 const themes = ["auto", "light", "dark"];
 byId("theme").addEventListener("click", (event) => {

@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.__main__ import build as application
 from benchmarks.report_command import app
 
 By = pytest.importorskip("selenium.webdriver.common.by").By
@@ -13,11 +14,15 @@ ActionChains = pytest.importorskip("selenium.webdriver").ActionChains
 
 @pytest.fixture(scope="module")
 def report(results, tmp_path_factory):
-    """A report with a monotonicity panel; its address."""
+    """A report with the panels of monotonicity and robustness; its address."""
     folder = tmp_path_factory.mktemp("report")
     image = next(iter((results / "alpha").parent.parent.glob("images*/alpha-000.png")))
     words = ["monotonicity", "--metric", "sharpness", "--image", image, "--results", results]
     assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
+    robust = ["robustness", "--images", image, "--results", results, "--draws", "20"]
+    for name in ("sharpness", "jpegsize"):
+        robust += ["--metric", name]
+    assert CliRunner().invoke(application(robust), [str(w) for w in robust]).exit_code == 0
     words = ["--results", results, "--out", folder / "report.html", "--resamples", 100]
     result = CliRunner().invoke(app, [str(word) for word in [*words, "--draws", 20]])
     assert result.exit_code == 0, result.output
@@ -134,6 +139,17 @@ def test_metric_and_ladder_lists_redraw(opened):
     assert len(texts(opened, "#ladders > div")) == 24
     by(opened, "#ladder-scale").send_keys(Keys.SPACE)
     assert by(opened, "#ladders").get_attribute("innerHTML") != before
+
+
+def test_robustness_draws_what_was_measured_and_says_what_was_not(opened):
+    assert len(texts(opened, "#robust > div")) == 8
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#robust .trace")) == 8
+    before = by(opened, "#robust").get_attribute("innerHTML")
+    by(opened, "#robust-scale").send_keys(Keys.SPACE)
+    assert by(opened, "#robust").get_attribute("innerHTML") != before
+    choose(opened, "#robust-metric", "jpegsize")
+    assert texts(opened, "#robust .reason") == ["jpegsize: it has no gradient"] * 2
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#robust .trace")) == 6
 
 
 def test_the_theme_turns_dark_and_light(opened):
