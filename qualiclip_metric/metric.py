@@ -109,7 +109,7 @@ class QualiCLIP(nn.Module):
         Raises:
             ValueError: When the shape, the size or the type is not as above.
         """
-        _check_images(img)
+        check_images(img)
         prompts = self.prompts
         return cosine(self.encoder(img.to(prompts.dtype)).to(prompts.dtype), prompts)
 
@@ -178,7 +178,7 @@ class PromptFeatures(nn.Module):
         return self.features
 
 
-def _check_images(img: Tensor) -> None:
+def check_images(img: Tensor) -> None:
     """Refuse what is no batch of RGB images, and say what would be one."""
     if not isinstance(img, Tensor):
         raise ValueError(

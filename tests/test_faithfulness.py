@@ -121,7 +121,7 @@ def test_summary_means_and_intervals():
 
 
 def test_every_method_is_asked_and_positive_is_turned(random_lite):
-    pytest.importorskip("pytorch_grad_cam", reason="maps by gradient need grad-cam")
+    pytest.importorskip("captum", reason="maps by gradient need captum")
     from qualiclip_metric import create
     from qualiclip_metric.explanations import explain
 
@@ -172,7 +172,7 @@ def test_falls_are_pristine_less_faulty(tiny):
 
 
 def test_the_command(random_lite, tmp_path):
-    pytest.importorskip("pytorch_grad_cam", reason="maps by gradient need grad-cam")
+    pytest.importorskip("captum", reason="maps by gradient need captum")
     from benchmarks.__main__ import build as application
 
     Image.effect_noise((150, 120), 40).convert("RGB").save(tmp_path / "a.png")

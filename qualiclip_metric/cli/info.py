@@ -13,7 +13,7 @@ from qualiclip_metric._version import __version__
 
 PACKAGES = (
     "torch torchvision open_clip_torch timm pyiqa kornia pillow numpy openvino accelerate "
-    "scikit-image grad-cam"
+    "scikit-image captum"
 ).split()
 """Packages whose versions bear on scores or commands; those of extras may be missing."""
 

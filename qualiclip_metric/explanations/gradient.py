@@ -1,4 +1,4 @@
-"""Grad-CAM of a metric's cosines, by the package grad-cam. Knows no files and no figures.
+"""Grad-CAM of a metric's cosines, by the package captum. Knows no files and no figures.
 
 The graph starts at the output of the encoder's last stage, not at the image: grad-CAM needs nothing
 below, and a map so costs the memory of a score, at any size.
@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from qualiclip_metric.explanations.stretch import stretch
 from qualiclip_metric.metric import QualiCLIP
 
-Target = Callable[[Float[Tensor, "pairs 2"]], Tensor]
+Target = Callable[[Float[Tensor, "n pairs 2"]], Float[Tensor, " n"]]
 
 NO_GRADIENT = (
     "grad-CAM needs the gradient at the encoder's last stage, and this encoder gives none; those "
@@ -25,57 +26,46 @@ NO_GRADIENT = (
 
 def positive(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
     """What says good: grad-CAM of the mean cosine to the positive prompts."""
-    return _grad_cam(metric, img, lambda cosine: cosine[list(pairs), 0].mean())
+    return _grad_cam(metric, img, lambda cosine: cosine[:, list(pairs), 0].mean(dim=1))
 
 
 def negative(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
     """What says bad: grad-CAM of the mean cosine to the negative prompts."""
-    return _grad_cam(metric, img, lambda cosine: cosine[list(pairs), 1].mean())
+    return _grad_cam(metric, img, lambda cosine: cosine[:, list(pairs), 1].mean(dim=1))
 
 
 def difference(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
     """What says bad rather than good: grad-CAM of the negative less the positive cosine."""
-    return _grad_cam(metric, img, lambda cosine: cosine[list(pairs)].diff(dim=-1).mean())
-
-
-class _Cosines(nn.Module):
-    """What the package sees of a metric: images -> cosines.
-
-    The metric is no submodule of it: the package switches modes and drops the gradients of what it
-    is given. The one parameter tells it the device.
-    """
-
-    def __init__(self, metric: QualiCLIP) -> None:
-        super().__init__()
-        self.similarities = metric.similarities
-        self.place = nn.Parameter(torch.empty(0, device=metric.device))
-
-    def forward(self, img: Tensor) -> Float[Tensor, "n pairs 2"]:
-        cosines = self.similarities(img)
-        if not cosines.requires_grad:
-            raise ValueError(NO_GRADIENT)
-        return cosines
+    return _grad_cam(
+        metric, img, lambda cosine: cosine[:, list(pairs)].diff(dim=-1).mean(dim=(1, 2))
+    )
 
 
 def _grad_cam(metric: QualiCLIP, img: Tensor, target: Target) -> Float[Tensor, "n 1 h w"]:
     """Grad-CAM at the encoder's last stage, stretched per image."""
     try:
-        from pytorch_grad_cam import GradCAM
+        from captum.attr import LayerGradCam
     except ImportError as err:
         raise ImportError(
-            "maps by gradient need grad-cam: pip install 'qualiclip-metric[explain]'"
+            "maps by gradient need captum: pip install 'qualiclip-metric[explain]'"
         ) from err
     trunk, stage = (getattr(metric.encoder, name, None) for name in ("trunk", "last_stage"))
     if not isinstance(trunk, nn.Module) or not isinstance(stage, nn.Module):
         raise ValueError(NO_GRADIENT)
+
+    def asked(images: Tensor) -> Float[Tensor, " n"]:
+        cosines = metric.similarities(images)
+        if not cosines.requires_grad:
+            raise ValueError(NO_GRADIENT)
+        return target(cosines)
+
     with torch.enable_grad(), _frozen(metric), _graph_from(stage, trunk):
-        cam = GradCAM(_Cosines(metric), [stage], reshape_transform=torch.Tensor.float)
-        try:
-            # an image that asks for a gradient keeps an encoder off its paths for inference alone
-            maps = cam(img.clone().requires_grad_(), [target] * len(img))
-        finally:
-            cam.activations_and_grads.release()
-    return stretch(torch.from_numpy(maps)[:, None])
+        # an image that asks for a gradient keeps an encoder off its paths for inference alone
+        found = LayerGradCam(asked, stage).attribute(
+            img.clone().requires_grad_(), relu_attributions=True
+        )
+    cells = found.detach().float()
+    return stretch(interpolate(cells, size=img.shape[2:], mode="bilinear"))
 
 
 @contextmanager
