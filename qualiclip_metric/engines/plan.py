@@ -104,6 +104,26 @@ class Plan:
     std: Tensor
     parts: tuple[tuple[Stage, ...], ...]
 
+    @property
+    def widest(self) -> float:
+        """Values per pixel of the image in the largest feature map that any stage gives."""
+        return _widest([stage for part in self.parts for stage in part], 1.0)[0]
+
+
+def _widest(stages: "Sequence[Stage]", area: float) -> tuple[float, float]:
+    """Values per pixel in the largest map, and the last map's positions per pixel."""
+    most = 0.0
+    for stage in stages:
+        if isinstance(stage, Conv):
+            area /= stage.stride**2
+            most = max(most, area * len(stage.weight))
+        elif isinstance(stage, Pool):
+            area /= stage.kernel**2
+        else:
+            inner, behind = _widest([*stage.branch, stage.last], area)
+            most, area = max(most, inner), behind
+    return most, area
+
 
 def folded(
     conv: nn.Conv2d,

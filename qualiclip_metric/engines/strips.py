@@ -22,8 +22,9 @@ from torch.nn import functional
 from qualiclip_metric.engines.plan import Activation, Conv, Plan, Pool, Residual, Stage
 from qualiclip_metric.engines.rounding import to_bf16
 
-STRIP_PIXELS = 2**18
-"""Pixels of the image in a strip: few enough for its activations to stay in fast memory."""
+STRIP_VALUES = 2**23
+"""Values in a strip's largest feature map: few enough for memory that is used again and again, and
+many enough to keep the processor busy. As measured: docs/performance.md."""
 ROWS = 32
 """A strip has a multiple of this many rows, the stride of the trunks."""
 
@@ -42,7 +43,8 @@ class StripEngine:
         plan: What to compute.
         dtype: Precision of weights and activations.
         device: Where.
-        strip_pixels: Pixels per strip. An image with fewer goes through whole.
+        strip_pixels: Pixels per strip; by `STRIP_VALUES` unless told. An image with fewer goes
+            through whole.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class StripEngine:
         plan: Plan,
         dtype: torch.dtype,
         device: torch.device | str = "cpu",
-        strip_pixels: int = STRIP_PIXELS,
+        strip_pixels: int | None = None,
     ) -> None:
-        self.dtype, self.strip_pixels = dtype, strip_pixels
+        self.dtype = dtype
+        self.strip_pixels = strip_pixels or int(STRIP_VALUES / plan.widest)
         self.mean = plan.mean.to(device).view(3, 1, 1)
         self.std = plan.std.to(device).view(3, 1, 1)
         self.parts = [
@@ -62,6 +65,14 @@ class StripEngine:
     @torch.no_grad()
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, in the engine's dtype."""
+        count = max(1, self.strip_pixels // (img.shape[2] * img.shape[3]))
+        if count >= len(img):
+            return self._maps(img)
+        found = [self._maps(img[first : first + count]) for first in range(0, len(img), count)]
+        return tuple(torch.cat(pieces) for pieces in zip(*found, strict=True))
+
+    def _maps(self, img: Tensor) -> tuple[Tensor, ...]:
+        """Images that share strips: as many as a strip has room for, or a single large one."""
         n, _, height, width = img.shape
         runs, size = [], height
         for part in self.parts:
