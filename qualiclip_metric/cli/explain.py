@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qualiclip_metric.cli.score import Precision, load_metric
+from qualiclip_metric.cli.score import Engine, Precision, load_metric
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable, progress
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ def explain(
     precision: Annotated[
         Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")
     ] = Precision.fp32,
+    engine: Annotated[
+        Engine, typer.Option(help="What computes scores; maps by gradient are always torch's.")
+    ] = Engine.torch,
     device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Draw where images are bad, where they are good, and what each antonym pair says.
@@ -84,7 +87,7 @@ def explain(
         files = find(paths, recursive)
     except ValueError as err:
         fail(err)
-    metric = load_metric(model, device, precision.value, prompts=prompts)
+    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts)
     asked = _pair(metric, pair)
     try:
         out.mkdir(parents=True, exist_ok=True)
