@@ -3,6 +3,7 @@
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from qualiclip_metric import create
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, ENGINES, choose, strips
-from qualiclip_metric.engines.plan import Plan
+from qualiclip_metric.engines.plan import Conv, Plan, convolutions
+from qualiclip_metric.engines.rounding import to_bf16
 from qualiclip_metric.engines.strips import StripEngine
 
 SIZES = [(32, 32), (97, 131), (160, 224), (211, 65)]
@@ -121,6 +123,35 @@ def test_openvino_gives_the_modules_feature_maps(
     for size in SIZES:
         img = image(2, *size)
         assert relative(engine(img), encoder.maps(img)) < limit
+
+
+def test_rounded_weights_keep_what_they_add_up_to(plan: Plan) -> None:
+    for conv in convolutions([stage for part in plan.parts for stage in part]):
+        rounded = to_bf16(conv)
+        for tensor in (rounded.weight, rounded.bias):
+            assert torch.equal(tensor.bfloat16().float(), tensor)
+        step = conv.weight.abs().amax(dim=(1, 2, 3)) * 2**-7
+        assert ((rounded.weight - conv.weight).abs().amax(dim=(1, 2, 3)) <= step).all()
+        exact, nearest = (c.weight.sum(dim=(1, 2, 3)) + c.bias for c in (conv, _nearest(conv)))
+        kept = rounded.weight.sum(dim=(1, 2, 3)) + rounded.bias
+        assert (kept - exact).abs().mean() < 0.5 * (nearest - exact).abs().mean()
+
+
+def _nearest(conv: Conv) -> Conv:
+    return replace(conv, weight=conv.weight.bfloat16().float(), bias=conv.bias.bfloat16().float())
+
+
+def test_openvino_leaves_huge_images_to_strips(
+    plan: Plan, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    engine = ENGINES["openvino"](plan, torch.bfloat16, CPU)
+    img = image(1, 160, 224)
+    assert engine(img)[0].dtype == torch.float32
+    monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 160 * 224 - 1)
+    strips = engine(img)
+    assert strips[0].dtype == torch.bfloat16
+    assert relative(strips, encoder.maps(img)) < 0.1
 
 
 def test_openvino_takes_no_other_precision(plan: Plan) -> None:

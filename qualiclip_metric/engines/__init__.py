@@ -16,10 +16,22 @@ from qualiclip_metric.engines.strips import StripEngine
 Engine = Callable[[Tensor], tuple[Tensor, ...]]
 
 
+OPENVINO_PIXELS = 2**24
+"""Larger images go through `StripEngine` where OpenVINO was asked for: it holds whole feature maps,
+200 bytes and more per pixel."""
+
+
 def _openvino(plan: Plan, dtype: torch.dtype, device: torch.device) -> Engine:
     from qualiclip_metric.engines.openvino import OpenVINOEngine
 
-    return OpenVINOEngine(plan, dtype, device)
+    whole = OpenVINOEngine(plan, dtype, device)
+
+    def by_size(img: Tensor) -> tuple[Tensor, ...]:
+        if img.shape[2] * img.shape[3] <= OPENVINO_PIXELS:
+            return whole(img)
+        return StripEngine(plan, dtype, device)(img)  # laying out weights takes no time beside it
+
+    return by_size
 
 
 ENGINES: dict[str, Callable[[Plan, torch.dtype, torch.device], Engine]] = {

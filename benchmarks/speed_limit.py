@@ -1,0 +1,74 @@
+"""What this machine can do at best, and how much of it the RN50 tower reaches.
+
+Knows plans and torch's own operations. The limit is the highest rate that a matrix product or a
+convolution of any tried shape reaches in the same precision; the tower's operations are counted
+from its plan.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from qualiclip_metric.encoders.rn50 import RN50Encoder
+from qualiclip_metric.engines.plan import Conv, Residual, Stage
+
+MATRICES = (512, 1024, 2048, 4096)
+CONVOLUTIONS = ((64, 128), (128, 128), (256, 64), (512, 32))
+"""Channels in and out, and height and width, of the 3x3 convolutions tried."""
+
+
+def operations(height: int, width: int) -> float:
+    """Multiplications and additions of the RN50 trunk's convolutions for one image."""
+    (stages,) = RN50Encoder().plan().parts
+    return _count(stages, height, width)[0]
+
+
+def _count(stages: Sequence[Stage], height: int, width: int) -> tuple[float, int, int]:
+    total = 0.0
+    for stage in stages:
+        if isinstance(stage, Residual):
+            branch, *inner = _count(stage.branch, height, width)
+            short = _count(stage.shortcut, height, width)[0]
+            total += branch + short + _count((stage.last,), *inner)[0]
+        height, width = stage.output(height), stage.output(width)
+        if isinstance(stage, Conv):
+            total += 2.0 * stage.weight.numel() * height * width
+    return total, height, width
+
+
+def limit(dtype: torch.dtype, seconds: float = 1.0) -> dict[str, float]:
+    """Best rates in operations per second: `matrix`, `convolution` and the higher as `limit`."""
+    rates: dict[str, float] = {"matrix": 0.0, "convolution": 0.0}
+    with torch.inference_mode():
+        for n in MATRICES:
+            a, b = torch.rand(n, n).to(dtype), torch.rand(n, n).to(dtype)
+            best = _best(lambda a=a, b=b: a @ b, seconds)  # type: ignore[misc]
+            rates["matrix"] = max(rates["matrix"], 2.0 * n**3 / best)
+        for channels, side in CONVOLUTIONS:
+            weight = torch.rand(channels, channels, 3, 3).to(dtype)
+            img = torch.rand(1, channels, side, side).to(dtype)
+            best = _best(_convolution(img, weight), seconds)
+            count = 2.0 * weight.numel() * side * side
+            rates["convolution"] = max(rates["convolution"], count / best)
+    return {**rates, "limit": max(rates.values())}
+
+
+def _convolution(img: Tensor, weight: Tensor) -> Callable[[], Tensor]:
+    img = img.contiguous(memory_format=torch.channels_last)
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    return lambda: functional.conv2d(img, weight, padding=1)
+
+
+def _best(call: Callable[[], Any], seconds: float) -> float:
+    """Shortest of as many calls as fit."""
+    call()
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        best = min(best, time.perf_counter() - start)
+    return best
