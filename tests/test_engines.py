@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qualiclip_metric import create
+from qualiclip_metric.distortions import distort
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, ENGINES, choose, strips
 from qualiclip_metric.engines.plan import Conv, Plan, convolutions
@@ -278,3 +279,14 @@ def test_auto_takes_openvino_where_it_is_and_serves(monkeypatch: pytest.MonkeyPa
         choose("openvino", CPU)
     with pytest.raises(ValueError, match="expected torch, openvino or auto, got 'tpu'"):
         choose("tpu", CPU)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bf16_does_not_take_a_blurred_photo_of_lite_for_a_sharper_one(engine: str) -> None:
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="extra openvino is not installed")
+    data = pytest.importorskip("skimage.data")
+    photo = torch.from_numpy(data.astronaut().copy()).permute(2, 0, 1)[None].float() / 255
+    blurred = distort(photo, "lensblur", 3, torch.Generator().manual_seed(0))
+    exact, fast = create("lite"), create("lite", precision="bf16", engine=engine)
+    assert 0 < (fast(blurred) - exact(blurred)).abs() < 0.03

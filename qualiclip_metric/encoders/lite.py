@@ -28,6 +28,10 @@ _CONV_BN = (("conv_stem", "bn1"),)
 _SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 _INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
+EXACT = 6
+"""Leading convolutions that stay fp32 in lower precisions: rounding what they give puts faint noise
+into smooth areas, which the score of a blurred photo would take for detail."""
+
 
 class LiteEncoder(Encoder):
     """EfficientNet-Lite0 trunk, average of its last two stages, one linear map to the text space.
@@ -83,7 +87,7 @@ class LiteEncoder(Encoder):
             if index in BLOCKS:
                 parts.append(tuple(stages))
                 stages = []
-        return Plan(self.mean.flatten(), self.std.flatten(), tuple(parts))
+        return Plan(self.mean.flatten(), self.std.flatten(), tuple(parts), EXACT)
 
 
 def _averages(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:

@@ -37,35 +37,53 @@ class OpenVINOEngine:
     def __init__(self, plan: Plan, dtype: torch.dtype, device: torch.device | None = None) -> None:
         if dtype not in PRECISIONS:
             raise ValueError(f"engine openvino: expected fp32 or bf16, got {dtype}")
-        self._compiled = ov.compile_model(
-            _graph(plan, bf16=dtype == torch.bfloat16),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            },
-        )
-        self._request = self._compiled.create_infer_request()
+        exact = plan.exact if dtype == torch.bfloat16 else 0
+        first, *others = plan.parts
+        self._exact = _compiled(_exact_graph(plan, exact), torch.float32) if exact else None
+        self._rest = _compiled(_graph(plan, (first[exact:], *others), exact > 0, dtype), dtype)
         self._one_at_a_time = Lock()
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, fp32."""
         pixels = img.detach().float().contiguous().numpy()
         with self._one_at_a_time:
-            found = self._request.infer([pixels], share_inputs=True)
-            return tuple(torch.from_numpy(found[port]) for port in self._compiled.outputs)
+            if self._exact is not None:
+                pixels = self._exact.infer([pixels], share_inputs=True)[0]
+            found = self._rest.infer([pixels], share_inputs=True)
+            return tuple(torch.from_numpy(found[index]) for index in range(len(found)))
 
 
-def _graph(plan: Plan, bf16: bool) -> Any:
+def _compiled(graph: Any, dtype: torch.dtype) -> Any:
+    options = {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    return ov.compile_model(graph, "CPU", options).create_infer_request()
+
+
+def _exact_graph(plan: Plan, count: int) -> Any:
+    """The normalisation and the leading stages that stay fp32."""
     image = ops.parameter([-1, 3, -1, -1], np.float32, name="image")
-    scale, shift = 1 / plan.std, plan.mean / plan.std
-    node = ops.subtract(ops.multiply(image, _per_channel(scale)), _per_channel(shift))
+    node = _chain(plan.parts[0][:count], _normalised(plan, image), bf16=False)
+    return ov.Model([ops.result(node)], [image], "exact")
+
+
+def _graph(plan: Plan, parts: Sequence[Sequence[Stage]], begun: bool, dtype: torch.dtype) -> Any:
+    """The parts; behind the exact stages where these are computed before, else from the image."""
+    channels = -1 if begun else 3
+    given = ops.parameter([-1, channels, -1, -1], np.float32, name="given")
+    node = given if begun else _normalised(plan, given)
     ends = []
-    for part in plan.parts:
-        node = _chain(part, node, bf16)
+    for part in parts:
+        node = _chain(part, node, bf16=dtype == torch.bfloat16)
         ends.append(ops.result(node))
-    return ov.Model(ends, [image], "trunk")
+    return ov.Model(ends, [given], "trunk")
+
+
+def _normalised(plan: Plan, image: Any) -> Any:
+    scale, shift = 1 / plan.std, plan.mean / plan.std
+    return ops.subtract(ops.multiply(image, _per_channel(scale)), _per_channel(shift))
 
 
 def _chain(stages: Sequence[Stage], node: Any, bf16: bool) -> Any:

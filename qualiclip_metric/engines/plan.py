@@ -98,11 +98,14 @@ class Plan:
         std: The image is divided by it, (3,).
         parts: Stages of each part. None but the first may begin with a residual whose shortcut is
             the part's input: engines add in place, and that input is an outcome.
+        exact: So many leading stages of the first part are computed in fp32 whatever the precision:
+            where rounding what they give would show in the score.
     """
 
     mean: Tensor
     std: Tensor
     parts: tuple[tuple[Stage, ...], ...]
+    exact: int = 0
 
     @property
     def widest(self) -> float:

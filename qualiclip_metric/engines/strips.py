@@ -12,7 +12,7 @@ The operations give no gradients. Reference: torch's own compiler uses the same 
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -58,9 +58,18 @@ class StripEngine:
         self.strip_pixels = strip_pixels or int(STRIP_VALUES / plan.widest)
         self.mean = plan.mean.to(device).view(3, 1, 1)
         self.std = plan.std.to(device).view(3, 1, 1)
-        self.parts = [
-            [_prepared(stage, dtype, torch.device(device)) for stage in part] for part in plan.parts
+        place = torch.device(device)
+        first, *others = plan.parts
+        exact, rest = first[: plan.exact], first[plan.exact :]
+        self.parts: list[list[_Prepared]] = [
+            [
+                *(_prepared(stage, torch.float32, place) for stage in exact),
+                _Cast(dtype),
+                *(_prepared(stage, dtype, place) for stage in rest),
+            ],
+            *([_prepared(stage, dtype, place) for stage in part] for part in others),
         ]
+        self.first_dtype = torch.float32 if exact else dtype
 
     @torch.no_grad()
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -84,7 +93,7 @@ class StripEngine:
         pieces: list[list[Tensor]] = [[] for _ in runs]
         for top in range(0, height, step):
             strip = (img[:, :, top : top + step] - self.mean).div_(self.std)
-            rows = strip.to(self.dtype, memory_format=torch.channels_last)
+            rows = strip.to(self.first_dtype, memory_format=torch.channels_last)
             for run, done in zip(runs, pieces, strict=True):
                 rows = run.push(rows, top + step >= height)
                 done.append(rows)
@@ -151,7 +160,14 @@ class _PreparedResidual:
         self.last = _PreparedConv(stage.last, dtype, device)
 
 
-_Prepared = _PreparedConv | Pool | _PreparedResidual
+@dataclass(frozen=True)
+class _Cast:
+    """From one precision to another, between stages."""
+
+    dtype: torch.dtype
+
+
+_Prepared = _PreparedConv | Pool | _PreparedResidual | _Cast
 
 
 def _prepared(stage: Stage, dtype: torch.dtype, device: torch.device) -> _Prepared:
@@ -209,6 +225,14 @@ class _Window:
         return self.op(rows, 0, 0)
 
 
+class _Casting:
+    def __init__(self, cast: _Cast, height: int) -> None:
+        self.dtype, self.height = cast.dtype, height
+
+    def push(self, rows: Tensor, last: bool) -> Tensor:
+        return rows.to(self.dtype)
+
+
 class _Averages:
     """A pool: it keeps the rows that make no whole window yet."""
 
@@ -248,6 +272,8 @@ class _Sum:
 def _run(stage: _Prepared, height: int) -> _Run:
     if isinstance(stage, _PreparedConv):
         return _Window(stage, height)
+    if isinstance(stage, _Cast):
+        return _Casting(stage, height)
     return _Averages(stage, height) if isinstance(stage, Pool) else _Sum(stage, height)
 
 
