@@ -4,6 +4,7 @@
 rounds in turn, each step's shortest. Seeded weights; nothing here is what users call.
 """
 
+import copy
 import time
 from collections.abc import Callable
 from typing import Annotated
@@ -25,9 +26,7 @@ Maps = Callable[[Tensor], object]
 
 def steps(dtype: torch.dtype) -> dict[str, Maps]:
     """Name of each step -> the trunk computed so."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        encoder = RN50Encoder().eval().requires_grad_(False)
+    encoder = _tower()
     plan = encoder.plan()
     return {
         "modules, NCHW": _modules(encoder, dtype, torch.contiguous_format),
@@ -38,9 +37,13 @@ def steps(dtype: torch.dtype) -> dict[str, Maps]:
     }
 
 
-def _modules(encoder: Encoder, dtype: torch.dtype, form: torch.memory_format) -> Maps:
-    import copy
+def _tower() -> RN50Encoder:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return RN50Encoder().eval().requires_grad_(False)
 
+
+def _modules(encoder: Encoder, dtype: torch.dtype, form: torch.memory_format) -> Maps:
     own = copy.deepcopy(encoder).to(memory_format=form)
     if dtype != torch.float32:
         own.trunk.to(dtype)
@@ -60,9 +63,7 @@ def compiled(dtype: torch.dtype) -> tuple[Maps, Callable[[Tensor], float]]:
     """torch.compile with frozen weights, and what times its first call."""
     import torch._inductor.config as inductor
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        encoder = RN50Encoder().eval().requires_grad_(False)
+    encoder = _tower()
     encoder.trunk.to(dtype).to(memory_format=torch.channels_last)
     fast = torch.compile(encoder.trunk, dynamic=False)
 

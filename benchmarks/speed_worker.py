@@ -21,8 +21,6 @@ Score = Callable[[Tensor], Tensor]
 PEER, ONNX = "peer", "onnxruntime"
 CALLS = ((400_000, 9), (1_000_000, 5), (4_000_000, 3), (10**12, 1))
 """Calls that count, for batches of up to so many pixels; one before them does not."""
-PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
-"""scikit-image's photos that come in its package."""
 
 
 def build(task: dict[str, Any]) -> Score:
@@ -53,11 +51,10 @@ def picture(height: int, width: int, batch: int = 1) -> Tensor:
 
 
 def photos() -> list[Tensor]:
-    """Real photos, each whole, (1, 3, H, W) in [0, 1]."""
-    from skimage import data
+    """scikit-image's photos, each whole, (1, 3, H, W) in [0, 1]."""
+    from benchmarks.photos import pristine
 
-    arrays = (getattr(data, name)().copy() for name in PHOTOS)
-    return [torch.from_numpy(a).permute(2, 0, 1)[None].float() / 255 for a in arrays]
+    return [photo[None] for photo in pristine(None).values()]
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from qualiclip_metric import create
 from qualiclip_metric.distortions import distort
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, ENGINES, choose, strips
-from qualiclip_metric.engines.plan import Conv, Plan, convolutions
+from qualiclip_metric.engines.plan import Conv, Plan, Residual, Stage
 from qualiclip_metric.engines.rounding import to_bf16
 from qualiclip_metric.engines.strips import StripEngine
 
@@ -136,6 +136,16 @@ def test_rounded_weights_keep_what_they_add_up_to(plan: Plan) -> None:
         exact, nearest = (c.weight.sum(dim=(1, 2, 3)) + c.bias for c in (conv, _nearest(conv)))
         kept = rounded.weight.sum(dim=(1, 2, 3)) + rounded.bias
         assert (kept - exact).abs().mean() < 0.5 * (nearest - exact).abs().mean()
+
+
+def convolutions(stages: Sequence[Stage]) -> list[Conv]:
+    found: list[Conv] = []
+    for stage in stages:
+        if isinstance(stage, Conv):
+            found.append(stage)
+        elif isinstance(stage, Residual):
+            found += [*convolutions(stage.branch), *convolutions(stage.shortcut), stage.last]
+    return found
 
 
 def _nearest(conv: Conv) -> Conv:

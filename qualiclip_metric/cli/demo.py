@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from qualiclip_metric.cli.options import ModelOption
 from qualiclip_metric.cli.terminal import fail, progress
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for demo.png and scores.csv.")
     ] = Path("qualiclip-demo"),
-    model: Annotated[str, typer.Option(help="Registered name, or path of a checkpoint.")] = "lite",
+    model: ModelOption = "lite",
 ) -> None:
     """Score four sample photos, clean and degraded at five levels; print a table, draw a picture.
 

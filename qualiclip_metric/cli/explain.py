@@ -3,17 +3,24 @@
 Knows the command line and files; maps, figures and pages are in `qualiclip_metric.explanations`.
 """
 
-import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qualiclip_metric.cli.score import Engine, Precision, load_metric
+from qualiclip_metric.cli.options import (
+    DeviceOption,
+    Engine,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    PromptsOption,
+    RecursiveOption,
+)
+from qualiclip_metric.cli.score import load_metric
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable, progress
 
 if TYPE_CHECKING:
@@ -62,18 +69,14 @@ def explain(
     form: Annotated[
         Form, typer.Option("--format", help="png: a figure per image; html: one page, worst first.")
     ] = Form.png,
-    model: Annotated[str, typer.Option(help="Registered name, or path of a checkpoint.")] = "lite",
-    prompts: Annotated[
-        Path | None, typer.Option(help="TOML file of antonym pairs to ask instead of the model's.")
-    ] = None,
-    recursive: Annotated[bool, typer.Option(help="Enter the folders of folders.")] = True,
-    precision: Annotated[
-        Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")
-    ] = Precision.fp32,
+    model: ModelOption = "lite",
+    prompts: PromptsOption = None,
+    recursive: RecursiveOption = True,
+    precision: PrecisionOption = Precision.fp32,
     engine: Annotated[
         Engine, typer.Option(help="What computes scores; maps by gradient are always torch's.")
     ] = Engine.torch,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Draw where images are bad, where they are good, and what each antonym pair says.
 
@@ -167,13 +170,14 @@ class _Run:
 def _figures(run: _Run, out: Path) -> None:
     """A figure per image, each there as soon as it is drawn."""
     from qualiclip_metric.explanations.figure import draw
+    from qualiclip_metric.formats.ours import written
 
     names = file_names(run.files)
 
     def save(path: Path, case: "Case") -> None:
         figure = out / names[path]
-        with _whole(figure) as scratch:
-            scratch.write_bytes(draw(case, run.signature))
+        drawn = draw(case, run.signature)
+        written(figure, lambda scratch: Path(scratch).write_bytes(drawn))
         typer.echo(f"{case.score:6.4f}  {case.name}  {printable(figure)}")
 
     run.each(save)
@@ -182,6 +186,7 @@ def _figures(run: _Run, out: Path) -> None:
 def _page(run: _Run, out: Path) -> None:
     """One page for all images, written at the end or at an interruption."""
     from qualiclip_metric.explanations.sheet import Sheet
+    from qualiclip_metric.formats.ours import written
 
     with Sheet(out) as sheet:
 
@@ -190,8 +195,12 @@ def _page(run: _Run, out: Path) -> None:
             typer.echo(f"{case.score:6.4f}  {case.name}  {printable(out / INDEX)}")
 
         run.each(add)
-        with _whole(out / INDEX) as scratch:
-            sheet.write(scratch, "Explained images", run.signature, run.failed)
+        written(
+            out / INDEX,
+            lambda scratch: sheet.write(
+                Path(scratch), "Explained images", run.signature, run.failed
+            ),
+        )
 
 
 def file_names(paths: Iterable[Path]) -> dict[Path, str]:
@@ -209,14 +218,3 @@ def file_names(paths: Iterable[Path]) -> dict[Path, str]:
         taken.add(name.casefold())
         names[path] = name
     return names
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A scratch file that takes the path's place once it is written."""
-    scratch = path.with_name(f".{os.getpid()}.part")
-    try:
-        yield scratch
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -5,13 +5,21 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from qualiclip_metric.cli.options import (
+    DeviceOption,
+    Engine,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    PromptsOption,
+    RecursiveOption,
+)
 from qualiclip_metric.cli.rows import SAYS_SIGNATURE, WRITERS, Format
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, progress
 
@@ -20,26 +28,11 @@ if TYPE_CHECKING:
     from qualiclip_metric.scoring import Result
 
 
-class Precision(str, Enum):
-    """What `create` takes as precision."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-
-
-class Engine(str, Enum):
-    """What `create` takes as engine."""
-
-    torch = "torch"
-    openvino = "openvino"
-    auto = "auto"
-
-
 def score(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH", help="Image files, folders, patterns.")
     ],
-    model: Annotated[str, typer.Option(help="Registered name, or path of a checkpoint.")] = "lite",
+    model: ModelOption = "lite",
     form: Annotated[Format, typer.Option("--format", help="How to write results.")] = Format.table,
     output: Annotated[
         Path | None,
@@ -47,22 +40,18 @@ def score(
             "--output", "-o", help="File for the results; it appears once they are all there."
         ),
     ] = None,
-    recursive: Annotated[bool, typer.Option(help="Enter the folders of folders.")] = True,
+    recursive: RecursiveOption = True,
     sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size at once.")] = 16,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Decoding threads; as many as cores, at most 8.")
     ] = None,
-    precision: Annotated[
-        Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")
-    ] = Precision.fp32,
+    precision: PrecisionOption = Precision.fp32,
     engine: Annotated[
         Engine, typer.Option(help="torch is the reference, openvino is faster on CPUs.")
     ] = Engine.torch,
-    device: Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")] = "cpu",
-    prompts: Annotated[
-        Path | None, typer.Option(help="TOML file of antonym pairs to ask instead of the model's.")
-    ] = None,
+    device: DeviceOption = "cpu",
+    prompts: PromptsOption = None,
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",

@@ -5,6 +5,7 @@ the feature maps of the plan's parts. It knows no encoders.
 """
 
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -26,10 +27,13 @@ def _openvino(plan: Plan, dtype: torch.dtype, device: torch.device) -> Engine:
 
     whole = OpenVINOEngine(plan, dtype, device)
 
+    @cache
+    def strips() -> Engine:
+        return StripEngine(plan, dtype, device)
+
     def by_size(img: Tensor) -> tuple[Tensor, ...]:
-        if img.shape[2] * img.shape[3] <= OPENVINO_PIXELS:
-            return whole(img)
-        return StripEngine(plan, dtype, device)(img)  # laying out weights takes no time beside it
+        large = img.shape[2] * img.shape[3] > OPENVINO_PIXELS
+        return (strips() if large else whole)(img)
 
     return by_size
 

@@ -39,8 +39,9 @@ class OpenVINOEngine:
             raise ValueError(f"engine openvino: expected fp32 or bf16, got {dtype}")
         exact = plan.exact if dtype == torch.bfloat16 else 0
         first, *others = plan.parts
-        self._exact = _compiled(_exact_graph(plan, exact), torch.float32) if exact else None
-        self._rest = _compiled(_graph(plan, (first[exact:], *others), exact > 0, dtype), dtype)
+        rest = (first[exact:], *others)
+        self._exact = _compiled([first[:exact]], torch.float32, plan) if exact else None
+        self._rest = _compiled(rest, dtype, None if exact else plan)
         self._one_at_a_time = Lock()
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -53,32 +54,20 @@ class OpenVINOEngine:
             return tuple(torch.from_numpy(found[index]) for index in range(len(found)))
 
 
-def _compiled(graph: Any, dtype: torch.dtype) -> Any:
+def _compiled(parts: Sequence[Sequence[Stage]], dtype: torch.dtype, image: Plan | None) -> Any:
+    """What runs some parts: on images, normalised as a plan says, or on a feature map."""
+    given = ops.parameter([-1, 3 if image else -1, -1, -1], np.float32, name="given")
+    node, ends = _normalised(image, given) if image else given, []
+    for part in parts:
+        node = _chain(part, node, bf16=dtype == torch.bfloat16)
+        ends.append(ops.result(node))
     options = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
+    graph = ov.Model(ends, [given], "trunk")
     return ov.compile_model(graph, "CPU", options).create_infer_request()
-
-
-def _exact_graph(plan: Plan, count: int) -> Any:
-    """The normalisation and the leading stages that stay fp32."""
-    image = ops.parameter([-1, 3, -1, -1], np.float32, name="image")
-    node = _chain(plan.parts[0][:count], _normalised(plan, image), bf16=False)
-    return ov.Model([ops.result(node)], [image], "exact")
-
-
-def _graph(plan: Plan, parts: Sequence[Sequence[Stage]], begun: bool, dtype: torch.dtype) -> Any:
-    """The parts; behind the exact stages where these are computed before, else from the image."""
-    channels = -1 if begun else 3
-    given = ops.parameter([-1, channels, -1, -1], np.float32, name="given")
-    node = given if begun else _normalised(plan, given)
-    ends = []
-    for part in parts:
-        node = _chain(part, node, bf16=dtype == torch.bfloat16)
-        ends.append(ops.result(node))
-    return ov.Model(ends, [given], "trunk")
 
 
 def _normalised(plan: Plan, image: Any) -> Any:

@@ -147,14 +147,3 @@ def folded(
     return Conv(
         weight.detach(), bias.detach().float(), conv.stride[0], conv.groups, activation, same
     )
-
-
-def convolutions(stages: Sequence[Stage]) -> list[Conv]:
-    """Every convolution of some stages, in the order in which they are computed."""
-    found: list[Conv] = []
-    for stage in stages:
-        if isinstance(stage, Conv):
-            found.append(stage)
-        elif isinstance(stage, Residual):
-            found += [*convolutions(stage.branch), *convolutions(stage.shortcut), stage.last]
-    return found

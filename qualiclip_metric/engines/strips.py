@@ -54,7 +54,6 @@ class StripEngine:
         device: torch.device | str = "cpu",
         strip_pixels: int | None = None,
     ) -> None:
-        self.dtype = dtype
         self.strip_pixels = strip_pixels or int(STRIP_VALUES / plan.widest)
         self.mean = plan.mean.to(device).view(3, 1, 1)
         self.std = plan.std.to(device).view(3, 1, 1)

@@ -44,11 +44,11 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
     written(path, lambda scratch: torch.save(content, scratch))
 
 
-def written(path: str | Path, write: Callable[[str], None]) -> None:
+def written(path: str | Path, write: Callable[[str], object]) -> None:
     """Let `write` fill a scratch file beside `path`, then put it in place: whole, or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     os.close(handle)
     try:
         write(scratch)
