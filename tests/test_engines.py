@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -163,6 +165,27 @@ def test_openvino_leaves_huge_images_to_strips(
     strips = engine(img)
     assert strips[0].dtype == torch.bfloat16
     assert relative(strips, encoder.maps(img)) < 0.1
+
+
+DROPPED_BY_A_THREAD = """
+import gc, os, signal, threading, torch
+from qualiclip_metric import create
+signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
+held = [create("lite", engine="openvino")]
+held[0](torch.rand(1, 3, 64, 64))
+dropping = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+dropping.start()
+dropping.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="OpenVINO changes signal stacks on Linux only")
+def test_openvino_dropped_by_a_thread_leaves_signals_handled() -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    command = [sys.executable, "-c", DROPPED_BY_A_THREAD]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "handled"), ran.stderr
 
 
 def test_openvino_takes_no_other_precision(plan: Plan) -> None:

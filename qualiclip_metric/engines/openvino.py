@@ -7,6 +7,7 @@ Reference: OpenVINO's operation set 13 and the properties of its CPU plugin.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -67,7 +68,18 @@ def _compiled(parts: Sequence[Sequence[Stage]], dtype: torch.dtype, image: Plan 
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
     graph = ov.Model(ends, [given], "trunk")
-    return ov.compile_model(graph, "CPU", options).create_infer_request()
+    return _core().compile_model(graph, "CPU", options).create_infer_request()
+
+
+@cache
+def _core() -> ov.Core:
+    """OpenVINO itself, kept for as long as the process runs.
+
+    Its CPU plugin gives the thread that loads it another stack for signal handlers, and frees that
+    stack with the last reference, on whatever thread that is. Without a reference kept here, the
+    next signal with a handler (SIGCHLD of a finished worker, Ctrl-C) would end the process.
+    """
+    return ov.Core()
 
 
 def _normalised(plan: Plan, image: Any) -> Any:
