@@ -96,7 +96,7 @@ def srcc_samples(
 def plcc_samples(
     pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> Floats:
-    """Pearson's correlation on each resample: (resamples,)."""
+    """Pearson's correlation on each resample: (resamples,); NaN where a variable is constant."""
     x, y = paired(pred, mos)
     x, y = _standard(x), _standard(y)
     moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
@@ -104,7 +104,7 @@ def plcc_samples(
     parts = []
     for weights in counts(n, resamples, seed):
         mx, my, mxx, myy, mxy = (weights.astype(np.float64) @ moments / n).T
-        parts.append(_ratio(mxy - mx * my, mxx - mx * mx, myy - my * my))
+        parts.append(_ratio(mxy - mx * my, _variance(mx, mxx), _variance(my, myy)))
     return np.concatenate(parts)
 
 
@@ -137,9 +137,16 @@ def difference_p(samples: Floats) -> float:
 def _ratio(xy: Floats, xx: Floats, yy: Floats) -> Floats:
     """Correlation from centred sums; NaN where one side is constant."""
     product = xx * yy
-    safe = product > 1e-18
+    safe = product > 0
     ratio: Floats = np.where(safe, xy / np.sqrt(np.where(safe, product, 1.0)), np.nan)
     return ratio
+
+
+def _variance(mean: Floats, square: Floats) -> Floats:
+    """Variance from first and second moment; 0 where it is all rounding, as for a constant."""
+    variance = square - mean * mean
+    variance[variance < 1e-12 * square] = 0.0
+    return variance
 
 
 def _standard(values: Floats) -> Floats:

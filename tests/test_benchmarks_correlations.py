@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -223,6 +223,7 @@ def test_resampled_srcc_is_exact_with_ties(rows, seed: int) -> None:
 
 @QUICK
 @given(pairs, st.integers(0, 1000))
+@example([(0.0, 8.0), (0.0, -12.0), (1.0, -12.0)], 0)  # constant resamples, but for rounding
 def test_resampled_plcc_is_exact(rows, seed: int) -> None:
     x, y = split(rows)
     weights = np.concatenate(list(counts(len(x), 8, seed)))
