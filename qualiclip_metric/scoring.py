@@ -10,7 +10,6 @@ second than processes do (`python -m benchmarks.speed_path` prints both).
 
 import math
 import os
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -285,16 +284,9 @@ class Floats:
         if self.buffer.numel() < numbers:
             self.buffer = torch.empty(numbers)
         batch = self.buffer[:numbers].view(len(group), *group[0].shape)
-        for place, image in zip(batch, group, strict=True):
-            torch.div(_tensor(image), scale, out=place)
+        for place, image in zip(batch.numpy(), group, strict=True):
+            np.divide(image, np.float32(scale), out=place, dtype=np.float32)
         return batch.permute(0, 3, 1, 2)
-
-
-def _tensor(image: Pixels) -> Tensor:
-    """The same memory as a tensor; it is only read."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
-        return torch.from_numpy(image)
 
 
 def _looks(image: Pixels) -> object:
