@@ -13,6 +13,7 @@ The operations give no gradients. Reference: torch's own compiler uses the same 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -90,11 +91,13 @@ class StripEngine:
         strips = max(1, n * height * width // self.strip_pixels)
         step = -(-height // strips // ROWS) * ROWS
         pieces: list[list[Tensor]] = [[] for _ in runs]
-        for top in range(0, height, step):
-            strip = (img[:, :, top : top + step] - self.mean).div_(self.std)
+        # The first strip is taller: every stage keeps some rows of it, and what it frees should
+        # have room for what the others need.
+        for top, bottom in pairwise([0, *range(step + ROWS, height, step), height]):
+            strip = (img[:, :, top:bottom] - self.mean).div_(self.std)
             rows = strip.to(self.first_dtype, memory_format=torch.channels_last)
             for run, done in zip(runs, pieces, strict=True):
-                rows = run.push(rows, top + step >= height)
+                rows = run.push(rows, bottom == height)
                 done.append(rows)
         return tuple(_joined(done) for done in pieces)
 
@@ -216,7 +219,7 @@ class _Window:
             kept = _blank(rows, self.top) if self.kept is None else self.kept
             rows = _joined([kept, rows, _blank(rows, self.bottom if last else 0)])
             count = max(0, (rows.shape[2] - self.kernel) // self.stride + 1)
-            self.kept = rows[:, :, count * self.stride :].clone()
+            self.kept = _copied(rows[:, :, count * self.stride :], self.kept)
             rows = rows[:, :, : (count - 1) * self.stride + self.kernel if count else 0]
         if not rows.shape[2]:
             conv = self.op.conv
@@ -243,7 +246,7 @@ class _Averages:
         if self.kept is not None:
             rows = _joined([self.kept, rows])
         whole = rows.shape[2] // self.kernel * self.kernel
-        self.kept = rows[:, :, whole:].clone()
+        self.kept = _copied(rows[:, :, whole:], self.kept)
         if not whole:
             return rows[:, :, :0, : rows.shape[3] // self.kernel]
         return functional.avg_pool2d(rows[:, :, :whole], self.kernel)
@@ -263,7 +266,7 @@ class _Sum:
         if self.waiting is not None:
             short = _joined([self.waiting, short])
         count = long.shape[2]
-        self.waiting = short[:, :, count:].clone()
+        self.waiting = _copied(short[:, :, count:], self.waiting)
         short = short[:, :, :count].contiguous(memory_format=torch.channels_last)
         return self.last.add_to(short, long)
 
@@ -282,6 +285,13 @@ def _joined(pieces: Sequence[Tensor]) -> Tensor:
     if len(filled) == 1:
         return filled[0].contiguous(memory_format=torch.channels_last)
     return torch.cat(filled, dim=2).contiguous(memory_format=torch.channels_last)
+
+
+def _copied(rows: Tensor, place: Tensor | None) -> Tensor:
+    """Rows that outlive their strip, in the place of the last strip's where they fit."""
+    if place is not None and place.shape == rows.shape:
+        return place.copy_(rows)
+    return rows.clone()
 
 
 def _blank(like: Tensor, rows: int) -> Tensor:
