@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from benchmarks import robustness
 from benchmarks.gmad_files import say, write_json
 from benchmarks.report_data import MONOTONICITY, gather
 from benchmarks.report_example import SIDE, distorted_copies, load_photos, score_copies
 from benchmarks.report_monotonicity import measure
 from benchmarks.report_page import report_page
 from benchmarks.report_provenance import made_on, provenance, written_on
+from benchmarks.report_robustness import ROBUSTNESS
 from benchmarks.scorers import Scorer, build
 from benchmarks.store import write_text
 from qualiclip_metric.images import find, read
@@ -103,7 +105,7 @@ def example(
         list[str] | None,
         typer.Option(help="As for `run`; repeat. Default: lite, piqe, sharpness, jpegsize."),
     ] = None,
-    side: Annotated[int, typer.Option(help="Longer side of the photos, px.", min=64)] = SIDE,
+    side: Annotated[int, typer.Option(help="Longer side of the photos, px.", min=128)] = SIDE,
     budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 2.2,
     draws: Annotated[int, typer.Option(help="Of every bootstrap.", min=100)] = 10_000,
     seed: Annotated[int, typer.Option(help="Of distortions and bootstraps.")] = 0,
@@ -116,8 +118,9 @@ def example(
             (images := Path(work) / "images").mkdir()
             score_copies(distorted_copies(photos, images, seed), scorers, results, say)
             pictures = [*photos.values()]
-            panel = measure(pictures, [*scorers.values()], draws=draws, seed=seed, tell=say)
-            write_json(results / MONOTONICITY, panel)
+            for name, measured in ((MONOTONICITY, measure), (ROBUSTNESS, robustness.measure)):
+                panel = measured(pictures, [*scorers.values()], draws=draws, seed=seed, tell=say)
+                write_json(results / name, panel)
             page, title = out / "report.html", "Example report: distorted photos"
             _write(results, page, title, budget=budget, resamples=draws, draws=draws, seed=seed)
     except ValueError as error:

@@ -284,14 +284,15 @@ def test_example_labels_are_negated_levels_and_no_opinions(tmp_path):
 
 def test_the_example_is_made_by_one_command(tmp_path, monkeypatch):
     pytest.importorskip("skimage", reason="the photos are scikit-image's")
-    one = {"chelsea": load_photos(64)["chelsea"]}
+    one = {"chelsea": load_photos(128)["chelsea"]}
     monkeypatch.setattr("benchmarks.report_command.load_photos", lambda side: one)
     words = ["example", "--out", tmp_path, "--metric", "sharpness", "--metric", "jpegsize"]
-    words += ["--side", "64", "--draws", "100", "--budget", "0.4"]
+    words += ["--side", "128", "--draws", "100", "--budget", "0.4"]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "The labels are no MOS" in page and len(page) < 10**6
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert len(data["monotonicity"]["metrics"]) == 2
+    assert [m["name"] for m in data["robustness"]["metrics"]] == ["sharpness", "jpegsize"]
     assert "aggressiveness" not in data["datasets"][0]["gmad"]
