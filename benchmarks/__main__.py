@@ -6,7 +6,6 @@ row to :data:`COMMANDS`.
 
 import importlib
 import sys
-from importlib.util import find_spec
 
 import typer
 
@@ -19,22 +18,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predictions": ("benchmarks.cli.predictions", "Published predictions, without images."),
     "golden": ("benchmarks.cli.golden", "Freeze and check metric values, for CI."),
     "parity": ("benchmarks.cli.parity", "Differences to pyiqa's class and the official hub."),
-    "imports": ("benchmarks.cli.imports", "pyiqa with our plugin in every import order."),
-    "gmad": ("benchmarks.gmad_command", "The gMAD competition on score tables."),
-    "report": ("benchmarks.report_command", "A self-contained report page."),
-    "study": ("benchmarks.study_command", "Collect people's votes on image pairs."),
-    "speed": ("benchmarks.speed_command", "Seconds per image and memory."),
+    "gmad": ("benchmarks.cli.gmad", "The gMAD competition on score tables."),
+    "report": ("benchmarks.cli.report", "A self-contained report page."),
+    "speed": ("benchmarks.cli.speed", "Seconds per image and memory."),
     "explain": (
-        "benchmarks.explain_command",
+        "benchmarks.cli.explain",
         "Do maps and profiles find the fault?",
     ),
-    "prompts": ("benchmarks.prompts_command", "Which prompts carry the score."),
+    "prompts": ("benchmarks.cli.prompts", "Which prompts carry the score."),
     "robustness": (
-        "benchmarks.robustness_command",
+        "benchmarks.cli.robustness",
         "Do changes nobody sees move the score?",
     ),
 }
-"""Command -> (module with ``app``, help). ``X_command`` may also be plain ``X``."""
+"""Command -> (module with ``app``, help)."""
 
 
 def build(argv: list[str]) -> typer.Typer:
@@ -48,11 +45,8 @@ def build(argv: list[str]) -> typer.Typer:
     )
     wanted = next((word for word in argv if not word.startswith("-")), None)
     for name, (module, text) in COMMANDS.items():
-        place = _module(module)
-        if place is None:
-            continue
         if name == wanted:
-            command = importlib.import_module(place).app
+            command = importlib.import_module(module).app
             if isinstance(command, typer.Typer):
                 app.add_typer(command, name=name, help=text)
             else:
@@ -73,14 +67,6 @@ def main(argv: list[str] | None = None) -> None:
     except (ValueError, ImportError) as err:
         typer.echo(f"error: {err}", err=True)
         raise SystemExit(2) from err
-
-
-def _module(name: str) -> str | None:
-    """The module's name if its file is there: ``X_command``, else ``X``; None if neither."""
-    for place in (name, name.removesuffix("_command")):
-        if find_spec(place) is not None:
-            return place
-    return None
 
 
 def _listed() -> None:

@@ -1,17 +1,15 @@
-"""A progress bar for bytes, on stderr. Knows nothing of what is fetched."""
+"""A progress bar for bytes, on stderr."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from qualiclip_metric._download import Report
-
 
 @contextmanager
-def bytes_bar(label: str) -> Iterator[Report]:
-    """Yield the function that moves the bar."""
+def bytes_bar(label: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield the function that moves the bar: bytes done, bytes in all where they are known."""
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(label, total=None)

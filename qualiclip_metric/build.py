@@ -122,7 +122,7 @@ def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
             "prompts: this checkpoint has no text encoder; those that have one are the published "
             "qualiclip.pth (create('qualiclip')) and any whole CLIP RN50 (create('openai'))"
         )
-    from qualiclip_metric.text import prompt_features
+    from qualiclip_metric.text.clip import prompt_features
 
     return prompt_features(checkpoint.text, pairs)
 
@@ -175,7 +175,7 @@ def _prompts(checkpoint: Checkpoint) -> Tensor | nn.Module:
     """The prompts' features where they are given; what computes them where they are not."""
     if checkpoint.prompts is not None:
         return checkpoint.prompts
-    from qualiclip_metric.text import CONTEXT_TOKENS, PromptLearner, prompt_features
+    from qualiclip_metric.text.clip import CONTEXT_TOKENS, PromptLearner, prompt_features
 
     pairs = checkpoint.pairs or PROMPTS
     if not checkpoint.learner:

@@ -14,8 +14,9 @@ from torch.jit._trace import TracerWarning
 
 from qualiclip_metric import formats
 from qualiclip_metric.build import create, from_checkpoint, load, to_checkpoint
+from qualiclip_metric.files import replacing
 from qualiclip_metric.formats import Checkpoint
-from qualiclip_metric.formats.ours import header, written
+from qualiclip_metric.formats.ours import header
 from qualiclip_metric.metric import QualiCLIP
 
 EXAMPLE = (2, 3, 97, 131)
@@ -96,14 +97,13 @@ def _onnx(model: str | Path, out: Path) -> None:
         raise ImportError(MISSING) from err
     metric = _plain(model)
     facts = {**header(load(model)), "signature": str(metric.signature)}
-
-    def write(scratch: str) -> None:
+    with replacing(out) as scratch:
         with warnings.catch_warnings():
-            _be_quiet()
+            _silence_tracer()
             torch.onnx.export(
                 metric,
                 (torch.rand(EXAMPLE),),
-                scratch,
+                str(scratch),
                 dynamo=False,  # sizes stay dynamic for both encoders; checked below
                 opset_version=OPSET,
                 input_names=["image"],
@@ -112,26 +112,20 @@ def _onnx(model: str | Path, out: Path) -> None:
             )
         graph = onnx.load(scratch)
         onnx.helper.set_model_props(graph, facts)
-        onnx.save(graph, scratch)
+        onnx.save(graph, str(scratch))
         _check(onnx_scorer(scratch), metric, "onnxruntime")
-
-    written(out, write)
 
 
 def _torchscript(model: str | Path, out: Path) -> None:
     metric = _plain(model)
-
-    def write(scratch: str) -> None:
-        with warnings.catch_warnings():
-            _be_quiet()
-            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                metric, torch.rand(EXAMPLE), check_trace=False
-            )
-            traced.save(scratch)
-            loaded = torch.jit.load(scratch)  # type: ignore[no-untyped-call]
-            _check(loaded, metric, "TorchScript")
-
-    written(out, write)
+    with replacing(out) as scratch, warnings.catch_warnings():
+        _silence_tracer()
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            metric, torch.rand(EXAMPLE), check_trace=False
+        )
+        traced.save(str(scratch))
+        loaded = torch.jit.load(str(scratch))  # type: ignore[no-untyped-call]
+        _check(loaded, metric, "TorchScript")
 
 
 def _plain(model: str | Path) -> QualiCLIP:
@@ -149,8 +143,8 @@ def _check(scorer: Scorer, metric: QualiCLIP, runtime: str) -> None:
         )
 
 
-def _be_quiet() -> None:
-    """Silence what the tracer says of the checks of shapes, which become constants on purpose."""
+def _silence_tracer() -> None:
+    """Ignore the tracer's warnings that checks of shapes become constants: they are meant to."""
     for category in (TracerWarning, DeprecationWarning, FutureWarning):
         warnings.simplefilter("ignore", category)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 from torch import Tensor
@@ -111,6 +111,21 @@ def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
         rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (*background, 255)), rgba)
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def to_uint8(img: Tensor) -> UInt8[Tensor, "*shape"]:
+    """RGB in [0, 1] -> bytes of the same shape: rounded, what lies outside is clipped."""
+    return img.detach().float().mul(255).round().clamp(0, 255).to("cpu", torch.uint8)
+
+
+def to_picture(img: Float[Tensor, "3 h w"]) -> Image.Image:
+    """RGB in [0, 1] -> an 8-bit Pillow image."""
+    return Image.fromarray(to_uint8(img).permute(1, 2, 0).contiguous().numpy())
+
+
+def from_uint8(array: NDArray[np.uint8]) -> Float[Tensor, "3 h w"]:
+    """(H, W, 3) bytes -> (3, H, W) float32 RGB in [0, 1]."""
+    return _as_tensor(array)
 
 
 def _as_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:

@@ -99,7 +99,7 @@ def random_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def seeded_official(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A seeded random RN50 in the layout of qualiclip.pth."""
-    from benchmarks.seeded import write_official
+    from benchmarks.reference.seeded import write_official
 
     return write_official(tmp_path_factory.mktemp("official") / "QualiCLIP.pth", SEED)
 
@@ -107,6 +107,6 @@ def seeded_official(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def seeded_plus(seeded_official: Path) -> Path:
     """Seeded learned prompts in the layout of QualiCLIP+_koniq.pth."""
-    from benchmarks.seeded import write_plus
+    from benchmarks.reference.seeded import write_plus
 
     return write_plus(seeded_official.with_name("QualiCLIP+_koniq.pth"), seeded_official, SEED)

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import results as store
-from benchmarks.compare import compare as compare_metrics
-from benchmarks.compare import matrix
-from benchmarks.store import write_text
+from benchmarks.results import folder as store
+from benchmarks.results.tables import significance_markdown
+from benchmarks.stats.significance import compare as compare_metrics
+from qualiclip_metric.files import write_text
 
 
 def compare(
@@ -36,10 +36,10 @@ def compare(
                 f"{name}: no metric {', '.join(unknown)}; there are {', '.join(known)}"
             )
         pairs = compare_metrics(scores, metric or known, resamples=resamples, seed=seed)
-        write_text(pairs.to_csv(index=False), results / f"compare-{name}.csv")
+        write_text(results / f"compare-{name}.csv", pairs.to_csv(index=False))
         label = scores.attrs["datasets"][name]["label"]
         typer.echo(f"## {label}: SRCC differences on {pairs['n'].iloc[0]} images\n")
-        typer.echo(matrix(pairs))
+        typer.echo(significance_markdown(pairs))
         typer.echo(
             f"Row minus column; * = Holm-corrected p below .05 over {len(pairs)} pairs "
             f"(paired bootstrap, {resamples} resamples).\n"

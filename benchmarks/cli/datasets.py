@@ -10,7 +10,7 @@ import typer
 
 from benchmarks.datasets import DatasetError, Status, inventory, parse
 from benchmarks.datasets.load import ROOT_VARIABLE
-from benchmarks.tables import markdown
+from benchmarks.formatting import markdown
 
 
 def datasets(

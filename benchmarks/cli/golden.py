@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import scorers
+from benchmarks.metrics import build as scorers
 from qualiclip_metric import golden as store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

@@ -8,8 +8,8 @@ from typing import Annotated
 import torch
 import typer
 
-from benchmarks import parity
-from benchmarks.seeded import write_official, write_plus
+from benchmarks.reference import parity
+from benchmarks.reference.seeded import write_official, write_plus
 
 GRADIENT_SIZES = ((224, 224), (257, 611))
 

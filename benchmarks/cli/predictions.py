@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import predictions as avt
-from benchmarks.tables import markdown, number
+from benchmarks.datasets import avt
+from benchmarks.formatting import markdown, number
+from benchmarks.results.predictions import agreements
 
 
 def predictions(
@@ -15,7 +16,7 @@ def predictions(
     common: Annotated[bool, typer.Option(help="Only the images that every metric scored.")] = False,
 ) -> None:
     """Join scores and opinions and print each metric's figures."""
-    figures = avt.agreements(avt.load(folder), common=common, resamples=resamples)
+    figures = agreements(avt.load(folder), common=common, resamples=resamples)
     header = ["metric", "n", "SRCC [95%]", "KRCC", "PLCC", "PLCC4", "PLCC5", "RMSE"]
     rows, remarks = [], []
     for r in figures.to_dict("records"):

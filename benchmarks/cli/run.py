@@ -18,10 +18,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from benchmarks import runner, scorers, summary, tables
 from benchmarks.datasets import SPECS, Dataset, load, parse
-from benchmarks.jobs import Settings
-from benchmarks.store import Busy, write_parquet, write_text
+from benchmarks.metrics import build as scorers
+from benchmarks.results import summary, tables
+from benchmarks.results.store import Busy, write_parquet
+from benchmarks.scoring import runner
+from benchmarks.scoring.processes import Settings
+from qualiclip_metric.files import write_text
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -111,10 +114,10 @@ def write_summary(out: Path, what: summary.Statistics) -> str:
     """Write ``summary.csv``, ``.json``, ``.md`` and ``.parquet`` into a results folder."""
     rows = summary.summarise(out, what)
     text = tables.summary_markdown(rows)
-    write_text(rows.to_csv(index=False), out / "summary.csv")
+    write_text(out / "summary.csv", rows.to_csv(index=False))
     body = rows.to_json(orient="records", double_precision=15, indent=1)
-    write_text(f'{{"format": 1, "rows": {body}}}\n', out / "summary.json")
-    write_text(text, out / "summary.md")
+    write_text(out / "summary.json", f'{{"format": 1, "rows": {body}}}\n')
+    write_text(out / "summary.md", text)
     write_parquet(rows, out / "summary.parquet", {"format": 1})
     return text
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.cli.run import write_summary
-from benchmarks.summary import Statistics
+from benchmarks.results.summary import Statistics
 
 
 def summary(

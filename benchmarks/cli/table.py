@@ -7,7 +7,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from benchmarks import tables
+from benchmarks.results import tables
 
 
 class Form(str, Enum):

@@ -4,10 +4,10 @@ Public: :data:`SPECS`, :func:`load`, :func:`parse`, :func:`inventory`, :class:`D
 :class:`DatasetError`. Nothing is ever downloaded. Knows no metric.
 """
 
-from .catalogue import SPECS
-from .inventory import Status, inventory
-from .load import Request, load, parse
-from .spec import COLUMNS, Dataset, DatasetError, DatasetSpec
+from benchmarks.datasets.catalogue import SPECS
+from benchmarks.datasets.inventory import Status, inventory
+from benchmarks.datasets.load import Request, load, parse
+from benchmarks.datasets.spec import COLUMNS, Dataset, DatasetError, DatasetSpec
 
 __all__ = [
     "COLUMNS",

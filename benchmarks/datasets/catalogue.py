@@ -5,8 +5,8 @@ Data only. The readers are in ``readers.py``; nothing here touches the disk.
 
 from functools import partial
 
-from . import readers
-from .spec import DatasetSpec, PyiqaLayout
+from benchmarks.datasets import readers
+from benchmarks.datasets.spec import DatasetSpec, PyiqaLayout
 
 _MMSP = "http://database.mmsp-kn.de"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from .catalogue import SPECS
-from .load import find_folder, read_labels
-from .spec import DatasetError, DatasetSpec
+from benchmarks.datasets.catalogue import SPECS
+from benchmarks.datasets.load import find_folder, read_labels
+from benchmarks.datasets.spec import DatasetError, DatasetSpec
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 

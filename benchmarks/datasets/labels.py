@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .spec import DatasetError
+from benchmarks.datasets.spec import DatasetError
 
 
 def table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -> pd.DataFrame:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import pyiqa_layout, readers
-from .catalogue import SPECS
-from .spec import Dataset, DatasetError, DatasetSpec, complete, present
+from benchmarks.datasets import pyiqa_layout, readers
+from benchmarks.datasets.catalogue import SPECS
+from benchmarks.datasets.spec import Dataset, DatasetError, DatasetSpec, complete, present
 
 ROOT_VARIABLE = "QUALICLIP_DATASETS"
 

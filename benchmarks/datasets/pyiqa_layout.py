@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .spec import DatasetError, PyiqaLayout
+from benchmarks.datasets.spec import DatasetError, PyiqaLayout
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 _DEVIATIONS = ("std", "SD", "dmos_std")

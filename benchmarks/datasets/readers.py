@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .labels import matlab, missing_labels, table
-from .spec import DatasetError
+from benchmarks.datasets.labels import matlab, missing_labels, table
+from benchmarks.datasets.spec import DatasetError
 
 
 def koniq(root: Path, folder: str) -> pd.DataFrame:

@@ -61,10 +61,12 @@ def demo(
 
     Higher is better, and each row should fall from left to right.
     """
+    from qualiclip_metric.cli._metric import load_metric
     from qualiclip_metric.cli.demo_picture import draw
-    from qualiclip_metric.cli.score import load_metric
+    from qualiclip_metric.images import from_uint8
+    from qualiclip_metric.sample_photos import sample_photo
 
-    photos = [(photo, load(photo.name)) for photo in PHOTOS]
+    photos = [(photo, from_uint8(sample_photo(photo.name))) for photo in PHOTOS]
     metric = load_metric(model, "cpu")
     strips = []
     with progress("scoring", len(PHOTOS) * len(DISTORTIONS)) as update:
@@ -81,25 +83,6 @@ def demo(
     except OSError as err:
         fail(f"--out: {err}")
     typer.echo(f"wrote {out / 'demo.png'} and {out / 'scores.csv'}", err=True)
-
-
-def load(name: str) -> "Tensor":
-    """A photo of the scikit-image wheel, (3, H, W) in [0, 1].
-
-    Raises:
-        ImportError: Where scikit-image is missing, with the cure.
-    """
-    try:
-        from skimage import data
-    except ImportError as err:
-        raise ImportError(
-            "the demo's photos come with scikit-image: pip install scikit-image"
-        ) from err
-    from PIL import Image
-
-    from qualiclip_metric.images import to_tensor
-
-    return to_tensor(Image.fromarray(getattr(data, name)()))
 
 
 def strip(metric: "QualiCLIP", photo: Photo, image: "Tensor", distortion: str) -> Strip:

@@ -6,8 +6,9 @@ Knows Pillow and numbers; knows neither models nor files.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from qualiclip_metric.images import to_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,7 @@ def crop(image: "Tensor", centre: tuple[float, float]) -> Image.Image:
     left = _clamp(round(centre[0] * width) - TILE[0] // 2, width - TILE[0])
     top = _clamp(round(centre[1] * height) - TILE[1] // 2, height - TILE[1])
     part = image[:, top : top + TILE[1], left : left + TILE[0]]
-    return Image.fromarray((part * 255).round().byte().permute(1, 2, 0).numpy().astype(np.uint8))
+    return to_picture(part)
 
 
 def _clamp(value: int, most: int) -> int:

@@ -37,7 +37,8 @@ def distort(
     import torch
 
     from qualiclip_metric import distortions, images
-    from qualiclip_metric.distortions.sheet import contact_sheet, to_picture
+    from qualiclip_metric.distortions.sheet import contact_sheet
+    from qualiclip_metric.images import to_picture
 
     try:
         chosen = [distortion.name for distortion in distortions.resolve(types)] if types else []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
     DeviceOption,
     Engine,
@@ -20,8 +21,8 @@ from qualiclip_metric.cli.options import (
     PromptsOption,
     RecursiveOption,
 )
-from qualiclip_metric.cli.score import load_metric
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable, progress
+from qualiclip_metric.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -170,14 +171,14 @@ class _Run:
 def _figures(run: _Run, out: Path) -> None:
     """A figure per image, each there as soon as it is drawn."""
     from qualiclip_metric.explanations.figure import draw
-    from qualiclip_metric.formats.ours import written
 
     names = file_names(run.files)
 
     def save(path: Path, case: "Case") -> None:
         figure = out / names[path]
         drawn = draw(case, run.signature)
-        written(figure, lambda scratch: Path(scratch).write_bytes(drawn))
+        with replacing(figure) as scratch:
+            scratch.write_bytes(drawn)
         typer.echo(f"{case.score:6.4f}  {case.name}  {printable(figure)}")
 
     run.each(save)
@@ -186,7 +187,6 @@ def _figures(run: _Run, out: Path) -> None:
 def _page(run: _Run, out: Path) -> None:
     """One page for all images, written at the end or at an interruption."""
     from qualiclip_metric.explanations.sheet import Sheet
-    from qualiclip_metric.formats.ours import written
 
     with Sheet(out) as sheet:
 
@@ -195,12 +195,8 @@ def _page(run: _Run, out: Path) -> None:
             typer.echo(f"{case.score:6.4f}  {case.name}  {printable(out / INDEX)}")
 
         run.each(add)
-        written(
-            out / INDEX,
-            lambda scratch: sheet.write(
-                Path(scratch), "Explained images", run.signature, run.failed
-            ),
-        )
+        with replacing(out / INDEX) as scratch:
+            sheet.write(scratch, "Explained images", run.signature, run.failed)
 
 
 def file_names(paths: Iterable[Path]) -> dict[Path, str]:

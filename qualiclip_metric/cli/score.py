@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
     DeviceOption,
     Engine,
@@ -24,7 +25,6 @@ from qualiclip_metric.cli.rows import SAYS_SIGNATURE, WRITERS, Format
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, progress
 
 if TYPE_CHECKING:
-    from qualiclip_metric.metric import QualiCLIP
     from qualiclip_metric.scoring import Result
 
 
@@ -86,25 +86,6 @@ def score(
     if form not in SAYS_SIGNATURE:
         typer.echo(metric.signature, err=True)
     raise typer.Exit(tally.report())
-
-
-def load_metric(
-    model: str,
-    device: str,
-    precision: str = "fp32",
-    engine: str = "torch",
-    *,
-    prompts: Path | None = None,
-) -> "QualiCLIP":
-    """The metric; a wrong name, file or device is a usage error."""
-    from qualiclip_metric.build import create
-    from qualiclip_metric.prompts import read_pairs
-
-    try:
-        pairs = None if prompts is None else read_pairs(prompts)
-        return create(model, device=device, precision=precision, engine=engine, prompts=pairs)
-    except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
-        fail(err)
 
 
 class _Tally:

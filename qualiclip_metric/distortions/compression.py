@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
+from qualiclip_metric.images import to_uint8
+
 # torchvision 0.29 announces that its coders will move to torchcodec in some later release.
 _DEPRECATED = "The image decoding and encoding capabilities of TorchVision"
 _MAX_RESOLUTIONS = 8  # wavelet resolutions of the reference; a small image has room for fewer
@@ -20,7 +22,7 @@ def jpeg(img: Float[Tensor, "n 3 h w"], quality: float) -> Float[Tensor, "n 3 h 
     """JPEG of libjpeg ``quality`` 1..100, chroma at half resolution."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", _DEPRECATED, DeprecationWarning)
-        coded = encode_jpeg(list(_to_bytes(img)), quality=round(quality))
+        coded = encode_jpeg(list(to_uint8(img)), quality=round(quality))
         decoded = [decode_jpeg(stream, mode=ImageReadMode.RGB) for stream in coded]
     return _from_bytes(torch.stack(decoded), img)
 
@@ -30,7 +32,7 @@ def jpeg2000(img: Float[Tensor, "n 3 h w"], ratio: float) -> Float[Tensor, "n 3 
 
     The header is not counted in the ratio, or it would eat up the budget of a small crop.
     """
-    decoded = [_decode(jpeg2000_stream(one, ratio)) for one in _to_bytes(img)]
+    decoded = [_decode(jpeg2000_stream(one, ratio)) for one in to_uint8(img)]
     return _from_bytes(torch.stack(decoded), img)
 
 
@@ -55,10 +57,6 @@ def jpeg2000_stream(img: UInt8[Tensor, "3 h w"], ratio: float) -> bytes:
 def _decode(stream: bytes) -> UInt8[Tensor, "3 h w"]:
     with Image.open(io.BytesIO(stream)) as picture:
         return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-
-
-def _to_bytes(img: Tensor) -> Tensor:
-    return (img * 255).round().clamp(0, 255).to("cpu", torch.uint8)
 
 
 def _from_bytes(img: Tensor, like: Tensor) -> Tensor:

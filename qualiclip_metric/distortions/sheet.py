@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, Distortion, ladder
+from qualiclip_metric.images import to_picture
 
 _TILE = 192  # px shown of the photo, one to one
 _GAP = 6
@@ -46,12 +47,6 @@ def contact_sheet(img: Tensor, seed: int = 0, tile: int = _TILE) -> Image.Image:
             page.paste(to_picture(step), (left, top))
             draw.text((left, top + height + 2), caption, _FADED, ImageFont.load_default(12))
     return page
-
-
-def to_picture(img: Tensor) -> Image.Image:
-    """A (3, H, W) tensor in [0, 1] as an 8-bit RGB picture."""
-    levels = (img.float() * 255).round().clamp(0, 255).to("cpu", torch.uint8)
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
 
 
 def _middle(img: Tensor, side: int) -> Tensor:

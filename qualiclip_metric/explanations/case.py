@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from qualiclip_metric.explanations import explain
 from qualiclip_metric.explanations.pairs import chosen, names
+from qualiclip_metric.images import to_uint8
 from qualiclip_metric.metric import QualiCLIP
 
 
@@ -101,7 +102,7 @@ def examine(
         pairs=names(metric),
         probabilities=tuple(probabilities),
         asked=chosen(metric, pair),
-        photo=(photo * 255).round().byte().permute(1, 2, 0).cpu().numpy(),
+        photo=to_uint8(photo).permute(1, 2, 0).numpy(),
         panels=MAPS[kind],
         maps=tuple(_reduced(one, side)[0, 0].clamp(0, 1).cpu().numpy() for one in maps),
     )

@@ -1,15 +1,14 @@
 """Our safetensors format, and pyiqa's dress for it: writing, and reading back. Knows no modules."""
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from qualiclip_metric.files import replacing
 from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.prompts import check_pairs
 
@@ -31,7 +30,8 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
     if checkpoint.prompts is not None:
         tensors["prompts"] = checkpoint.prompts.detach().cpu().float()
     tensors = {k: v.contiguous() for k, v in tensors.items()}
-    written(path, lambda scratch: save_file(tensors, scratch, header(checkpoint)))
+    with replacing(path) as scratch:
+        save_file(tensors, scratch, header(checkpoint))
 
 
 def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
@@ -41,21 +41,8 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in checkpoint.state().items()}
     content = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
-    written(path, lambda scratch: torch.save(content, scratch))
-
-
-def written(path: str | Path, write: Callable[[str], object]) -> None:
-    """Let `write` fill a scratch file beside `path`, then put it in place: whole, or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    os.close(handle)
-    try:
-        write(scratch)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(path)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    with replacing(path) as scratch:
+        torch.save(content, scratch)
 
 
 def header(checkpoint: Checkpoint) -> dict[str, str]:

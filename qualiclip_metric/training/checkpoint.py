@@ -2,11 +2,12 @@
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from qualiclip_metric.files import replacing, write_text
 
 STATE = "state.pt"
 MODEL = "model.safetensors"
@@ -15,12 +16,10 @@ LOG = "validation.jsonl"
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
     """Write the resumable state; a kill at any moment leaves the old file or the new one."""
-    handle, scratch = tempfile.mkstemp(dir=folder, prefix=STATE, suffix=".part")
-    with os.fdopen(handle, "wb") as file:
+    with replacing(folder / STATE) as scratch, scratch.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    Path(scratch).replace(folder / STATE)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
     lines = path.read_text().splitlines() if path.is_file() else []
     kept = [line for line in lines if json.loads(line)["step"] < step]
     kept.append(json.dumps({"step": step, **values}))
-    path.write_text("\n".join(kept) + "\n")
+    write_text(path, "\n".join(kept) + "\n")
 
 
 def read_validations(folder: Path) -> list[dict[str, Any]]:

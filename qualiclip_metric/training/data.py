@@ -18,6 +18,7 @@ from torch.utils.data import Dataset, Sampler
 
 from qualiclip_metric import images
 from qualiclip_metric.distortions import GROUPS, ladder
+from qualiclip_metric.images import to_uint8
 from qualiclip_metric.training.anchor import ANCHORS
 from qualiclip_metric.training.config import TrainConfig
 
@@ -72,7 +73,7 @@ class Photos(Dataset[Draw]):
         )
         return Draw(
             number,
-            crops.mul(255).round().to(torch.uint8),
+            to_uint8(crops),
             draw_types(self.config, generator(self.config.seed, number, _TYPES)),
         )
 

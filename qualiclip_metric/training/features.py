@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.files import replacing
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import Ladders, generator
 
@@ -126,9 +127,8 @@ def _save(folder: Path, piece: int, batches: list[FeatureBatch]) -> None:
     reference = [b.reference.cpu() for b in batches if b.reference is not None]
     if reference:
         tensors["reference"] = torch.cat(reference)
-    scratch = _path(folder, piece).with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in tensors.items()}, scratch)
-    scratch.replace(_path(folder, piece))
+    with replacing(_path(folder, piece)) as scratch:
+        save_file({k: v.contiguous() for k, v in tensors.items()}, scratch)
 
 
 def _path(folder: Path, piece: int) -> Path:

@@ -172,7 +172,7 @@ def plus_loss(
 
 
 def _start(config: PlusConfig, pretrained: str | Path) -> tuple[formats.Checkpoint, QualiCLIP]:
-    from qualiclip_metric.text import initial_learner
+    from qualiclip_metric.text.clip import initial_learner
 
     base = load(pretrained)
     if not base.text:

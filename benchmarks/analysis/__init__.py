@@ -1,0 +1,1 @@
+"""What a metric does on undistorted photos and their changed copies, without labels."""

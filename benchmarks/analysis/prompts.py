@@ -1,0 +1,155 @@
+"""Which prompts carry a score: the score with pairs, prompts and temperatures taken apart.
+
+Knows similarities to antonym prompts and labels, as arrays. Must not know images, models or files.
+What comes out is reported. It chooses nothing: a setting picked by it would have seen labels.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from benchmarks.stats.bootstrap import interval, mean_samples, srcc_samples
+from benchmarks.stats.correlations import srcc
+
+__all__ = [
+    "TEMPERATURES",
+    "Variant",
+    "against_labels",
+    "against_levels",
+    "between_pairs",
+    "ordered",
+    "variants",
+]
+
+Floats = NDArray[np.float64]
+Combine = Callable[[Floats], Floats]
+TEMPERATURES = (1.0, 2.0, 5.0, 10.0, math.inf)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to make one number of the similarities.
+
+    Attributes:
+        group: ``score``, ``alone``, ``left out``, ``positive``, ``negative`` or ``temperature``.
+        name: Of the pair, or the temperature; ``all pairs`` where all take part.
+        combine: (..., pairs, 2) cosines, positive first -> (...), higher is better.
+    """
+
+    group: str
+    name: str
+    combine: Combine
+
+
+def score(cosines: Floats, scale: float) -> Floats:
+    """Mean probability of the positive prompts, as `qualiclip_metric.antonym_score` has it.
+
+    With ``scale`` 0, the limit of high temperatures up to order: the mean difference of cosines.
+    """
+    gaps = cosines[..., 0] - cosines[..., 1]
+    means: Floats = (expit(scale * gaps) if scale else gaps).mean(axis=-1)
+    return means
+
+
+def variants(names: Sequence[str], logit_scale: float, temperature: float) -> list[Variant]:
+    """All variants of a metric, its own score first.
+
+    Args:
+        names: Of its pairs.
+        logit_scale: Its logit scale.
+        temperature: Its own temperature.
+    """
+    own = logit_scale / temperature
+    every, numbers = "all pairs", list(range(len(names)))
+    rows = [Variant("score", every, _scored(numbers, own)), *_sides(every, numbers)]
+    for index, name in enumerate(names):
+        rows += [Variant("alone", name, _scored([index], own)), *_sides(name, [index])]
+        if others := [number for number in numbers if number != index]:
+            rows.append(Variant("left out", name, _scored(others, own)))
+    for value in TEMPERATURES:
+        scale = 0.0 if math.isinf(value) else logit_scale / value
+        rows.append(Variant("temperature", f"{value:g}", _scored(numbers, scale)))
+    return rows
+
+
+def _scored(pairs: list[int], scale: float) -> Combine:
+    return lambda cosines: score(cosines[..., pairs, :], scale)
+
+
+def _sides(name: str, pairs: list[int]) -> list[Variant]:
+    """One side alone: nearness to the positive prompts, distance from the negative ones."""
+    return [
+        Variant("positive", name, lambda cosines: cosines[..., pairs, 0].mean(axis=-1)),
+        Variant("negative", name, lambda cosines: -cosines[..., pairs, 1].mean(axis=-1)),
+    ]
+
+
+def against_labels(
+    rows: Sequence[Variant], cosines: Floats, mos: ArrayLike, *, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """SRCC of every variant, with 95% bootstrap intervals over images, paired with the first row.
+
+    Args:
+        rows: From `variants`.
+        cosines: (images, pairs, 2).
+        mos: (images,), higher is better.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        Records: ``group``, ``name``, ``value``, ``low``, ``high``, and ``gain``, ``gain_low``,
+        ``gain_high`` over the first row; None where a figure is undefined.
+    """
+    made = [row.combine(cosines) for row in rows]
+    samples = srcc_samples(made, mos, resamples=resamples, seed=seed)
+    return _records(rows, np.array([srcc(one, mos) for one in made]), samples)
+
+
+def against_levels(
+    rows: Sequence[Variant], cosines: Floats, *, resamples: int, seed: int
+) -> list[dict[str, Any]]:
+    """Share of distortion levels in the right order under every variant; needs no label.
+
+    Args:
+        rows: From `variants`.
+        cosines: (images, types, levels, pairs, 2), mildest level first.
+        resamples: Of the bootstrap over images.
+        seed: Of the bootstrap.
+
+    Returns:
+        Records as of `against_labels`.
+    """
+    shares = np.stack([ordered(row.combine(cosines)) for row in rows], axis=1)
+    samples = mean_samples(shares, resamples=resamples, seed=seed)
+    return _records(rows, shares.mean(axis=0), samples)
+
+
+def ordered(scores: Floats) -> Floats:
+    """(images, types, levels) -> (images,): share of level pairs in order; a tie is wrong."""
+    low, high = np.triu_indices(scores.shape[-1], k=1)
+    shares: Floats = (scores[..., low] > scores[..., high]).mean(axis=(1, 2))
+    return shares
+
+
+def between_pairs(cosines: Floats) -> Floats:
+    """(images, pairs, 2) -> (pairs, pairs): SRCC between the pairs' own scores."""
+    gaps = (cosines[..., 0] - cosines[..., 1]).reshape(-1, cosines.shape[-2]).T
+    return np.array([[srcc(one, other) for other in gaps] for one in gaps])
+
+
+def _records(rows: Sequence[Variant], values: Floats, samples: Floats) -> list[dict[str, Any]]:
+    records = []
+    for k, row in enumerate(rows):
+        own, gain = interval(samples[:, k]), interval(samples[:, k] - samples[:, 0])
+        figures = {
+            "value": values[k], "low": own.low, "high": own.high,
+            "gain": values[k] - values[0], "gain_low": gain.low, "gain_high": gain.high,
+        }  # fmt: skip
+        plain = {key: float(v) if np.isfinite(v) else None for key, v in figures.items()}
+        records.append({"group": row.group, "name": row.name, **plain})
+    return records

@@ -1,0 +1,137 @@
+"""`python -m benchmarks explain`: do the maps find a fault, does the profile name it?
+
+Knows the command line and tables. Must not know how a figure is computed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from benchmarks.analysis import faithfulness
+from benchmarks.analysis.localisation import FIGURES
+from benchmarks.cli._console import say
+from benchmarks.datasets.photos import pristine
+from benchmarks.formatting import markdown, number, write_json
+from qualiclip_metric import create
+from qualiclip_metric.explanations.pairs import names
+from qualiclip_metric.metric import QualiCLIP
+
+__all__ = ["app", "tables"]
+
+
+def app(
+    *,
+    model: Annotated[
+        list[str] | None, typer.Option(help="lite, qualiclip, or a checkpoint; repeat.")
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Undistorted photos or folders; default: photos of scikit-image."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to take.")] = None,
+    side: Annotated[
+        int | None, typer.Option(min=96, help="Shrink photos to this longer side, px.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file of all figures.")] = None,
+    draws: Annotated[int, typer.Option(min=10, help="Bootstrap samples of the photos.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of places, faults and bootstrap.")] = 0,
+) -> None:
+    """Put one fault into a known region, and into whole photos; ask every map and the profile.
+
+    Maps: does the maximum fall inside (pointing), the area under the ROC curve over pixels (AUC),
+    energy inside over the share of the area; against maps of no model. Profile: the pair that fell
+    most.
+    """
+    photos = [_shrunk(photo, side) for photo in pristine(images, limit).values()]
+    metrics = {text: create(text) for text in dict.fromkeys(model or ["lite"])}
+    places = _places(metrics, photos, draws=draws, seed=seed)
+    profiles = [_profile(metric, photos, draws=draws, seed=seed) for metric in metrics.values()]
+    found = {
+        "format": 1, "images": len(photos), "seed": seed,
+        "signatures": [str(metric.signature) for metric in metrics.values()],
+        "maps": places, "profiles": profiles,
+    }  # fmt: skip
+    if out is not None:
+        write_json(out, found)
+        say(str(out))
+    typer.echo(tables(found), nl=False)
+
+
+def _shrunk(photo: Tensor, side: int | None) -> Tensor:
+    longer = max(photo.shape[-2:])
+    if side is None or longer <= side:
+        return photo
+    size = [round(n * side / longer) for n in photo.shape[-2:]]
+    return interpolate(photo[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def _places(
+    metrics: dict[str, QualiCLIP], photos: list[Tensor], *, draws: int, seed: int
+) -> list[dict[str, Any]]:
+    maps = {
+        f"{Path(text).name}: {method}": make
+        for text, metric in metrics.items()
+        for method, make in faithfulness.maps_of(metric).items()
+    }
+    maps |= faithfulness.baselines(seed)
+    found = []
+    for i, photo in enumerate(photos):
+        found.append(faithfulness.located(photo, maps, seed=seed + i))
+        say(f"maps of {i + 1} of {len(photos)} photos")
+    return faithfulness.summarise(np.stack(found), list(maps), draws=draws, seed=seed)
+
+
+def _profile(metric: QualiCLIP, photos: list[Tensor], *, draws: int, seed: int) -> dict[str, Any]:
+    falls = [
+        faithfulness.profile_falls(metric, photo, seed=seed + i) for i, photo in enumerate(photos)
+    ]
+    say("profiles known")
+    negatives = [pair[1] for pair in metric.pairs] or [""] * len(metric.prompts)
+    rows = faithfulness.confusion(falls, negatives, draws=draws, seed=seed)
+    return {"signature": str(metric.signature), "pairs": list(names(metric)), "rows": rows}
+
+
+def tables(found: dict[str, Any]) -> str:
+    """The figures in Markdown: maps over all faults, maps by fault, one confusion per model."""
+    maps = found["maps"]
+    faults = list(dict.fromkeys(row["fault"] for row in maps))
+    whole = [
+        [row["map"], *(_cell(row[figure]) for figure in FIGURES)]
+        for row in maps
+        if row["fault"] == "all"
+    ]
+    parts = [
+        f"{found['images']} photos. {', '.join(f'`{s}`' for s in found['signatures'])}\n",
+        markdown(["map", *(f"{figure} [95%]" for figure in FIGURES)], whole),
+    ]
+    by = {(row["map"], row["fault"]): row for row in maps}
+    for figure in ("pointing", "AUC"):
+        lines = [
+            [name, *(number(by[name, fault][figure][0], 2) for fault in faults)]
+            for name in dict.fromkeys(row["map"] for row in maps)
+        ]
+        parts.append(f"{figure} by fault:\n")
+        parts.append(markdown(["map", *faults], lines))
+    return "\n".join([*parts, *(_matrix(profile) for profile in found["profiles"])])
+
+
+def _matrix(profile: dict[str, Any]) -> str:
+    """Shares of the faulty photos on which each pair fell most; the pairs that name it bold."""
+    lines = []
+    for row in profile["rows"]:
+        cells = [f"{share:.0%}" for share in row["shares"]]
+        for i in row["expected"]:
+            cells[i] = f"**{cells[i]}**"
+        right = f"{_cell(row['right'], 2)} ({row['chance']:.2f})" if row["expected"] else "–"
+        lines.append([row["fault"], *cells, right])
+    head = ["fault", *profile["pairs"], "named [95%] (chance)"]
+    return f"Pair that fell most, `{profile['signature']}`:\n\n{markdown(head, lines)}"
+
+
+def _cell(triple: list[float], digits: int = 3) -> str:
+    mean, low, high = (number(value, digits) for value in triple)
+    return f"{mean} [{low}, {high}]"

@@ -1,0 +1,130 @@
+"""`python -m benchmarks report`: the page, the monotonicity panel's data, an example.
+
+Knows the command line and files. Must not know statistics or HTML.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.analysis import robustness
+from benchmarks.analysis.monotonicity import measure
+from benchmarks.cli._console import say
+from benchmarks.datasets.photos import sample_photos
+from benchmarks.formatting import write_json
+from benchmarks.metrics.build import Scorer, build
+from benchmarks.report.data import MONOTONICITY, gather
+from benchmarks.report.example import SIDE, distorted_copies, score_copies
+from benchmarks.report.page import report_page
+from benchmarks.report.provenance import made_on, provenance, written_on
+from benchmarks.report.robustness import ROBUSTNESS
+from qualiclip_metric.files import write_text
+from qualiclip_metric.images import find, read
+
+__all__ = ["app"]
+
+app = typer.Typer(help="A self-contained report page on a results folder.", no_args_is_help=True)
+
+
+@app.callback(invoke_without_command=True)
+def report(
+    context: typer.Context,
+    *,
+    results: Annotated[Path | None, typer.Option(help="Results folder of `run`.")] = None,
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Image quality metrics compared",
+    budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 18.0,
+    resamples: Annotated[int, typer.Option(help="Of the paired bootstrap.", min=100)] = 10_000,
+    draws: Annotated[int, typer.Option(help="Bootstrap samples of gMAD's pairs.", min=10)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstraps.")] = 0,
+) -> None:
+    """Write one page with tables, plots, pictures and gMAD; it needs no network."""
+    if context.invoked_subcommand:
+        return
+    if results is None:
+        raise typer.BadParameter("expected a results folder", param_hint="--results")
+    try:
+        _write(results, out, title, budget=budget, resamples=resamples, draws=draws, seed=seed)
+    except ValueError as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from error
+
+
+def _write(
+    results: Path, out: Path, title: str, *, budget: float, resamples: int, draws: int, seed: int
+) -> None:
+    gathered = gather(
+        results, budget=int(budget * 1e6), resamples=resamples, draws=draws, seed=seed
+    )
+    scored = written_on(sorted(results.glob("*/*.parquet")))
+    page = report_page(
+        gathered, {"made": made_on(), "scored": scored, "facts": provenance()}, title
+    )
+    write_text(out, page)
+    say(f"{len(gathered['datasets'])} dataset(s), {len(page.encode()) / 1e6:.1f} MB")
+    typer.echo(out)
+
+
+def _scorers(metrics: list[str]) -> dict[str, Scorer]:
+    """``--metric`` text -> scorer, for metrics that can score new images."""
+    scorers = {text: build(text) for text in dict.fromkeys(metrics)}
+    if tables := [scorer.name for scorer in scorers.values() if scorer.score is None]:
+        raise ValueError(f"{', '.join(tables)}: a table cannot score distorted images")
+    return scorers
+
+
+@app.command()
+def monotonicity(
+    *,
+    metric: Annotated[list[str], typer.Option(help="As for `run`; repeat.")],
+    results: Annotated[Path, typer.Option(help="Results folder to put the data into.")],
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(help="Undistorted images or folders; default: photos of scikit-image."),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap samples of the images.", min=10)] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the distortions and the bootstrap.")] = 0,
+) -> None:
+    """Score every type of distortion at every level, for the report's monotonicity panel."""
+    try:
+        scorers = _scorers(metric)
+        pictures = [read(path) for path in find(image)] if image else [*sample_photos().values()]
+    except ValueError as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from error
+    panel = measure(pictures, [*scorers.values()], draws=draws, seed=seed, tell=say)
+    write_json(results / MONOTONICITY, panel)
+    typer.echo(results / MONOTONICITY)
+
+
+@app.command()
+def example(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for report.html.")],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help="As for `run`; repeat. Default: lite, piqe, sharpness, jpegsize."),
+    ] = None,
+    side: Annotated[int, typer.Option(help="Longer side of the photos, px.", min=128)] = SIDE,
+    budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 2.2,
+    draws: Annotated[int, typer.Option(help="Of every bootstrap.", min=100)] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of distortions and bootstraps.")] = 0,
+) -> None:
+    """Write an example report from scikit-image's photos and their distorted copies."""
+    try:
+        scorers = _scorers(metric or ["lite", "pyiqa:piqe", "sharpness", "jpegsize"])
+        with tempfile.TemporaryDirectory() as work:
+            photos, results = sample_photos(side=side), Path(work) / "results"
+            (images := Path(work) / "images").mkdir()
+            score_copies(distorted_copies(photos, images, seed), scorers, results, say)
+            pictures = [*photos.values()]
+            for name, measured in ((MONOTONICITY, measure), (ROBUSTNESS, robustness.measure)):
+                panel = measured(pictures, [*scorers.values()], draws=draws, seed=seed, tell=say)
+                write_json(results / name, panel)
+            page, title = out / "report.html", "Example report: distorted photos"
+            _write(results, page, title, budget=budget, resamples=draws, draws=draws, seed=seed)
+    except ValueError as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from error

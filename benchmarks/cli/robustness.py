@@ -1,0 +1,113 @@
+"""`python -m benchmarks robustness`: scores under changes that nobody should see, and attacked.
+
+Knows the command line and files. Must not know how a figure is computed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks.analysis.robustness import measure
+from benchmarks.cli._console import say
+from benchmarks.datasets.photos import pristine
+from benchmarks.formatting import markdown, write_json
+from benchmarks.metrics import build as scorers
+from benchmarks.report.robustness import ROBUSTNESS
+
+__all__ = ["app", "table"]
+
+DEFAULT = ("lite", "sharpness", "jpegsize", "pyiqa:piqe")
+
+
+def app(
+    *,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(help=f"As for `run`; repeat. Default: {', '.join(DEFAULT)}."),
+    ] = None,
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="Undistorted photos or folders; default: photos of scikit-image."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to take.")] = None,
+    results: Annotated[
+        Path | None, typer.Option(help=f"Folder for {ROBUSTNESS}, which `report` draws.")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=10, help="Bootstrap samples of the photos.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of directions, distortions, bootstrap.")] = 0,
+) -> None:
+    """Resize, shift, flip, re-encode, tint and attack photos: how far does the score move?
+
+    The change is given in units of the score and as a share of the spread: the median, over photos
+    and types of distortion, of the difference between the photo and its worst level.
+    """
+    photos = pristine(images, limit)
+    for name, photo in photos.items():
+        if min(photo.shape[-2:]) < 64:
+            raise ValueError(f"{name}: expected at least 64x64 px, got {tuple(photo.shape[-2:])}")
+    built: list[scorers.Scorer] = []
+    left_out: dict[str, str] = {}
+    for text in dict.fromkeys(metric or DEFAULT):
+        try:
+            built.append(_able(scorers.build(text)))
+        except scorers.MetricError as error:
+            say(f"left out: {error}")
+            left_out[scorers.display_name(text)] = str(error)
+    if not built:
+        raise ValueError("no metric could be built; try --metric lite")
+    panel = measure([*photos.values()], built, draws=draws, seed=seed, tell=say)
+    panel["left_out"] = left_out
+    if results is not None:
+        write_json(results / ROBUSTNESS, panel)
+        say(str(results / ROBUSTNESS))
+    typer.echo(table(panel), nl=False)
+
+
+def _able(scorer: scorers.Scorer) -> scorers.Scorer:
+    if scorer.score is None:
+        raise scorers.MetricError(f"{scorer.name}: a table cannot score changed images")
+    return scorer
+
+
+def table(panel: dict[str, Any]) -> str:
+    """The panel in Markdown: mean absolute change in score units and, in %, of the spread."""
+    metrics = panel["metrics"]
+    rows = [
+        ["spread", "", *(f"{m['spread']:.3g}" for m in metrics)],
+        ["worst level scores lower", "", *(f"{m['fell']:.0%}" for m in metrics)],
+    ]
+    for i, change in enumerate(metrics[0]["changes"]):
+        for j, tick in enumerate(change["ticks"]):
+            cells = [_cell(m["changes"][i], j) for m in metrics]
+            rows.append([change["name"], _strength(tick, change["unit"]), *cells])
+    reasons = {
+        m["name"]: f"- {m['name']} cannot be attacked: {change['reason']}\n"
+        for m in metrics
+        for change in m["changes"]
+        if "reason" in change
+    }
+    reasons |= {name: f"- left out: {why}\n" for name, why in panel["left_out"].items()}
+    text = markdown(["change", "strength", *(m["name"] for m in metrics)], rows, 2)
+    return text + ("\n" + "".join(reasons.values()) if reasons else "")
+
+
+def _strength(tick: str, unit: str) -> str:
+    return {"axis": tick, "factor": f"x{tick}", "quality": f"quality {tick}"}.get(
+        unit, f"{tick} {unit}"
+    )
+
+
+def _cell(change: dict[str, Any], strength: int) -> str:
+    if "reason" in change:
+        return "–"
+    size, share = change["size"][strength], change["share"][strength]
+    return _figure(size) + ("" if share is None else f" ({100 * share:.1f} %)")
+
+
+def _figure(value: float) -> str:
+    """Two digits that count, without an exponent; rounding errors are 0."""
+    if value < 1e-6:
+        return "0"
+    return np.format_float_positional(value, 2, fractional=False, trim="-")

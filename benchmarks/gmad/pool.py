@@ -1,0 +1,152 @@
+"""Score tables -> a pool of images that gMAD can be played on.
+
+Knows data frames and their columns. Must not know the competition, HTML or the command line.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.gmad.scale import Labelled
+
+__all__ = ["Pool", "pool_from_results", "read_wide"]
+
+Floats = NDArray[np.float64]
+
+#: Columns of a wide table that describe an image; every other column is a metric.
+DESCRIPTIVE = (
+    *("image", "path", "digest", "dataset", "split"),
+    *("mos", "mos_std", "std", "reference", "distortion", "level"),
+)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Images, in the order of their names, and the metrics' scores of them, higher is better.
+
+    ``mos``, ``reference`` and ``paths`` (the images' files) are empty where unknown; ``dropped``
+    counts the images left out because a metric did not score them; ``notes`` are remarks a reader
+    should see.
+    """
+
+    images: list[str]
+    metrics: list[str]
+    scores: Floats
+    mos: Floats
+    reference: list[str]
+    paths: list[str] = field(default_factory=list)
+    dropped: int = 0
+    notes: list[str] = field(default_factory=list)
+    signatures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def labelled(self) -> Labelled | None:
+        """The images with a MOS; none where there is no label at all."""
+        if not len(self.mos) or not (known := np.isfinite(self.mos)).any():
+            return None
+        return Labelled(self.scores[known], self.mos[known])
+
+
+def read_wide(
+    path: Path, metrics: Sequence[str] | None = None, lower_better: Sequence[str] = ()
+) -> Pool:
+    """Read a wide csv: ``image``, one column per metric and, where known, ``mos``, ``reference``.
+
+    Args:
+        path: The table.
+        metrics: The metric columns to use; all that do not describe an image when absent.
+        lower_better: Metric columns where lower is better; they are negated.
+
+    Raises:
+        ValueError: For a missing, doubled or non-numeric column and for images named twice.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"image": str, "reference": str}, keep_default_na=False)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected a csv table, got: {error}") from error
+    if "image" not in table:
+        raise ValueError(f"{path}: expected a column 'image', got {', '.join(table.columns)}")
+    names = list(metrics or (c for c in table.columns if c not in DESCRIPTIVE))
+    numeric = [*names, "mos"] if "mos" in table else names
+    _check_names(path, names, [c for c in table.columns if c not in DESCRIPTIVE])
+    for name in numeric:
+        table[name] = _numbers(path, name, table[name])
+    return _pool(table, names, lower_better, source=str(path))
+
+
+def pool_from_results(
+    frame: pd.DataFrame, metrics: Sequence[str] | None = None, *, source: str = "results"
+) -> Pool:
+    """A pool from the frame that ``benchmarks.results.folder.load`` gives for one data set."""
+    present = list(frame.attrs["metrics"])
+    names = list(metrics or present)
+    _check_names(Path(source), names, present)
+    pool = _pool(frame, names, (), source=source)
+    pool.signatures.update({n: s for n, s in frame.attrs["signatures"].items() if n in names})
+    return pool
+
+
+def _check_names(path: Path, names: list[str], present: list[str]) -> None:
+    if missing := [name for name in names if name not in present]:
+        raise ValueError(
+            f"{path}: no metric column {', '.join(missing)}; there are {', '.join(present)}"
+        )
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"{path}: expected two or more different metrics, got {names}")
+
+
+def _numbers(path: Path, name: str, column: pd.Series) -> pd.Series:
+    text = column.astype(str).str.strip()
+    numbers = pd.to_numeric(text.where(text != "", "nan"), errors="coerce").astype(float)
+    bad = numbers.isna() & ~text.str.lower().isin(["", "nan", "na", "none", "null"])
+    if bad.any():
+        raise ValueError(
+            f"{path}: column '{name}' holds {text[bad].iloc[0]!r}, which is no number; name the "
+            "metric columns with --metric"
+        )
+    return numbers
+
+
+def _pool(table: pd.DataFrame, names: list[str], lower_better: Sequence[str], source: str) -> Pool:
+    if unknown := [name for name in lower_better if name not in names]:
+        raise ValueError(f"--lower-better: no metric {', '.join(unknown)} among {names}")
+    twice = table["image"][table["image"].duplicated()]
+    if len(twice):
+        raise ValueError(f"{source}: image {twice.iloc[0]!r} appears more than once")
+    scored = np.isfinite(table[names].to_numpy(float)).all(axis=1)
+    kept = table[scored].sort_values("image", kind="stable")
+    sign = np.array([-1.0 if name in lower_better else 1.0 for name in names])
+    pool = Pool(
+        images=[str(name) for name in kept["image"]],
+        metrics=names,
+        scores=kept[names].to_numpy(float) * sign,
+        mos=kept["mos"].to_numpy(float) if "mos" in kept else np.empty(0),
+        reference=[str(r) for r in kept["reference"]] if "reference" in kept else [],
+        paths=[str(p) for p in kept["path"]] if "path" in kept else [],
+        dropped=int((~scored).sum()),
+    )
+    if len(kept) < 2:
+        raise ValueError(f"{source}: expected two or more images scored by all of {names}")
+    pool.notes.extend(_notes(pool))
+    return pool
+
+
+def _notes(pool: Pool) -> list[str]:
+    """Remarks on images left out and on metrics that seem to point the wrong way."""
+    notes = []
+    if pool.dropped:
+        notes.append(f"{pool.dropped} images left out: not scored by every metric")
+    if (labelled := pool.labelled) is None or len(labelled.mos) < 5:
+        return notes
+    ranks = pd.DataFrame(labelled.scores, columns=pool.metrics).rank()
+    srcc = ranks.corrwith(pd.Series(labelled.mos).rank())
+    for name in (name for name in pool.metrics if srcc[name] < -0.2):
+        notes.append(
+            f"{name} falls as MOS rises (SRCC {srcc[name]:.2f}): if lower is better, pass "
+            f"--lower-better {name}"
+        )
+    return notes

@@ -1,0 +1,1 @@
+"""How results are presented: one self-contained page."""

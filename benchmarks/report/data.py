@@ -1,0 +1,144 @@
+"""A results folder -> everything the report page draws, as plain data.
+
+Knows the results folder's files. Must not know HTML.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.html import album
+from benchmarks.report.agreement import against_best, agreement_panel, plain
+from benchmarks.report.gmad import gmad_panel
+from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
+from benchmarks.results import folder as store
+from benchmarks.results.summary import Statistics, summarise
+
+__all__ = ["MONOTONICITY", "gather"]
+
+MONOTONICITY = "monotonicity.json"
+SPEED = "speed.json"
+MOS = "MOS"
+
+#: Of the budget for pictures, the share of those that are shown large.
+LARGE_SHARE = 0.55
+LARGE_SIDE, SMALL_SIDE = 320, 112
+
+
+def gather(results: Path, *, budget: int, resamples: int, draws: int, seed: int) -> dict[str, Any]:
+    """All that the page shows.
+
+    Args:
+        results: Folder of `python -m benchmarks run`.
+        budget: Bytes for all pictures together.
+        resamples: Bootstrap resamples of the comparison with the best metric.
+        draws: Bootstrap samples of the gMAD rankings.
+        seed: Of both.
+
+    Raises:
+        ValueError: The folder holds no results.
+    """
+    summary = _summary(results, Statistics(resamples, seed))
+    datasets = [
+        _dataset(results, name, summary, resamples=resamples, draws=draws, seed=seed)
+        for name in store.datasets(results)
+    ]
+    pictures = _attach_pictures(datasets, budget)
+    return {
+        "datasets": datasets,
+        "pictures": pictures,
+        "monotonicity": _optional(results / MONOTONICITY),
+        "robustness": robustness_panel(_optional(results / ROBUSTNESS)),
+        "speed": _optional(results / SPEED),
+    }
+
+
+def _summary(results: Path, what: Statistics) -> pd.DataFrame:
+    """The summary as last written, or made now where there is none."""
+    path = results / "summary.json"
+    if not path.is_file():
+        return summarise(results, what)
+    return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"])
+
+
+def _optional(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _dataset(
+    results: Path, name: str, summary: pd.DataFrame, *, resamples: int, draws: int, seed: int
+) -> dict[str, Any]:
+    table = store.load(results, name)
+    record = table.attrs["datasets"][name]
+    metrics: list[str] = table.attrs["metrics"]
+    lower = table.attrs["lower_is_better"]
+    verdicts = against_best(table, metrics, resamples, seed)
+    label_name = record.get("label_name", MOS)
+    rows = summary[summary["dataset"] == record["label"]].to_dict("records")
+    return {
+        "name": name,
+        "label": record["label"],
+        # What the labels are: a set whose labels are no opinions says so in its record.
+        "label_name": label_name,
+        "label_note": record.get("label_note", ""),
+        "record": record,
+        "signatures": table.attrs["signatures"],
+        "rows": _table_rows([row for row in rows if row["split"] == "all"], verdicts),
+        "splits": [row for row in rows if row["split"] != "all"],
+        "images": table["image"].astype(str).tolist(),
+        "paths": table["path"].astype(str).tolist(),
+        "mos": plain(table["mos"].to_numpy(float)),
+        "metrics": [agreement_panel(table, metric, lower[metric]) for metric in metrics],
+        "gmad": gmad_panel(table, name, opinions=label_name == MOS, draws=draws, seed=seed),
+    }
+
+
+def _table_rows(rows: list[dict[str, Any]], verdicts: Any) -> list[dict[str, Any]]:
+    """Summary rows, best first, with the place of the two best and the verdict on the others."""
+    order = sorted(rows, key=lambda row: -(row["srcc"] if _number(row["srcc"]) else -np.inf))
+    scored = [row for row in order if _number(row["srcc"])]
+    places = {id(row): place for place, row in enumerate(scored[:2], start=1)}
+    return [
+        {**row, "place": places.get(id(row), 0), "verdict": verdicts.get(row["metric"], "")}
+        for row in order
+    ]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, float | int) and bool(np.isfinite(value))
+
+
+def _attach_pictures(datasets: list[dict[str, Any]], budget: int) -> list[str]:
+    """One list of pictures; every dataset learns which number each of its images has (or -1).
+
+    Images that are shown large get a larger picture, which serves the hover too.
+    """
+    large: dict[str, None] = {}
+    for dataset in datasets:
+        for i in _shown_large(dataset):
+            large[dataset["paths"][i]] = None
+    small = dict.fromkeys(
+        path for dataset in datasets for path in dataset["paths"] if path not in large
+    )
+    pictures: list[str] = []
+    number: dict[str, int] = {}
+    room = int(budget * (LARGE_SHARE if small else 1.0))
+    for paths, side in ((list(large), LARGE_SIDE), (list(small), SMALL_SIDE)):
+        made = album([Path(path) for path in paths], side=side, budget=room)
+        room = max(0, budget - sum(map(len, made)))
+        for path, picture in zip(paths, made, strict=True):
+            number[path] = len(pictures) if picture else -1
+            pictures += [picture] if picture else []
+    for dataset in datasets:
+        dataset["picture"] = [number[path] for path in dataset.pop("paths")]
+    return pictures
+
+
+def _shown_large(dataset: dict[str, Any]) -> list[int]:
+    """Images in the galleries: the worst estimates and gMAD's pairs."""
+    worst = [row[0] for m in dataset["metrics"] for row in (*m["over"], *m["under"])]
+    pairs = [i for pair in dataset["gmad"].get("pairs", []) for i in pair[5:7] if i >= 0]
+    return sorted({*worst, *pairs})

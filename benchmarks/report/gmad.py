@@ -1,0 +1,70 @@
+"""One dataset's scores -> what the report shows of gMAD on them.
+
+Knows pools and their outcomes. Must not know HTML or files.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.gmad.competition import Design
+from benchmarks.gmad.pool import pool_from_results
+from benchmarks.gmad.result import mos_preference, play, summarise
+from benchmarks.report.agreement import plain
+
+__all__ = ["gmad_panel"]
+
+#: A metric that scored less than this share of the images is left out, rather than the images.
+COVERAGE = 0.9
+
+
+def gmad_panel(
+    table: pd.DataFrame, name: str, *, opinions: bool, draws: int, seed: int
+) -> dict[str, Any]:
+    """Pairs, matrices and rankings on the rank scale, by image number of ``table``.
+
+    Args:
+        table: The frame of `benchmarks.results.folder.load` for one dataset.
+        name: The dataset's, for messages.
+        opinions: Whether the labels are people's; where not, only the attack gap is given.
+        draws: Bootstrap samples of the rankings.
+        seed: Of the bootstrap.
+
+    Returns:
+        ``reason`` where gMAD cannot be played; else settings, ``pairs`` (attacker, defender,
+        level, centre, population, best, worst, gap; images as numbers, -1 for none) and what
+        `gmad_summary.summarise` gives.
+    """
+    covered = table[table.attrs["metrics"]].notna().mean()
+    metrics = [metric for metric in table.attrs["metrics"] if covered[metric] >= COVERAGE]
+    if len(metrics) < 2:
+        return {"reason": f"needs two metrics that scored {COVERAGE:.0%} of the images"}
+    try:
+        pool = pool_from_results(table, metrics, source=name)
+    except ValueError as error:
+        return {"reason": str(error)}
+    design = Design()
+    outcome = play(pool, design, "rank")
+    rows = outcome.table()
+    number = {image: i for i, image in enumerate(table["image"].astype(str))}
+    preference = mos_preference(rows, pool.mos) if opinions else None
+    own = np.array([*(number[image] for image in pool.images), -1])
+    return {
+        "scale": "rank (percentile)",
+        "levels": design.levels,
+        "width": design.width,
+        "images": len(pool.images),
+        "left_out": pool.dropped,
+        "pairs": [
+            [
+                *(pair.attacker, pair.defender, pair.level),
+                *plain(np.array([pair.centre]), 4),
+                pair.population,
+                *(int(own[pair.best]), int(own[pair.worst])),
+                *plain(np.array([pair.gap]), 4),
+            ]
+            for pair in outcome.pairs
+        ],
+        **summarise(rows, metrics, preference, draws=draws, seed=seed),
+    }

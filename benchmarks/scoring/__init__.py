@@ -1,0 +1,1 @@
+"""How data sets are scored: batches, processes, runs that go on where they stopped."""

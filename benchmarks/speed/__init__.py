@@ -1,0 +1,1 @@
+"""Seconds and memory, measured beside a peer in the same run."""

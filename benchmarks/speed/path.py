@@ -1,0 +1,320 @@
+"""From files to scores against the bare network: what decoding and batching cost.
+
+`python -m benchmarks.speed.path --images DIR` measures both on the same photos, in turns; knows
+the package's scoring and its command line, and no dataset. The bare network is timed on decoded
+tensors in the very batches that the path makes of the files.
+"""
+
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor
+
+from benchmarks.reference.seeded import write_official
+from benchmarks.speed.photos import photos
+from qualiclip_metric import create, images, scoring
+
+MODELS = ("lite", "rn50-seeded")
+ROUNDS = 5
+
+Json = dict[str, Any]
+Metric = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The photos of a measurement, decoded, and the batches that scoring would make of them."""
+
+    files: list[Path]
+    pixels: list[scoring.Pixels]
+    batches: list[tuple[int, ...]]
+
+    @property
+    def megapixels(self) -> float:
+        """Of all photos together."""
+        return sum(math.prod(one.shape[:2]) for one in self.pixels) / 1e6
+
+    def tensors(self, device: str | torch.device) -> Iterator[Tensor]:
+        """The batches as the path hands them to the network, one at a time."""
+        floats = scoring.Floats(device)
+        for batch in self.batches:
+            yield floats([self.pixels[index] for index in batch])
+
+
+def load(files: Sequence[Path], batch_size: int, device: str | torch.device) -> Work:
+    """Decode photos and plan their batches as `qualiclip_metric.scoring.score` does.
+
+    Raises:
+        ImageError: When a file is no image.
+    """
+    pixels = [images.pixels(path) for path in files]
+    sizes = [(one.shape[0], one.shape[1]) for one in pixels]
+    window = scoring.WINDOW_BATCHES * batch_size
+    planned = scoring.plan(sizes, batch_size, scoring.batch_pixels(device), window)
+    return Work(list(files), pixels, [positions for positions, _ in planned])
+
+
+def measure(
+    metric: Metric,
+    files: Sequence[Path],
+    *,
+    batch_size: int = 16,
+    workers: int | None = None,
+    seconds: float = 60.0,
+    command: Sequence[str] = (),
+) -> Json:
+    """Images per second of the bare network and of the whole path, in turns.
+
+    Args:
+        metric: (N, 3, H, W) in [0, 1] -> N scores; its `device` says where it computes.
+        files: Photos of mixed sizes, in mixed order; the first so many are taken as can be gone
+            through several times in the time.
+        batch_size: Most images of one size at once.
+        workers: Decoding threads, as for `score`.
+        seconds: About how long to measure; two rounds at the least.
+        command: Options of `qualiclip score` that give the same metric; none, no command is run.
+
+    Returns:
+        Plain values: `network` and `path` (and `command`, with and without its start-up), each with
+        images and megapixels per second as median, min and max over the rounds, `ratio` of path to
+        network by round, and `ceiling`, the ratio to expect where the network keeps all cores busy.
+    """
+    passes = 2 * 2 + bool(command)
+    device = getattr(metric, "device", "cpu")
+    count = _affordable(metric, files, batch_size, device, seconds / passes)
+    work = load(files[:count], batch_size, device)
+    decoding = _decoding_seconds(work.files)
+    network: list[float] = []
+    path: list[float] = []
+    began = time.perf_counter()
+    with torch.inference_mode():
+        for turn in range(ROUNDS):
+            kinds = (network, path) if turn % 2 == 0 else (path, network)
+            for kind in kinds:
+                if kind is network:
+                    kind.append(_bare(metric, work, device))
+                else:
+                    kind.append(_whole(metric, work.files, batch_size, workers))
+            spent = time.perf_counter() - began
+            if turn and spent * (1 + (1 + bool(command)) / len(network) / 2) > seconds:
+                break
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usual = statistics.median(network)
+    result: Json = {
+        "images": len(work.files),
+        "megapixels": round(work.megapixels, 3),
+        "sizes": len({one.shape for one in work.pixels}),
+        "batches": len(work.batches),
+        "rounds": len(network),
+        "threads": torch.get_num_threads(),
+        "decode_cpu_seconds": decoding,
+        "network": _rates(network, work),
+        "path": _rates(path, work),
+        "ratio": _spread([a / b for a, b in zip(network, path, strict=True)]),
+        "ceiling": usual / (usual + decoding / (cores or 1)),
+    }
+    if command:
+        result["command"] = _command(work, command)
+    return result
+
+
+def rows(name: str, result: Json) -> list[str]:
+    """What `measure` found, as lines to print."""
+    lines = [
+        f"{name}: {result['images']} images, {result['megapixels']:.1f} MP, {result['sizes']} "
+        f"sizes, {result['batches']} batches, {result['threads']} threads, "
+        f"{result['rounds']} rounds"
+    ]
+    for kind in ("network", "path"):
+        rate, pixels = result[kind]["images_per_second"], result[kind]["megapixels_per_second"]
+        lines.append(f"  {kind:<22}{_shown(rate)} images/s   {_shown(pixels)} MP/s")
+    lines.append(f"  {'path / network':<22}{_shown(result['ratio'], 3)}")
+    if "command" in result:
+        there = result["command"]
+        lines.append(
+            f"  {'command':<22}{there['images_per_second']:.2f} images/s with its start-up of "
+            f"{there['start_up_seconds']:.1f} s, {there['images_per_second_after_start_up']:.2f} "
+            "without"
+        )
+    lines.append(
+        f"  decoding takes {result['decode_cpu_seconds']:.2f} s of one core; were the network to "
+        f"keep all cores busy, the ratio could be {result['ceiling']:.3f}"
+    )
+    return lines
+
+
+def decoders(files: Sequence[Path], workers: int) -> Json:
+    """Images decoded per second by one thread, by threads, and by processes that send pixels.
+
+    The processes are started before the clock is.
+    """
+    found: Json = {"images": len(files), "workers": workers}
+    found["one_thread"] = _rate(lambda: sum(1 for _ in map(images.pixels, files)), len(files))
+    batches = [([path], 0) for path in files]
+    found["threads"] = _rate(
+        lambda: sum(1 for _ in scoring.decode_ahead(batches, images.pixels, workers)), len(files)
+    )
+    with get_context("spawn").Pool(workers) as pool:
+        pool.map(images.size, files[: 4 * workers], chunksize=1)
+        found["processes"] = _rate(
+            lambda: sum(1 for _ in pool.imap(images.pixels, files, chunksize=4)), len(files)
+        )
+    return found
+
+
+def _affordable(
+    metric: Metric,
+    files: Sequence[Path],
+    batch_size: int,
+    device: str | torch.device,
+    seconds: float,
+) -> int:
+    """How many of the photos go through the network in a time; also warms the network up."""
+    work = load(files[: 2 * batch_size], batch_size, device)
+    with torch.inference_mode():
+        taken = min(_bare(metric, work, device) for _ in range(3))
+    return max(batch_size, min(len(files), int(len(work.files) * seconds / taken)))
+
+
+def _bare(metric: Metric, work: Work, device: str | torch.device) -> float:
+    """Seconds of the network alone: the batches are made while the clock stands still."""
+    total = 0.0
+    for tensor in work.tensors(device):
+        if tensor.is_cuda:
+            torch.cuda.synchronize()
+        total += _timed(lambda tensor=tensor: metric(tensor).cpu())[1]  # type: ignore[misc]
+    return total
+
+
+def _whole(metric: Metric, files: Sequence[Path], batch_size: int, workers: int | None) -> float:
+    results, elapsed = _timed(
+        lambda: list(scoring.score(metric, files, batch_size=batch_size, workers=workers))
+    )
+    failed = [result.error for result in results if result.error is not None]
+    if failed:
+        raise ValueError(f"{len(failed)} photos could not be scored: {failed[0]}")
+    return elapsed
+
+
+def _command(work: Work, options: Sequence[str]) -> Json:
+    """`qualiclip score` as a process: on one photo, which is its start-up, and on all."""
+    with tempfile.TemporaryDirectory() as name:
+        for number, path in enumerate(work.files):
+            Path(name, f"{number:05}{path.suffix}").symlink_to(path.resolve())
+        first = next(iter(sorted(Path(name).iterdir())))
+        words = [sys.executable, "-m", "qualiclip_metric", "score", "--format", "csv", *options]
+        start_up, whole = (
+            _timed(lambda place=place: _run([*words, str(place)]))[1]  # type: ignore[misc]
+            for place in (first, name)
+        )
+    count = len(work.files)
+    return {
+        "start_up_seconds": start_up,
+        "images_per_second": count / whole,
+        "images_per_second_after_start_up": (count - 1) / (whole - start_up),
+    }
+
+
+def _run(words: Sequence[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(f"{' '.join(words)} failed: {done.stderr.strip()[-500:]}")
+
+
+def _decoding_seconds(files: Sequence[Path]) -> float:
+    began = time.thread_time()
+    for path in files:
+        images.size(path)
+        images.pixels(path)
+    return time.thread_time() - began
+
+
+def _timed(act: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.perf_counter()
+    result = act()
+    return result, time.perf_counter() - began
+
+
+def _rate(act: Callable[[], Any], count: int) -> float:
+    """Per second, the best of two."""
+    return count / min(_timed(act)[1] for _ in range(2))
+
+
+def _rates(seconds: Sequence[float], work: Work) -> Json:
+    return {
+        "images_per_second": _spread([len(work.files) / s for s in seconds]),
+        "megapixels_per_second": _spread([work.megapixels / s for s in seconds]),
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def _shown(spread: dict[str, float], digits: int = 2) -> str:
+    median, low, high = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
+    return f"{median:>7} ({low} to {high})"
+
+
+def main(
+    folder: Annotated[
+        list[Path] | None, typer.Option("--images", help="Folder of photos; may be repeated.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=16, help="Most photos.")] = 500,
+    model: Annotated[
+        list[str] | None, typer.Option(help="lite, a checkpoint, rn50-seeded; may be repeated.")
+    ] = None,
+    precision: Annotated[list[str] | None, typer.Option(help="fp32, bf16; repeatable.")] = None,
+    seconds: Annotated[
+        float,
+        typer.Option(
+            help="For lite in one precision; a larger model has half of it. Fewer photos "
+            "are taken where all would not fit twice."
+        ),
+    ] = 65,
+) -> None:
+    """Print images per second of the bare network and of the path from files to scores."""
+    with photos(folder or [], count) as files, tempfile.TemporaryDirectory() as scratch:
+        workers = min(8, os.cpu_count() or 1)
+        speed = decoders(files, workers)
+        typer.echo(
+            f"decoding alone: {speed['one_thread']:.0f} images/s in one thread, "
+            f"{speed['threads']:.0f} in {workers} threads, {speed['processes']:.0f} in {workers} "
+            "processes"
+        )
+        for name in model or MODELS:
+            weights = _weights(name, Path(scratch))
+            for form in precision or ("fp32", "bf16"):
+                metric = create(weights, precision=form)
+                is_lite = name == "lite"
+                result = measure(
+                    metric,
+                    files,
+                    seconds=seconds if is_lite else seconds / 2,
+                    command=["--precision", form] if is_lite else (),
+                )
+                typer.echo("\n".join(rows(f"{name} {form}", result)))
+
+
+def _weights(name: str, scratch: Path) -> str:
+    """What `create` takes for a model; the RN50 has seeded weights, speed does not see them."""
+    if name != "rn50-seeded":
+        return name
+    path = scratch / "rn50.pth"
+    return str(path if path.exists() else write_official(path))
+
+
+if __name__ == "__main__":
+    typer.run(main)

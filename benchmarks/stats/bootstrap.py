@@ -1,0 +1,155 @@
+"""Bootstrap over images: resampled SRCC and PLCC, intervals, paired differences.
+
+Knows arrays; numpy and scipy's ranks only. Nothing is sorted per resample, and the result is still
+exact, ties included: a resample is a vector of counts, and in sorted order the average rank of a
+group of equal values is (images below it) + (its size + 1) / 2, both of which are cumulative sums
+of the counts. Values that are equal in the data, or that the resample drew twice, share that rank,
+just as ``scipy.stats.rankdata`` gives on the expanded resample (tested against it).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from benchmarks.stats.correlations import paired
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_BLOCK = 100_000
+"""Counts held at once: under 1 MB per array, so that a block stays in a core's cache."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A percentile bootstrap interval."""
+
+    low: float
+    high: float
+
+
+def counts(n: int, resamples: int, seed: int) -> Iterator[Ints]:
+    """Blocks (b, n) of how often each of ``n`` images is drawn, ``resamples`` rows in all.
+
+    The stream depends on ``n`` and ``seed`` alone, so metrics on the same images share resamples.
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, _BLOCK // max(n, 1))
+    for start in range(0, resamples, step):
+        size = min(step, resamples - start)
+        drawn = rng.integers(0, n, (size, n), dtype=np.int64)
+        drawn += np.arange(size, dtype=np.int64)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
+
+
+class Ranker:
+    """Average ranks of one variable under any counts; sorts once."""
+
+    def __init__(self, values: ArrayLike) -> None:
+        flat = np.asarray(values, dtype=np.float64)
+        self.order = np.argsort(flat, kind="stable")
+        ordered = flat[self.order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        self.starts = starts if len(starts) < len(flat) else None
+        self.group = np.empty(len(flat), dtype=np.int64)
+        self.group[self.order] = np.cumsum(np.r_[True, ordered[1:] != ordered[:-1]]) - 1
+
+    def ranks(self, weights: Ints) -> Floats:
+        """(b, n) counts -> (b, n) ranks, minus their mean (N + 1) / 2, in the original order."""
+        n = weights.shape[1]
+        sizes = weights[:, self.order]
+        if self.starts is not None:
+            sizes = np.add.reduceat(sizes, self.starts, axis=1)
+        upto = np.cumsum(sizes, axis=1)
+        middle = upto - 0.5 * sizes - 0.5 * n
+        ranks: Floats = np.take(middle, self.group, axis=1)
+        return ranks
+
+
+def srcc_samples(
+    preds: list[Floats], mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
+) -> Floats:
+    """SRCC of several metrics on the same resamples: (resamples, len(preds)).
+
+    A resample in which a variable is constant gives NaN.
+    """
+    rankers = [Ranker(paired(pred, mos)[0]) for pred in preds]
+    target = Ranker(mos)
+    n = len(np.asarray(mos))
+    blocks = []
+    for weights in counts(n, resamples, seed):
+        y = target.ranks(weights)
+        wy = weights * y
+        yy = np.einsum("bn,bn->b", wy, y)
+        block = np.empty((len(weights), len(preds)))
+        for column, ranker in enumerate(rankers):
+            x = ranker.ranks(weights)
+            xx = np.einsum("bn,bn,bn->b", weights, x, x)
+            xy = np.einsum("bn,bn->b", wy, x)
+            block[:, column] = _ratio(xy, xx, yy)
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def plcc_samples(
+    pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
+) -> Floats:
+    """Pearson's correlation on each resample: (resamples,); NaN where a variable is constant."""
+    x, y = paired(pred, mos)
+    x, y = _standard(x), _standard(y)
+    moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
+    n = len(x)
+    parts = []
+    for weights in counts(n, resamples, seed):
+        mx, my, mxx, myy, mxy = (weights.astype(np.float64) @ moments / n).T
+        parts.append(_ratio(mxy - mx * my, _variance(mx, mxx), _variance(my, myy)))
+    return np.concatenate(parts)
+
+
+def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> Floats:
+    """Mean of every column on each resample of the rows: (n, k) -> (resamples, k)."""
+    table = np.asarray(values, dtype=np.float64)
+    blocks = counts(len(table), resamples, seed)
+    return np.concatenate([weights @ table / len(table) for weights in blocks])
+
+
+def interval(samples: Floats, level: float = 0.95) -> Interval:
+    """Percentile interval; NaN samples (constant resamples) are left out."""
+    good = samples[np.isfinite(samples)]
+    if not len(good):
+        return Interval(float("nan"), float("nan"))
+    low, high = np.quantile(good, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high))
+
+
+def difference_p(samples: Floats) -> float:
+    """Two-sided bootstrap p-value of "no difference" from samples of a difference.
+
+    Twice the smaller tail, with the observed data counted as one more resample, so it is never 0.
+    """
+    good = samples[np.isfinite(samples)]
+    tail = min(int((good <= 0).sum()), int((good >= 0).sum()))
+    return min(1.0, 2.0 * (tail + 1) / (len(good) + 1))
+
+
+def _ratio(xy: Floats, xx: Floats, yy: Floats) -> Floats:
+    """Correlation from centred sums; NaN where one side is constant."""
+    product = xx * yy
+    safe = product > 0
+    ratio: Floats = np.where(safe, xy / np.sqrt(np.where(safe, product, 1.0)), np.nan)
+    return ratio
+
+
+def _variance(mean: Floats, square: Floats) -> Floats:
+    """Variance from first and second moment; 0 where it is all rounding, as for a constant."""
+    variance = square - mean * mean
+    variance[variance < 1e-12 * square] = 0.0
+    return variance
+
+
+def _standard(values: Floats) -> Floats:
+    spread = float(values.std()) if len(values) else 0.0
+    standard: Floats = (values - values.mean()) / (spread or 1.0)
+    return standard

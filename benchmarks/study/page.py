@@ -1,0 +1,82 @@
+"""gMAD pairs -> one page on which people vote.
+
+Knows the pairs table and image files. Must not know scores' origin or what becomes of the votes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["GRADES", "VOTE_COLUMNS", "design_study", "study_page"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+#: Preference for the right image over the left in -100..100, and what the button says.
+GRADES = [
+    (-100, "Left is better"),
+    (-50, "Left, slightly"),
+    (0, "The same"),
+    (50, "Right, slightly"),
+    (100, "Right is better"),
+]
+#: Columns of the exported votes: one row per vote and per competition cell that it answers.
+VOTE_COLUMNS = [
+    *("study", "observer", "trial", "attacker", "defender", "level", "population", "gap"),
+    *("best", "worst", "best_side", "preference", "seconds"),
+]
+
+
+def design_study(pairs: pd.DataFrame, seed: int, limit: int | None = None) -> dict[str, Any]:
+    """What the page needs besides pictures: each pair of images once, with the cells it answers.
+
+    Args:
+        pairs: Rows as in pairs.csv. Rows without a pair, or whose images are one image, are left
+            out; a pair of images that several cells chose is shown once.
+        seed: Of the order and the sides; stored in the page.
+        limit: Largest number of trials; the rows with the widest gaps are kept.
+
+    Returns:
+        ``seed``, ``study`` (an id that names pairs and seed), ``images`` (names) and ``trials``,
+        each with ``images`` (two numbers) and ``cells``.
+    """
+    shown = pairs[np.isfinite(pairs["gap"]) & (pairs["best"] != pairs["worst"])]
+    if shown.empty:
+        raise ValueError("no row of the pairs table has two images: there is nothing to vote on")
+    if limit is not None:
+        shown = shown.sort_values("gap", ascending=False, kind="stable").head(limit).sort_index()
+    names = sorted({*shown["best"], *shown["worst"]})
+    number = {name: i for i, name in enumerate(names)}
+    trials: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for row in shown.to_dict("records"):
+        best, worst = number[row["best"]], number[row["worst"]]
+        cell = {key: row[key] for key in ("attacker", "defender", "level", "population", "gap")}
+        key = (min(best, worst), max(best, worst))
+        trials.setdefault(key, []).append({**cell, "best": int(best > worst)})
+    digest = hashlib.sha256(f"{seed}\n{shown.to_csv(index=False)}".encode())
+    return {
+        "seed": seed,
+        "study": digest.hexdigest()[:12],
+        "images": names,
+        "trials": [{"images": key, "cells": cells} for key, cells in sorted(trials.items())],
+    }
+
+
+def study_page(
+    design: dict[str, Any], file_of: Callable[[str], Path], side: int, title: str
+) -> str:
+    """The self-contained page of a study.
+
+    Args:
+        design: From :func:`design_study`.
+        file_of: Image name -> file.
+        side: Larger images are shrunk (without loss) to this many pixels.
+        title: Shown on the page.
+    """
+    from benchmarks.html import original, render  # torch reads images; votes do not need it
+
+    pictures = [original(file_of(name), side) for name in design["images"]]
+    data = {**design, "pictures": pictures, "grades": GRADES, "columns": VOTE_COLUMNS}
+    return render(TEMPLATES, "page.html.j2", title=title, data=data, trials=len(design["trials"]))

@@ -1,0 +1,28 @@
+"""The metric that a command's options ask for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qualiclip_metric.cli.terminal import fail
+
+if TYPE_CHECKING:
+    from qualiclip_metric.metric import QualiCLIP
+
+
+def load_metric(
+    model: str,
+    device: str,
+    precision: str = "fp32",
+    engine: str = "torch",
+    *,
+    prompts: Path | None = None,
+) -> "QualiCLIP":
+    """The metric; a wrong name, file or device is a usage error."""
+    from qualiclip_metric.build import create
+    from qualiclip_metric.prompts import read_pairs
+
+    try:
+        pairs = None if prompts is None else read_pairs(prompts)
+        return create(model, device=device, precision=precision, engine=engine, prompts=pairs)
+    except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
+        fail(err)

@@ -1,0 +1,31 @@
+"""Golden scores, for CI jobs that must notice when a metric's value moves."""
+
+from qualiclip_metric.golden.check import (
+    REASON,
+    TOLERANCE,
+    Golden,
+    GoldenError,
+    Moved,
+    Report,
+    changes,
+    check,
+    freeze,
+    load,
+    score,
+)
+from qualiclip_metric.golden.images import IMAGES
+
+__all__ = [
+    "IMAGES",
+    "REASON",
+    "TOLERANCE",
+    "Golden",
+    "GoldenError",
+    "Moved",
+    "Report",
+    "changes",
+    "check",
+    "freeze",
+    "load",
+    "score",
+]

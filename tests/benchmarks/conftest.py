@@ -1,0 +1,96 @@
+"""A browser, and a small results folder whose names and texts try to break a page."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from benchmarks.datasets import COLUMNS, Dataset
+from benchmarks.results.store import Key, Row, Store
+from benchmarks.scoring.runner import prepare
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--window-size=1280,900"),
+]
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Debian's Chromium; skips where it, its driver or selenium is absent."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium with chromedriver on the path")
+    folder = tmp_path_factory.mktemp("browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS, f"--user-data-dir={folder / 'profile'}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    started = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=driver)
+    )
+    started.downloads = folder
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def page(browser):
+    """The browser, which after the test has logged no error."""
+    browser.get_log("browser")
+    yield browser
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture
+def narrow(browser):
+    """A phone's screen, 390 pixels wide."""
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def write_dataset(results, images, name, count, notes, metrics):
+    """Images of random blocks, labels, and scores made from them; one image cannot be read."""
+    rng = np.random.default_rng(len(name))
+    mos = np.linspace(1, 5, count)
+    names = [f"{i:03d}{EVIL if i == 3 else ''}.png" for i in range(count)]
+    paths = [images / f"{name}-{image}" for image in names]
+    for path in paths:
+        block = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+        block.resize((160, 120), Image.Resampling.NEAREST).save(path)
+    paths[5].write_bytes(b"no image")
+    frame = pd.DataFrame({"image": names, "path": [str(p) for p in paths], "mos": mos})
+    frame = frame.assign(mos_std=np.nan, level=np.nan, reference="", distortion="", split="")
+    dataset = Dataset(name, "csv", f"Set {EVIL}", frame[list(COLUMNS)], count, 0, notes)
+    digests = prepare(dataset, results)["digest"]
+    for metric, noise, lower in metrics:
+        key = Key(name, metric, f"{metric}|{EVIL}|v1", lower, "native")
+        scores = (-1 if lower else 1) * (mos + rng.normal(0, noise, count))
+        with Store(results, key) as store:
+            store.append(
+                Row(d, n, float(s), "", 0.01 * (noise + 1), 120, 160)
+                for d, n, s in zip(digests, names, scores, strict=True)
+            )
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """Two datasets, one of which has labels that are no opinions."""
+    folder = tmp_path_factory.mktemp("results")
+    images = tmp_path_factory.mktemp("images")
+    metrics = [(f"good{EVIL}", 0.3, False), ("fair", 1.0, True), ("poor", 4.0, False)]
+    notes = {"licence": f"licence {EVIL}", "label_note": ""}
+    write_dataset(folder, images, "alpha", 60, notes, metrics)
+    notes = {"label_name": "distortion level", "label_note": "Levels, no MOS."}
+    write_dataset(folder, images, "beta", 24, notes, metrics[:2])
+    (folder / "alpha" / "unavailable.json").write_text(f'{{"absent": "no weights {EVIL}"}}')
+    return folder

@@ -1,0 +1,55 @@
+"""Our numbers are pyiqa's numbers, on one seeded checkpoint in the published formats.
+
+`python -m benchmarks parity` prints the whole table, with 1080x1920 in batches of three.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reference import parity
+
+WHY_NOT = (
+    "PARITY NOT CHECKED: pyiqa's own class cannot be imported; it needs openai-clip and "
+    "setuptools<81"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def theirs() -> None:
+    pytest.importorskip("pkg_resources", reason=WHY_NOT)
+    pytest.importorskip("clip", reason=WHY_NOT)
+
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:pkg_resources is deprecated"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def pairs(theirs: None, seeded_official: Path, seeded_plus: Path) -> list[parity.Pair]:
+    return parity.pairs(seeded_official, seeded_plus)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("size", "batch"), [((224, 224), 1), ((224, 224), 3), ((384, 512), 1), ((257, 611), 3)]
+)
+def test_scores(size: tuple[int, int], batch: int, which: int, pairs: list[parity.Pair]) -> None:
+    row = parity.compare(pairs[which], size, batch)
+    assert row.difference < parity.TOLERANCE, row
+    assert batch == 1 or row.spread > 0.02, row
+
+
+def test_scores_of_a_large_image(pairs: list[parity.Pair]) -> None:
+    assert parity.compare(pairs[0], (1080, 1920), 1).difference < parity.TOLERANCE
+
+
+def test_another_temperature_would_be_noticed(pairs: list[parity.Pair]) -> None:
+    wrong = pairs[0]._replace(theirs=pairs[2].theirs)
+    assert parity.compare(wrong, (224, 224), 1).difference > 100 * parity.TOLERANCE
+
+
+def test_gradients(pairs: list[parity.Pair], seeded_official: Path) -> None:
+    assert parity.gradients(seeded_official, (97, 131), 2).difference < 1e-6

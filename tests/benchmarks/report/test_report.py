@@ -1,0 +1,299 @@
+"""What goes into a report, and that it is one bounded, escaped page."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmarks import html as pages
+from benchmarks.analysis.monotonicity import curves, ladder_scores, ordered_share
+from benchmarks.cli.report import app
+from benchmarks.datasets.photos import sample_photos
+from benchmarks.html import album, original, picture
+from benchmarks.metrics.build import Scorer
+from benchmarks.report.agreement import against_best, agreement_panel, plain
+from benchmarks.report.data import gather
+from benchmarks.report.example import distorted_copies
+from benchmarks.report.gmad import gmad_panel
+from benchmarks.report.page import _marks
+from benchmarks.report.provenance import made_on, written_on
+from qualiclip_metric.distortions import DISTORTIONS, LEVELS
+from qualiclip_metric.images import ImageError
+
+EVIL = "<img src=x onerror=alert(1)>"
+QUICK = ["--resamples", "100", "--draws", "20"]
+
+
+@pytest.fixture(scope="module")
+def gathered(results):
+    return gather(results, budget=10**6, resamples=100, draws=20, seed=0)
+
+
+@pytest.fixture(scope="module")
+def written(results, tmp_path_factory):
+    """The report's text, made by the command."""
+    out = tmp_path_factory.mktemp("report") / "deep" / "report.html"
+    words = ["--results", str(results), "--out", str(out), "--title", f"T {EVIL}", *QUICK]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(out)
+    return out.read_text(encoding="utf-8")
+
+
+def test_the_page_is_one_file_without_network_or_unescaped_names(written):
+    assert EVIL not in written
+    assert "&lt;img src=x onerror=alert(1)&gt;" in written
+    assert not re.findall(r"""<[^>]*(?:src|href)=["'](?!#)""", written)
+    assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", written)
+    json.loads(re.search(r'id="data">(.*?)</script>', written, re.S)[1])
+
+
+def test_the_page_names_subjects_reasons_and_labels(written):
+    text = re.sub(r"<[^>]+>", " ", written)
+    for words in ("no weights", "Levels, no MOS.", "alpha, 60 images", "licence", "|v1", "Python"):
+        assert words in text
+
+
+def test_an_empty_results_folder_is_one_line(tmp_path):
+    result = CliRunner().invoke(app, ["--results", str(tmp_path), "--out", str(tmp_path / "r")])
+    assert result.exit_code == 1
+    assert "no results under" in result.stderr
+    assert CliRunner().invoke(app, []).exit_code == 2
+
+
+def test_rows_are_best_first_with_verdicts(gathered):
+    alpha = gathered["datasets"][0]
+    assert [row["metric"] for row in alpha["rows"]] == [f"good{EVIL}", "fair", "poor", "absent"]
+    assert alpha["rows"][0]["verdict"] == "best"
+    assert alpha["rows"][2]["verdict"].startswith("p ")
+
+
+def test_gmad_uses_opinions_only_where_labels_are_opinions(gathered):
+    alpha, beta = gathered["datasets"]
+    assert "aggressiveness" in alpha["gmad"]
+    assert "aggressiveness" not in beta["gmad"] and "attack_gap" in beta["gmad"]
+
+
+def test_gmad_pairs_are_numbers_of_the_tables_rows(gathered):
+    alpha = gathered["datasets"][0]
+    scores = {m["name"]: m["scores"] for m in alpha["metrics"]}
+    lower = {m["name"]: m["lower"] for m in alpha["metrics"]}
+    seen = 0
+    for attacker, _, _, _, population, best, worst, gap in alpha["gmad"]["pairs"]:
+        if best < 0:
+            continue
+        name = alpha["gmad"]["metrics"][attacker]
+        sign = -1 if lower[name] else 1
+        assert sign * (scores[name][best] - scores[name][worst]) >= 0
+        assert population > 1 and gap >= 0
+        seen += 1
+    assert seen > 10
+
+
+def test_every_readable_image_has_a_picture_and_the_broken_one_none(gathered):
+    alpha = gathered["datasets"][0]
+    assert [i for i, number in enumerate(alpha["picture"]) if number < 0] == [5]
+    assert max(alpha["picture"]) < len(gathered["pictures"])
+    assert "paths" not in alpha  # A report does not tell where the images lie.
+
+
+def test_agreement_panel_shows_raw_scores_and_both_extremes():
+    rng = np.random.default_rng(0)
+    mos = rng.uniform(0, 10, 80)
+    table = pd.DataFrame({"mos": mos, "m": mos + rng.normal(0, 0.2, 80)})
+    table.loc[7, "m"] = 10.0
+    table.loc[7, "mos"] = 1.0
+    table.loc[9, "m"] = np.nan
+    for lower in (False, True):
+        panel = agreement_panel(table, "m", lower)
+        assert panel["n"] == 79
+        assert panel["scores"][9] is None
+        assert panel["scores"][7] == (-10 if lower else 10)
+        assert panel["over"][0][0] == 7 and panel["over"][0][1] > 5
+        assert all(residual < 0 for _, residual in panel["under"])
+        assert sum(panel["residuals"]["counts"]) == 79
+
+
+def test_a_failed_fit_leaves_no_curve_and_says_why():
+    table = pd.DataFrame({"mos": np.arange(20.0), "m": 1.0})
+    panel = agreement_panel(table, "m", False)
+    assert panel["fit"].startswith("failed: constant")
+    assert (panel["curve"], panel["over"]) == (None, [])
+
+
+def test_verdicts_tell_significant_from_not():
+    rng = np.random.default_rng(1)
+    mos = rng.normal(size=200)
+    table = pd.DataFrame({"mos": mos, "a": mos + rng.normal(0, 0.3, 200)})
+    table["b"] = table["a"] + rng.normal(0, 0.01, 200)
+    table["c"] = rng.normal(size=200)
+    verdicts = against_best(table, ["a", "b", "c"], 500, 0)
+    assert sorted(verdicts.values())[0] == "best"
+    assert "n.s." in verdicts["a"] + verdicts["b"]
+    assert "n.s." not in verdicts["c"]
+    assert against_best(table, ["a"], 100, 0) == {"a": "no other metric"}
+
+
+def test_marks_are_best_and_second_per_column_lowest_for_rmse():
+    rows = [
+        {"srcc": 0.5, "rmse": 2.0},
+        {"srcc": 0.7, "rmse": 1.0},
+        {"srcc": float("nan"), "rmse": 3.0},
+    ]
+    marks = _marks(rows)
+    assert marks[0] == {"srcc": "second", "rmse": "second"}
+    assert marks[1] == {"srcc": "best", "rmse": "best"}
+    assert marks[2] == {}
+
+
+def test_gmad_leaves_a_sparse_metric_out_and_says_when_it_cannot_play():
+    table = pd.DataFrame({"image": list("abcd"), "mos": [1.0, 2, 3, 4], "x": [1.0, 2, 3, 4]})
+    table["y"] = [4.0, 3, 2, 1]
+    table["z"] = [np.nan, np.nan, 1, 2]
+    table.attrs = {"metrics": ["x", "y", "z"], "signatures": {}}
+    assert gmad_panel(table, "t", opinions=True, draws=10, seed=0)["metrics"] == ["x", "y"]
+    table.attrs["metrics"] = ["x", "z"]
+    assert "two metrics" in gmad_panel(table, "t", opinions=True, draws=10, seed=0)["reason"]
+
+
+def test_plain_numbers_are_json():
+    assert plain(np.array([1.234567, np.nan, np.inf])) == [1.2346, None, None]
+
+
+def noise_files(folder, count, size=(96, 96)):
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{i}.png" for i in range(count)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+def test_an_album_keeps_its_budget(tmp_path):
+    paths = noise_files(tmp_path, 40)
+    free = album(paths, side=96, budget=10**7)
+    full = sum(map(len, free))
+    for budget in (full // 2, full // 8, 2000):
+        pictures = album(paths, side=96, budget=budget)
+        assert len(pictures) == 40
+        assert 0 < sum(map(len, pictures)) <= budget
+    assert all(album(paths, side=96, budget=full // 8))  # smaller, not fewer
+
+
+def test_ten_thousand_pictures_fit_the_default_budget(tmp_path, monkeypatch):
+    """Noise compresses worst; sizes per side are measured once and then stand for all."""
+    path = noise_files(tmp_path, 1, (400, 400))[0]
+    made: dict[int, str] = {}
+    true = pages._thumbnail
+    monkeypatch.setattr(
+        pages,
+        "_thumbnail",
+        lambda p, side: (
+            made.setdefault(side, "") or made.__setitem__(side, true(p, side)) or made[side]
+        ),
+    )
+    pictures = album([path] * 10_000, side=112, budget=18_000_000)
+    assert all(pictures)
+    assert sum(map(len, pictures)) <= 18_000_000
+
+
+def test_pictures_turn_shrink_and_flatten(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGBA", (200, 100), (0, 0, 0, 0)).save(path)
+    shown = picture(path, 50)
+    assert shown.size == (50, 25)
+    assert shown.getpixel((5, 5)) == (255, 255, 255)
+    turned = Image.new("RGB", (60, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "b.jpg", exif=exif)
+    assert picture(tmp_path / "b.jpg", 60).size == (30, 60)
+    with pytest.raises(ImageError, match=r"absent\.png"):
+        picture(tmp_path / "absent.png", 10)
+
+
+def test_originals_are_inlined_as_they_are_or_shrunk_without_loss(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (40, 20)).save(path)
+    assert original(path, 40).startswith("data:image/png;base64,")
+    assert original(path, 39).startswith("data:image/webp;base64,")
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.bmp")
+    assert original(tmp_path / "a.bmp", 40).startswith("data:image/webp;base64,")
+
+
+def brightness(images):
+    return images.mean(dim=(1, 2, 3))
+
+
+def test_ladders_have_all_types_and_levels_and_repeat():
+    subjects = [
+        Scorer("up", "s", False, brightness),
+        Scorer("down", "s", True, lambda x: -brightness(x)),
+    ]
+    image = torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(0))
+    scores = ladder_scores([image], subjects, seed=1)
+    assert scores.shape == (2, 1, len(DISTORTIONS), LEVELS + 1)
+    np.testing.assert_array_equal(scores[0], -scores[1])
+    np.testing.assert_allclose(scores[0, 0, :, 0], image.mean(), rtol=1e-6)
+    np.testing.assert_array_equal(scores, ladder_scores([image], subjects, seed=1))
+    up, down = (curves(s, j, draws=20, seed=0) for s, j in zip(scores, subjects, strict=True))
+    assert up["ordered"] == down["ordered"]
+    ordered = {row["name"]: row["ordered"] for row in up["types"]}
+    assert (ordered["darken"], ordered["brighten"]) == (1.0, 0.0)
+
+
+def test_ordered_share_counts_ties_as_wrong():
+    scores = np.array([[[3.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1.0, 2.0, 3.0]]])
+    np.testing.assert_allclose(ordered_share(scores), [1, 2 / 3, 0])
+
+
+def test_monotonicity_command_feeds_the_report(results, tmp_path):
+    paths = noise_files(tmp_path, 2, (40, 40))
+    out = tmp_path / "results"
+    words = ["monotonicity", "--metric", "sharpness", "--results", out, "--draws", "20"]
+    for path in paths:
+        words += ["--image", path]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    data = json.loads((out / "monotonicity.json").read_text())
+    assert (data["images"], len(data["metrics"][0]["types"])) == (2, 24)
+    result = CliRunner().invoke(app, ["monotonicity", "--metric", "no", "--results", str(out)])
+    assert (result.exit_code, "unknown metric 'no'" in result.stderr) == (1, True)
+
+
+def test_dates_can_be_fixed(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    assert (made_on(), written_on([tmp_path])) == ("1970-01-01", "1970-01-01")
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    assert written_on([]) == ""
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", written_on([tmp_path]))
+
+
+def test_example_labels_are_negated_levels_and_no_opinions(tmp_path):
+    pytest.importorskip("skimage", reason="the photos are scikit-image's")
+    photos = sample_photos(side=64)
+    assert all(max(photo.shape) == 64 for photo in photos.values())
+    dataset = distorted_copies({"chelsea": photos["chelsea"]}, tmp_path, seed=0)
+    assert len(dataset.frame) == 1 + 24 * 3
+    assert sorted(dataset.frame["mos"].unique()) == [-5, -3, -1, 0]
+    assert "no MOS" in dataset.notes["label_note"]
+
+
+def test_the_example_is_made_by_one_command(tmp_path, monkeypatch):
+    pytest.importorskip("skimage", reason="the photos are scikit-image's")
+    one = {"chelsea": sample_photos(side=128)["chelsea"]}
+    monkeypatch.setattr("benchmarks.cli.report.sample_photos", lambda side: one)
+    words = ["example", "--out", tmp_path, "--metric", "sharpness", "--metric", "jpegsize"]
+    words += ["--side", "128", "--draws", "100", "--budget", "0.4"]
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The labels are no MOS" in page and len(page) < 10**6
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert len(data["monotonicity"]["metrics"]) == 2
+    assert [m["name"] for m in data["robustness"]["metrics"]] == ["sharpness", "jpegsize"]
+    assert "aggressiveness" not in data["datasets"][0]["gmad"]

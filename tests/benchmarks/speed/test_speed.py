@@ -1,0 +1,96 @@
+"""The speed benchmark's arithmetic on made results, and its worker on a small real task."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.cli import speed as speed_command
+from benchmarks.speed import limit as speed_limit
+from benchmarks.speed import tables as speed
+from benchmarks.speed import worker as speed_worker
+from qualiclip_metric.encoders import RN50Encoder
+
+
+def result(scale: float, *, moved: float = 0.0, grows: float = 1.0) -> dict[str, Any]:
+    """A worker's outcome: seconds and megabytes that are powers of the area."""
+    rows = []
+    for height, width in speed.SIZES:
+        area = float(height * width)
+        seconds = [scale * area**grows * noise for noise in (0.9, 1.0, 30.0)]
+        row = {"size": [height, width], "first": 9.0, "seconds": seconds, "score": 0.5 + moved}
+        rows.append({**row, "peak": 100.0 + 1e-3 * area**grows})
+    return {"created": scale, "base": 100.0, "rows": rows, "photos": [0.25]}
+
+
+def test_a_ratio_is_that_of_medians_round_by_round() -> None:
+    peer, ours = [result(8.0), result(6.0)], [result(2.0), result(1.0)]
+    assert speed.ratios(peer, ours, (512, 512)) == pytest.approx([4.0, 6.0])
+
+
+def test_exponents_are_those_of_the_growth() -> None:
+    for grows in (1.0, 1.2):
+        found = [result(1e-3, grows=grows)]
+        assert speed.exponent(found, "seconds") == pytest.approx(grows)
+        assert speed.exponent(found, "memory") == pytest.approx(grows)
+
+
+def test_deviation_is_the_largest_over_sizes_and_photos() -> None:
+    assert speed.deviation([result(1)], [result(1, moved=-0.02)]) == pytest.approx(0.02)
+    far = result(1)
+    far["photos"] = [0.75]
+    assert speed.deviation([result(1)], [far]) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("scale", "word"), [(1.0, "pass"), (9.0, "SHORT")])
+def test_the_table_judges_each_cell(scale: float, word: str) -> None:
+    results = {"peer": [result(20.0)], "torch bf16": [result(scale)]}
+    (line,) = (line for line in speed.ratio_table(results).splitlines() if "torch bf16" in line)
+    cells = line.split("|")[2:7]
+    assert len(cells) == len(speed.SIZES)
+    assert all(cell.strip().endswith(word) for cell in cells)
+
+
+def test_operations_are_those_that_torch_counts() -> None:
+    encoder = RN50Encoder().eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder.maps(torch.rand(1, 3, 96, 64))
+    assert speed_limit.operations(96, 64) == counter.get_total_flops()
+
+
+def test_pictures_have_the_size_and_range_that_is_asked() -> None:
+    img = speed_worker.picture(40, 64, 2)
+    assert img.shape == (2, 3, 40, 64)
+    assert 0 <= img.min() < 0.2 and 0.8 < img.max() <= 1
+    assert torch.equal(img, speed_worker.picture(40, 64, 2))
+
+
+def test_the_worker_measures_in_a_process_of_its_own() -> None:
+    task = {"scorer": "torch", "precision": "fp32", "checkpoint": "lite", "sizes": [[64, 96]]}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed.worker", json.dumps({**task, "calls": 2})],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(done.stdout)
+    (row,) = found["rows"]
+    assert row["size"] == [64, 96] and len(row["seconds"]) == 2
+    assert 0 <= row["score"] <= 1
+    assert found["created"] > 0 and row["peak"] >= found["base"] > 50
+
+
+def test_a_worker_that_fails_says_why() -> None:
+    with pytest.raises(ValueError, match=r"torch failed: .*no-such"):
+        speed_command.run(scorer="torch", precision="fp32", checkpoint="no-such", sizes=[])
+
+
+def test_unknown_parts_are_refused() -> None:
+    with pytest.raises(
+        ValueError, match="expected imports, limit, precision, lite, large, network, got gpu"
+    ):
+        speed_command.speed(only=["gpu"])

@@ -1,0 +1,105 @@
+"""`qualiclip distort` and the contact sheet."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+import typer
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from qualiclip_metric.cli.distort import distort as command
+from qualiclip_metric.distortions import DISTORTIONS, distort
+from qualiclip_metric.distortions.sheet import contact_sheet
+from qualiclip_metric.images import to_picture
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(data.astronaut()[:64, 200:280]).save(path)
+    return path
+
+
+def run(*args):
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [str(arg) for arg in args], env={"COLUMNS": "200"})
+
+
+def text(result):
+    """What it says on stderr, out of its box."""
+    return " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())
+
+
+def tensor(pixels):
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+
+
+def test_it_writes_what_the_library_computes(photo, tmp_path):
+    out = tmp_path / "worse.png"
+    names = ("motionblur", "whitenoise")
+    types = [part for name in names for part in ("--type", name)]
+    result = run(photo, *types, "--level", 3, "--seed", 7, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    img, rng = tensor(Image.open(photo)), torch.Generator().manual_seed(7)
+    for name in names:
+        img = distort(img, name, 3, rng)
+    assert np.array_equal(np.array(Image.open(out)), np.array(to_picture(img[0])))
+
+
+def test_the_sheet_shows_every_type_at_every_level(photo, tmp_path):
+    out = tmp_path / "sheet.png"
+    result = run(photo, "--sheet", "--out", out)
+    assert result.exit_code == 0, result.output
+    with Image.open(out) as page:
+        assert page.width > 6 * 64
+        assert page.height > 24 * 64
+
+
+def test_the_tiles_of_a_sheet_are_the_ladder():
+    img = tensor(data.coffee())[0]
+    page = np.array(contact_sheet(img, seed=3, tile=48))
+    crop = img[:, 176:224, 276:324]
+    for name in ("gaublur", "colorblock", "nonlincontrchange"):
+        worst = distort(crop[None], name, 5, torch.Generator().manual_seed(3))[0]
+        tile = np.array(to_picture(worst))
+        row, column = 48 + 18 + 6, 48 + 6
+        top, left = 34 + list(DISTORTIONS).index(name) * row, 190 + 5 * column
+        assert np.array_equal(page[top : top + 48, left : left + 48], tile)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "--type with --level, or --sheet"),
+        (("--type", "jpeg"), "needs a --level"),
+        (("--level", "2"), "--type with --level"),
+        (("--type", "jpg", "--level", "2"), "did you mean jpeg"),
+        (("--type", "jpeg", "--level", "6"), "Invalid value for"),
+        (("--type", "jpeg", "--type", "jpeg", "--level", "2"), "distinct distortions"),
+        (("--sheet", "--level", "2"), "drop --type and --level"),
+    ],
+)
+def test_usage_errors_exit_2(photo, tmp_path, args, message):
+    result = run(photo, *args, "--out", tmp_path / "worse.png")
+    assert result.exit_code == 2
+    assert message in text(result)
+
+
+def test_an_unknown_suffix_is_a_usage_error(photo, tmp_path):
+    result = run(photo, "--sheet", "--out", tmp_path / "worse.foo")
+    assert result.exit_code == 2
+    assert "cannot write .foo" in text(result)
+
+
+def test_bad_data_exits_1(tmp_path):
+    tiny = tmp_path / "tiny.png"
+    Image.new("RGB", (20, 20)).save(tiny)
+    for path, message in ((tmp_path / "none.png", "no such file"), (tiny, "at least 32x32")):
+        result = run(path, "--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
+        assert result.exit_code == 1
+        assert message in text(result)

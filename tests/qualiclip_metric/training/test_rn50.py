@@ -1,0 +1,80 @@
+"""The paper's recipe on a seeded RN50: a few real steps through the whole loop."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.reference.seeded import write_official
+from qualiclip_metric import formats
+from qualiclip_metric.distortions import DISTORTIONS
+from qualiclip_metric.training import TrainConfig, train
+
+RECIPE = dataclasses.replace(
+    TrainConfig.read(Path(__file__).parents[3] / "configs" / "qualiclip-rn50.toml"),
+    steps=4,
+    batch_size=2,
+    crop_size=64,
+    learning_rate=1e-5,
+    workers=0,
+    validate_share=0.3,
+    validate_every=4,
+    checkpoint_every=2,
+    exclude=tuple(name for name in DISTORTIONS if name != "gaublur"),
+)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = torch.Generator().manual_seed(0)
+    for number in range(3):
+        coarse = torch.rand(1, 3, 30, 30, generator=rng)
+        img = torch.nn.functional.interpolate(coarse, (90, 90), mode="nearest")[0]
+        Image.fromarray(img.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    return write_official(tmp_path_factory.mktemp("official") / "qualiclip.pth")
+
+
+@pytest.fixture(scope="module")
+def run(photos, official, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    reports = []
+    path = train(RECIPE, photos, folder, pretrained=official, report=reports.append)
+    return formats.load(path), reports
+
+
+def test_the_losses_fall(run):
+    totals = [report.losses["total"] for report in run[1]]
+    assert len(totals) == 4 and totals[-1] < totals[0]
+
+
+def test_only_the_image_encoder_moves_and_its_statistics_stay(run, official):
+    before, after = formats.load(official), run[0]
+    assert torch.equal(before.prompts, after.prompts)
+    moved = {k for k, v in after.encoder.items() if not torch.equal(v, before.encoder[k])}
+    statistics = {k for k in before.encoder if "running" in k or k.endswith("tracked")}
+    assert statistics and not moved & statistics
+    assert len(moved) > 0.9 * len(before.encoder.keys() - statistics)
+    assert "trunk.bn1.weight" in moved
+
+
+def test_resuming_is_exact(run, photos, official, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def kill(report):
+        if report.step == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(RECIPE, photos, tmp_path, pretrained=official, report=kill)
+    path = train(RECIPE, photos, tmp_path, pretrained=official, resume=True)
+    resumed, whole = formats.load(path).encoder, run[0].encoder
+    assert all(torch.equal(resumed[k], whole[k]) for k in whole)
