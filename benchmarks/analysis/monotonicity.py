@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class Subject(Protocol):
-    """A metric under test; `benchmarks.metrics.build.Scorer` is one."""
+    """A metric under test; `benchmarks.metrics.scorer.Scorer` is one."""
 
     @property
     def name(self) -> str:

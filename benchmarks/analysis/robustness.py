@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.analysis.attack import NoGradientError, attack
 from benchmarks.analysis.perturbations import PERTURBATIONS, Perturbation, eight_bit
-from benchmarks.metrics.build import Scorer
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.stats.bootstrap import mean_samples
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, distort
 

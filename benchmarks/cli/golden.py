@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.metrics import build as scorers
+from benchmarks.metrics.build import build
+from benchmarks.metrics.scorer import Scorer
 from qualiclip_metric import golden as store
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -56,8 +57,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _build(metric: str) -> scorers.Scorer:
-    scorer = scorers.build(metric, device="cpu")
+def _build(metric: str) -> Scorer:
+    scorer = build(metric, device="cpu")
     if scorer.score is None:
         raise ValueError(f"{metric} holds published scores; golden values need a metric to run")
     return scorer

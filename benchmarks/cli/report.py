@@ -14,7 +14,8 @@ from benchmarks.analysis.monotonicity import measure
 from benchmarks.cli._console import say
 from benchmarks.datasets.photos import sample_photos
 from benchmarks.formatting import write_json
-from benchmarks.metrics.build import Scorer, build
+from benchmarks.metrics.build import build
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.data import MONOTONICITY, gather
 from benchmarks.report.example import SIDE, distorted_copies, score_copies
 from benchmarks.report.page import report_page

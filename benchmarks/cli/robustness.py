@@ -13,7 +13,8 @@ from benchmarks.analysis.robustness import measure
 from benchmarks.cli._console import say
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, write_json
-from benchmarks.metrics import build as scorers
+from benchmarks.metrics.build import build, display_name
+from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.report.robustness import ROBUSTNESS
 
 __all__ = ["app", "table"]
@@ -47,14 +48,14 @@ def app(
     for name, photo in photos.items():
         if min(photo.shape[-2:]) < 64:
             raise ValueError(f"{name}: expected at least 64x64 px, got {tuple(photo.shape[-2:])}")
-    built: list[scorers.Scorer] = []
+    built: list[Scorer] = []
     left_out: dict[str, str] = {}
     for text in dict.fromkeys(metric or DEFAULT):
         try:
-            built.append(_able(scorers.build(text)))
-        except scorers.MetricError as error:
-            say(f"left out: {error}")
-            left_out[scorers.display_name(text)] = str(error)
+            built.append(_able(build(text)))
+        except MetricError as err:
+            say(f"left out: {err}")
+            left_out[display_name(text)] = str(err)
     if not built:
         raise ValueError("no metric could be built; try --metric lite")
     panel = measure([*photos.values()], built, draws=draws, seed=seed, tell=say)
@@ -65,9 +66,9 @@ def app(
     typer.echo(table(panel), nl=False)
 
 
-def _able(scorer: scorers.Scorer) -> scorers.Scorer:
+def _able(scorer: Scorer) -> Scorer:
     if scorer.score is None:
-        raise scorers.MetricError(f"{scorer.name}: a table cannot score changed images")
+        raise MetricError(f"{scorer.name}: a table cannot score changed images")
     return scorer
 
 

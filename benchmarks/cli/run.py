@@ -19,7 +19,8 @@ from rich.progress import (
 from rich.text import Text
 
 from benchmarks.datasets import SPECS, Dataset, load, parse
-from benchmarks.metrics import build as scorers
+from benchmarks.metrics.build import build, display_name
+from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.results import summary, tables
 from benchmarks.results.store import Busy, write_parquet
 from benchmarks.scoring import runner
@@ -122,18 +123,18 @@ def write_summary(out: Path, what: summary.Statistics) -> str:
     return text
 
 
-def _build(text: str, device: str | None, precision: str) -> scorers.Scorer | str:
+def _build(text: str, device: str | None, precision: str) -> Scorer | str:
     """The scorer, or the reason why there is none."""
     try:
-        return scorers.build(text, device=device, precision=precision)
-    except scorers.MetricError as err:
+        return build(text, device=device, precision=precision)
+    except MetricError as err:
         _err.print(f"left out: {err}")
         return str(err)
 
 
-def _reasons(built: dict[str, scorers.Scorer | str]) -> dict[str, str | None]:
+def _reasons(built: dict[str, Scorer | str]) -> dict[str, str | None]:
     return {
-        scorers.display_name(text): scorer if isinstance(scorer, str) else None
+        display_name(text): scorer if isinstance(scorer, str) else None
         for text, scorer in built.items()
     }
 

@@ -1,7 +1,4 @@
-"""Trivial metrics that every quality metric ought to beat. Pure functions on image batches.
-
-They know nothing of datasets. Higher means better for both.
-"""
+"""Trivial metrics that every quality metric ought to beat; higher is better for both."""
 
 import io
 
@@ -17,11 +14,16 @@ JPEG_QUALITY = 75
 def sharpness(images: Tensor) -> Tensor:
     """Variance of the Laplacian of the luma (ITU-R BT.601), the usual blur detector.
 
+    With luma ``Y = 255 (.299 R + .587 G + .114 B)`` and the kernel ``[0 1 0; 1 -4 1; 0 1 0]``.
+
     Args:
         images: (N, 3, H, W) RGB in [0, 1], at least 3x3.
 
     Returns:
         (N,) variances, in squared units of the 0..255 scale.
+
+    Raises:
+        ValueError: The images are smaller than 3x3.
 
     Reference: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
     """

@@ -1,28 +1,26 @@
-"""From ``--metric`` text to something that scores images, with its direction and signature.
+"""From ``--metric`` text to a scorer, with its direction and signature.
 
-Knows the ways to name a metric; knows no dataset. Nothing is built before it is asked for, so a
-metric that cannot be built here costs one row in a table and no more.
+A metric that cannot be built here raises MetricError, which costs one row in a table and no more.
 
 Forms: ``lite``, ``qualiclip``, a checkpoint path, ``sharpness``, ``jpegsize``, ``pyiqa:NAME``,
 ``module:function``, ``table:FILE.csv``; options follow as ``,key=value``.
 """
 
-import hashlib
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 
 from benchmarks.metrics import baselines
+from benchmarks.metrics.pyiqa import build_pyiqa
+from benchmarks.metrics.scorer import MetricError, Options, Scorer, file_digest, options_signature
 
-Options = dict[str, Any]
 MODELS = ("lite", "qualiclip")
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
     "sharpness": baselines.sharpness,
@@ -30,39 +28,15 @@ BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class MetricError(ValueError):
-    """A metric that cannot be had here; the text says why."""
-
-
-@dataclass(frozen=True)
-class Scorer:
-    """A metric ready to score.
-
-    Attributes:
-        name: Name in tables.
-        signature: All that its numbers depend on.
-        lower_is_better: Its declared direction.
-        score: (N, 3, H, W) RGB in [0, 1] -> (N,) raw scores. None for a table.
-        batched: Several same-size images may go in at once without a change of their scores.
-        device: Where the batches go.
-        table: Published scores by image name, instead of ``score``.
-        differentiable: The same scores with their gradient to the images; None where there is none.
-    """
-
-    name: str
-    signature: str
-    lower_is_better: bool
-    score: Callable[[Tensor], Tensor] | None
-    batched: bool = True
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    table: dict[str, float] | None = None
-    differentiable: Callable[[Tensor], Tensor] | None = None
-
-
 def parse(text: str) -> tuple[str, Options]:
     """Split ``pyiqa:niqe,crop_border=4`` into the name and its options.
 
-    Values are read as JSON where they can be (numbers, true, null), else as text.
+    Args:
+        text: What ``--metric`` says.
+
+    Returns:
+        Name and options; a value is read as JSON where it is some (numbers, true, null), else as
+        text.
 
     Raises:
         MetricError: Empty name or an option without ``=``.
@@ -98,48 +72,30 @@ def build(text: str, *, device: str | None = None, precision: str = "fp32") -> S
         device: torch device; None takes CUDA if there is one (for models that use it).
         precision: ``fp32`` or ``bf16``, for this package's own models.
 
+    Returns:
+        The scorer, ready for batches on its device.
+
     Raises:
         MetricError: It cannot be built here: unknown name, weights out of reach, wrong kind.
     """
     name, options = parse(text)
     kind, colon, rest = name.partition(":")
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         if name in BASELINES:
             return _baseline(name, options)
         if colon and kind == "pyiqa":
-            from benchmarks.metrics.pyiqa import build_pyiqa
-
-            return build_pyiqa(rest, options, place)
+            return build_pyiqa(rest, options, target)
         if colon and kind == "table":
             return _table(name, Path(rest), options)
         if colon and not Path(name).exists():
-            return _callable(name, kind, rest, options, place)
-        return _own(name, options, place, precision)
+            return _callable(name, kind, rest, options, target)
+        return _own(name, options, target, precision)
     except MetricError:
         raise
     except Exception as err:  # whatever a third party's constructor throws is one row, not the end
         reason = str(err).strip() or type(err).__name__
         raise MetricError(f"{name}: {reason.splitlines()[0][:300]}") from err
-
-
-def file_digest(path: Path) -> str:
-    """First eight hex digits of a file's SHA-256."""
-    with path.open("rb") as file:
-        return (
-            hashlib.file_digest(file, "sha256").hexdigest()[:8]
-            if hasattr(hashlib, "file_digest")
-            else hashlib.sha256(file.read()).hexdigest()[:8]
-        )
-
-
-def describe(options: Options) -> str:
-    """Options as signature parts; a file is named by its digest, not by its place."""
-    parts = []
-    for key, value in sorted(options.items()):
-        is_file = isinstance(value, str) and Path(value).is_file()
-        parts.append(f"|{key}:{file_digest(Path(value)) if is_file else value}")
-    return "".join(parts)
 
 
 def _own(name: str, options: Options, device: torch.device, precision: str) -> Scorer:
@@ -194,20 +150,17 @@ def _callable(
         with torch.inference_mode():
             return torch.as_tensor(found(images, **options)).flatten()
 
-    return Scorer(name, f"{signature}{describe(options)}", lower, score, batched, device)
+    return Scorer(name, f"{signature}{options_signature(options)}", lower, score, batched, device)
 
 
 def _source_digest(function: Callable[..., object]) -> str:
     """Digest of the file that defines a function, so that an edited metric is a new metric."""
-    import inspect
-
-    try:
-        return f"source:{file_digest(Path(inspect.getfile(function)))}"
-    except (TypeError, OSError):
+    for source in (function, type(function)):
         try:
-            return f"source:{file_digest(Path(inspect.getfile(type(function))))}"
+            return f"source:{file_digest(Path(inspect.getfile(source)))}"
         except (TypeError, OSError):
-            return "source:unknown"
+            continue
+    return "source:unknown"
 
 
 def _table(name: str, path: Path, options: Options) -> Scorer:

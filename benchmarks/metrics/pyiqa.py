@@ -1,7 +1,5 @@
 """pyiqa's no-reference metrics as scorers; parameter files in other formats are converted.
 
-The only importer of pyiqa in the harness. Knows nothing of datasets.
-
 Two of pyiqa's parameter formats cannot be downloaded everywhere, so ``pretrained_model_path``
 also takes the common forms of the same numbers:
 
@@ -23,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.metrics.build import MetricError, Options, Scorer, describe
+from benchmarks.metrics.scorer import MetricError, Options, Scorer, options_signature
 
 _BRISQUE_RHO = "-153.591"
 """Bias of the original BRISQUE model: pyiqa builds it in, so a model with another one is not it."""
@@ -33,6 +31,15 @@ def build_pyiqa(name: str, options: Options, device: torch.device) -> Scorer:
     """A scorer around ``pyiqa.create_metric(name, **options)``.
 
     Images go in one at a time: several of pyiqa's metrics treat a batch otherwise than its parts.
+
+    Args:
+        name: pyiqa's name of a no-reference metric.
+        options: Keyword arguments of ``create_metric``; ``pretrained_model_path`` in any form that
+            the module's docstring names.
+        device: Where the metric computes.
+
+    Returns:
+        The scorer; its direction is the one that pyiqa declares.
 
     Raises:
         MetricError: Unknown or full-reference metric, or its weights cannot be had.
@@ -49,7 +56,7 @@ def build_pyiqa(name: str, options: Options, device: torch.device) -> Scorer:
         raise MetricError(f"pyiqa:{name}: pyiqa {pyiqa.__version__} has no metric of that name")
     if config.get("metric_mode") != "NR":
         raise MetricError(f"pyiqa:{name} needs reference images; this harness has none")
-    signature = f"pyiqa:{name}|pyiqa:{pyiqa.__version__}{describe(options)}"
+    signature = f"pyiqa:{name}|pyiqa:{pyiqa.__version__}{options_signature(options)}"
     with tempfile.TemporaryDirectory() as folder:
         converted = _converted(name, options, Path(folder))
         metric = _create(pyiqa.create_metric, name, converted, device)

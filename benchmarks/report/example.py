@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.datasets import Dataset
 from benchmarks.datasets.spec import complete
-from benchmarks.metrics.build import Scorer
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
 from qualiclip_metric.distortions import DISTORTIONS, distort

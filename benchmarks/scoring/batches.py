@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.metrics.build import Scorer
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.results.store import Row
 from qualiclip_metric.images import read
 from qualiclip_metric.scoring import decode_ahead, outcomes

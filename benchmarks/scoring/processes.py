@@ -15,7 +15,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.metrics.build import MetricError, build
+from benchmarks.metrics.build import build
+from benchmarks.metrics.scorer import MetricError
 from benchmarks.results.store import Row
 from benchmarks.scoring.batches import Batch, describe, score_batches
 

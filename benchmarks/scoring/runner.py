@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from benchmarks.datasets import Dataset
-from benchmarks.metrics.build import Scorer
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.results import folder as store_results
 from benchmarks.results.store import Key, Row, Store
 from benchmarks.scoring.batches import Batch, Item, plan, score_batches

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from benchmarks.analysis.attack import NoGradientError, attack
 from benchmarks.analysis.perturbations import PERTURBATIONS, WINDOW, eight_bit
 from benchmarks.analysis.robustness import ATTACKS, falls, measure, shifts, summary
-from benchmarks.cli import table
+from benchmarks.cli.robustness import table
 from benchmarks.datasets.photos import pristine
-from benchmarks.metrics.build import Scorer, build
+from benchmarks.metrics.build import build
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
 from benchmarks.stats.bootstrap import mean_samples
 from qualiclip_metric.distortions import DISTORTIONS

@@ -15,7 +15,7 @@ from benchmarks.analysis.monotonicity import curves, ladder_scores, ordered_shar
 from benchmarks.cli.report import app
 from benchmarks.datasets.photos import sample_photos
 from benchmarks.html import album, original, picture
-from benchmarks.metrics.build import Scorer
+from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.agreement import against_best, agreement_panel, plain
 from benchmarks.report.data import gather
 from benchmarks.report.example import distorted_copies

@@ -15,7 +15,7 @@ from benchmarks import __main__ as cli
 from benchmarks.datasets import Dataset
 from benchmarks.datasets import avt as predictions
 from benchmarks.datasets.splits import random_tests
-from benchmarks.metrics import build as scorers
+from benchmarks.metrics.build import build
 from benchmarks.results import folder as results
 from benchmarks.results import tables
 from benchmarks.results.predictions import agreements
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table = root / f"{name}.csv"
         pd.DataFrame({"image": names, "score": scores}).to_csv(table, index=False)
         text = f"table:{table}" + (",lower_is_better=true" if name == "fair" else "")
-        runner.run(scorers.build(text), Settings(text), dataset, known, out)
+        runner.run(build(text), Settings(text), dataset, known, out)
     note_unavailable(out, "part", {"pyiqa:musiq": "cannot be built here: no network"})
     return out
 

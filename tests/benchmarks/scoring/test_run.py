@@ -18,7 +18,9 @@ from PIL import Image
 from benchmarks.__main__ import main
 from benchmarks.datasets import load, parse
 from benchmarks.metrics import baselines
-from benchmarks.metrics import build as scorers
+from benchmarks.metrics.build import build, display_name
+from benchmarks.metrics.build import parse as parse_metric
+from benchmarks.metrics.scorer import MetricError, Scorer, file_digest
 from benchmarks.results import folder as results
 from benchmarks.results.store import Busy, Key, Row, Store, read
 from benchmarks.scoring import batches as scoring
@@ -57,7 +59,7 @@ def score(
     known = {k: options.pop(k) for k in ("short_side", "workers", "jobs") if k in options}
     settings = Settings(metric, threads=1, **known)
     frame = runner.prepare(dataset, out)
-    outcome = runner.run(scorers.build(metric), settings, dataset, frame, out, **options)
+    outcome = runner.run(build(metric), settings, dataset, frame, out, **options)
     return outcome, results.load(out)
 
 
@@ -65,14 +67,14 @@ def score(
 
 
 def test_parse_options() -> None:
-    assert scorers.parse("pyiqa:niqe,crop_border=4,a=x,b=true") == (
+    assert parse_metric("pyiqa:niqe,crop_border=4,a=x,b=true") == (
         "pyiqa:niqe",
         {"crop_border": 4, "a": "x", "b": True},
     )
-    assert scorers.parse("lite") == ("lite", {})
+    assert parse_metric("lite") == ("lite", {})
     for text in ("", "lite,oops", "lite,=3"):
-        with pytest.raises(scorers.MetricError):
-            scorers.parse(text)
+        with pytest.raises(MetricError):
+            parse_metric(text)
 
 
 def test_display_names() -> None:
@@ -83,7 +85,7 @@ def test_display_names() -> None:
         "pack.mod:function": "pack.mod:function",
     }
     for text, name in names.items():
-        assert scorers.display_name(text) == name
+        assert display_name(text) == name
 
 
 @pytest.mark.parametrize(
@@ -100,8 +102,8 @@ def test_display_names() -> None:
     ],
 )
 def test_what_cannot_be_built_says_why(text: str, message: str) -> None:
-    with pytest.raises(scorers.MetricError, match=message):
-        scorers.build(text)
+    with pytest.raises(MetricError, match=message):
+        build(text)
 
 
 def test_own_callable_declares_its_direction(
@@ -113,20 +115,20 @@ def test_own_callable_declares_its_direction(
         "blur.signature = 'blur|v7'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    mean = scorers.build("mymetric:mean,power=2")
+    mean = build("mymetric:mean,power=2")
     assert not mean.lower_is_better
     assert mean.signature.startswith("mymetric:mean|source:")
     assert mean.signature.endswith("|power:2")
     assert mean.score is not None
     np.testing.assert_allclose(mean.score(torch.full((2, 3, 4, 4), 0.5)), [0.25, 0.25])
-    assert scorers.build("mymetric:mean,lower_is_better=true").lower_is_better
-    blur = scorers.build("mymetric:blur")
+    assert build("mymetric:mean,lower_is_better=true").lower_is_better
+    blur = build("mymetric:blur")
     assert blur.lower_is_better
     assert blur.signature == "blur|v7"
 
 
 def test_pyiqa_is_built_with_its_direction() -> None:
-    piqe = scorers.build("pyiqa:piqe", device="cpu")
+    piqe = build("pyiqa:piqe", device="cpu")
     assert piqe.lower_is_better
     assert not piqe.batched
     assert piqe.signature.startswith("pyiqa:piqe|pyiqa:")
@@ -143,14 +145,14 @@ def write_niqe(path: Path) -> None:
 def test_niqe_takes_basicsr_parameters(tmp_path: Path) -> None:
     file = tmp_path / "p.npz"
     write_niqe(file)
-    scorer = scorers.build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
-    assert f"pretrained_model_path:{scorers.file_digest(file)}" in scorer.signature
+    scorer = build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
+    assert f"pretrained_model_path:{file_digest(file)}" in scorer.signature
     assert scorer.score is not None
     image = torch.rand(1, 3, 192, 192, generator=torch.manual_seed(0))
     assert torch.isfinite(scorer.score(image)).all()
     np.savez(file, other=np.ones(3))
-    with pytest.raises(scorers.MetricError, match="no cov_pris_param, mu_pris_param; found other"):
-        scorers.build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
+    with pytest.raises(MetricError, match="no cov_pris_param, mu_pris_param; found other"):
+        build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
 
 
 def test_brisque_takes_libsvm_text(tmp_path: Path) -> None:
@@ -158,18 +160,18 @@ def test_brisque_takes_libsvm_text(tmp_path: Path) -> None:
     head = "svm_type epsilon_svr\nkernel_type rbf\ngamma 0.05\nrho {}\nSV\n"
     rows = "2.0 1:0.5 36:-1\n-1.5 2:1\n"
     file.write_text(head.format("-153.591") + rows)
-    scorer = scorers.build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
+    scorer = build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
     assert scorer.lower_is_better
     file.write_text(head.format("-155.845") + rows)
-    with pytest.raises(scorers.MetricError, match="another BRISQUE model"):
-        scorers.build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
+    with pytest.raises(MetricError, match="another BRISQUE model"):
+        build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
 def test_niqe_prefers_a_sharp_photo_to_a_noisy_one() -> None:
     data = pytest.importorskip("skimage.data")
     parameters = SHARED / "niqe_pris_params.npz"
-    scorer = scorers.build(f"pyiqa:niqe,pretrained_model_path={parameters}", device="cpu")
+    scorer = build(f"pyiqa:niqe,pretrained_model_path={parameters}", device="cpu")
     assert scorer.score is not None
     photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None].float() / 255
     noisy = (photo + 0.2 * torch.randn(photo.shape, generator=torch.manual_seed(0))).clamp(0, 1)
@@ -213,7 +215,7 @@ def test_one_bad_image_does_not_cost_its_batch(mini: Path) -> None:
             raise RuntimeError("too bright\nsecond line")
         return images.mean((1, 2, 3))
 
-    scorer = scorers.Scorer("picky", "picky", False, picky)
+    scorer = Scorer("picky", "picky", False, picky)
     items = [scoring.Item(n, n, str(mini.parent / n), 24, 40) for n in ("0.png", "3.png", "6.png")]
     (rows,) = scoring.score_batches(scorer, scoring.plan(items, 8))
     errors = {row.image: row.error for row in rows}
@@ -224,7 +226,7 @@ def test_scores_that_are_no_numbers_are_errors(mini: Path) -> None:
     items = [scoring.Item(n, n, str(mini.parent / n), 24, 40) for n in ("0.png", "3.png")]
 
     def run(values) -> list[str]:
-        scorer = scorers.Scorer("s", "s", False, lambda images: torch.tensor(values(images)))
+        scorer = Scorer("s", "s", False, lambda images: torch.tensor(values(images)))
         return [row.error for rows in scoring.score_batches(scorer, [tuple(items)]) for row in rows]
 
     assert run(lambda images: [float("nan"), 1.0]) == ["score is nan", ""]
@@ -244,7 +246,7 @@ def test_whatever_a_metric_throws_costs_its_image(mini: Path, workers: int, batc
             raise KeyError("odd")
         return images.mean((1, 2, 3))
 
-    scorer = scorers.Scorer("odd", "odd", False, odd, batched=batched)
+    scorer = Scorer("odd", "odd", False, odd, batched=batched)
     names = ("0.png", "3.png", "6.png", "bad.png")
     items = [scoring.Item(n, n, str(mini.parent / n), 24, 40) for n in names]
     plan = scoring.plan(items, 8)
@@ -409,8 +411,8 @@ def test_batch_size_workers_and_jobs_do_not_change_scores(mini: Path, tmp_path: 
 
 def test_lite_scores_a_batch_as_it_scores_its_images() -> None:
     try:
-        scorer = scorers.build("lite", device="cpu")
-    except scorers.MetricError as err:
+        scorer = build("lite", device="cpu")
+    except MetricError as err:
         pytest.skip(str(err))
     assert scorer.score is not None
     images = torch.rand(3, 3, 96, 128, generator=torch.manual_seed(0))
@@ -451,10 +453,10 @@ def test_published_predictions(mini: Path, tmp_path: Path) -> None:
     assert scores["1.png"] == -4
     assert outcome.failed == 11
     table.write_text("name,value\n0,5\n0,6\n")
-    with pytest.raises(scorers.MetricError, match="lists 0 twice"):
-        scorers.build(f"table:{table},image=name,score=value")
-    with pytest.raises(scorers.MetricError, match="no column image, score"):
-        scorers.build(f"table:{table}")
+    with pytest.raises(MetricError, match="lists 0 twice"):
+        build(f"table:{table},image=name,score=value")
+    with pytest.raises(MetricError, match="no column image, score"):
+        build(f"table:{table}")
 
 
 def test_load_without_results(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ OURS = sorted((Path(__file__).parents[3] / "benchmarks" / "golden").glob("*.json
 def test_our_golden_values_hold(file: Path) -> None:
     """On the images that code makes; `python -m benchmarks golden check` does the photos, too."""
     pytest.importorskip("pyarrow")
-    from benchmarks.metrics import build
+    from benchmarks.metrics.build import build
 
     frozen = golden.load(file)
     few = replace(frozen, scores={k: v for k, v in frozen.scores.items() if k in CODE})

@@ -1,0 +1,59 @@
+"""A metric ready to score, and what the ways to make one share: errors, options, digests."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Options = dict[str, Any]
+
+
+class MetricError(ValueError):
+    """A metric that cannot be built or run here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A metric ready to score.
+
+    Attributes:
+        name: Name in tables.
+        signature: All that its numbers depend on.
+        lower_is_better: Its declared direction.
+        score: (N, 3, H, W) RGB in [0, 1] -> (N,) raw scores. None for a table.
+        batched: Several same-size images may go in at once without a change of their scores.
+        device: Where the batches go.
+        table: Published scores by image name, instead of ``score``.
+        differentiable: The same scores with their gradient to the images; None where there is none.
+    """
+
+    name: str
+    signature: str
+    lower_is_better: bool
+    score: Callable[[Tensor], Tensor] | None
+    batched: bool = True
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    table: dict[str, float] | None = None
+    differentiable: Callable[[Tensor], Tensor] | None = None
+
+
+def file_digest(path: Path) -> str:
+    """First eight hex digits of a file's SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:8]
+
+
+def options_signature(options: Options) -> str:
+    """Options as parts of a signature; a file is named by its digest, not by its path."""
+    parts = []
+    for key, value in sorted(options.items()):
+        is_file = isinstance(value, str) and Path(value).is_file()
+        parts.append(f"|{key}:{file_digest(Path(value)) if is_file else value}")
+    return "".join(parts)
