@@ -22,7 +22,8 @@ from benchmarks.results.predictions import agreements
 from benchmarks.results.summary import COLUMNS, Statistics, note_unavailable, summarise
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
-from benchmarks.stats.significance import compare, matrix
+from benchmarks.results.tables import significance_markdown
+from benchmarks.stats.significance import compare
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 FEW = Statistics(resamples=50, splits=4)
@@ -227,7 +228,7 @@ def test_compare(folder: Path) -> None:
     order = np.sort(pairs["p"])
     by_hand = np.maximum.accumulate(np.minimum(1, order * [3, 2, 1]))
     np.testing.assert_allclose(np.sort(pairs["p_holm"]), by_hand)
-    shown = matrix(pairs).splitlines()
+    shown = significance_markdown(pairs).splitlines()
     assert shown[2].startswith("| table:good.csv |")
     assert shown[2].count("*") >= 1
     pd.testing.assert_frame_equal(compare(wide, metrics, resamples=500), pairs)
