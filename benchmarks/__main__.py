@@ -9,6 +9,8 @@ import sys
 
 import typer
 
+from benchmarks.cli._console import message
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("benchmarks.cli.run", "Score datasets with metrics; only what is missing."),
     "datasets": ("benchmarks.cli.datasets", "What is on the disk, and where to get the rest."),
@@ -57,15 +59,15 @@ def build(argv: list[str]) -> typer.Typer:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run the command line; user errors are one line on stderr and exit code 2."""
+    """Run the command line; an error of the user is one line on stderr and exit code 2."""
     words = sys.argv[1:] if argv is None else argv
     try:
         build(words)(words, prog_name="python -m benchmarks")
     except ModuleNotFoundError as err:
-        typer.echo(f"error: {err}; try: pip install 'qualiclip-metric[benchmarks]'", err=True)
+        message(f"error: {err}; try: pip install 'qualiclip-metric[benchmarks]'")
         raise SystemExit(2) from err
-    except (ValueError, ImportError) as err:
-        typer.echo(f"error: {err}", err=True)
+    except (ValueError, ImportError, OSError) as err:
+        message(f"error: {err}")
         raise SystemExit(2) from err
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import typer
 
-from benchmarks.cli._console import print_ranking, say
+from benchmarks.cli._console import message
+from benchmarks.cli._options import Resamples, Seed
 from benchmarks.formatting import write_json
-from benchmarks.gmad.result import summarise
+from benchmarks.gmad.result import ranking_text, summarise
 from benchmarks.study.page import design_study, study_page
 from benchmarks.study.votes import FEWEST_OBSERVERS, mean_preference, read_votes, screen
 from qualiclip_metric.files import write_text
@@ -31,19 +32,15 @@ def study(
     side: Annotated[int, typer.Option(help="Shrink larger images to this many pixels.")] = 1280,
     limit: Annotated[int | None, typer.Option(help="Keep the widest gaps only.", min=1)] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "Image quality study",
-    seed: Annotated[int, typer.Option(help="Of the order and the sides.")] = 0,
+    seed: Seed = 0,
 ) -> None:
     """Write a self-contained page on which people vote on the pairs."""
-    try:
-        table = _read_pairs(pairs or out / "pairs.csv")
-        design = design_study(table, seed, limit)
-        files = _files(out, images)
-        page = study_page(design, lambda name: _file(files, name), side, title)
-    except ValueError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
+    table = _read_pairs(pairs or out / "pairs.csv")
+    design = design_study(table, seed, limit)
+    files = _files(out, images)
+    page = study_page(design, lambda name: _file(files, name), side, title)
     write_text(out / "study.html", page)
-    say(f"{len(design['trials'])} pairs to vote on, {len(page) / 1e6:.1f} MB")
+    message(f"{len(design['trials'])} pairs to vote on, {len(page) / 1e6:.1f} MB")
     typer.echo(out / "study.html")
 
 
@@ -88,32 +85,28 @@ def rank(
     screened: Annotated[
         bool, typer.Option("--screen/--no-screen", help="Leave out outlying observers (BT.500).")
     ] = True,
-    draws: Annotated[int, typer.Option(help="Bootstrap samples of the pairs.", min=10)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
 ) -> None:
     """Screen the observers of a study and rank the metrics by their votes."""
-    try:
-        cast = read_votes([*votes, *(more or [])])
-        observers = screen(cast)
-        rejected = observers["observer"][observers["rejected"] & screened]
-        table = mean_preference(cast[~cast["observer"].isin(rejected)])
-        metrics = sorted({*table["attacker"], *table["defender"]})
-        preference = table["preference"].to_numpy(float)
-        summary = summarise(table, metrics, preference, draws=draws, seed=seed)
-    except ValueError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
+    cast = read_votes([*votes, *(more or [])])
+    observers = screen(cast)
+    rejected = observers["observer"][observers["rejected"] & screened]
+    table = mean_preference(cast[~cast["observer"].isin(rejected)])
+    metrics = sorted({*table["attacker"], *table["defender"]})
+    preference = table["preference"].to_numpy(float)
+    summary = summarise(table, metrics, preference, resamples=resamples, seed=seed)
     del summary["bins"]  # A study knows only of the bins that gave a pair.
     if len(observers) < FEWEST_OBSERVERS:
-        say(f"{len(observers)} observers: too few to screen (from {FEWEST_OBSERVERS} on)")
+        message(f"{len(observers)} observers: too few to screen (from {FEWEST_OBSERVERS} on)")
     for name in rejected:
-        say(f"left out: {name}")
+        message(f"left out: {name}")
     if np.ptp(per_pair := table["votes"].to_numpy()):
-        say(f"note: pairs have between {per_pair.min()} and {per_pair.max()} votes")
+        message(f"note: pairs have between {per_pair.min()} and {per_pair.max()} votes")
     for name in ("aggressiveness", "resistance"):
-        print_ranking(name, summary[f"{name}_ranking"], err=False)
+        typer.echo(ranking_text(name, summary[f"{name}_ranking"]))
     if out is not None:
         write_text(out / "votes.csv", table.to_csv(index=False, lineterminator="\n"))
         people = observers.to_dict("records")
         write_json(out / "ranking.json", {"format": 1, "observers": people, **summary})
-        say(f"written: {out / 'votes.csv'}, {out / 'ranking.json'}")
+        message(f"written: {out / 'votes.csv'}, {out / 'ranking.json'}")

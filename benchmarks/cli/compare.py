@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.cli._options import DatasetNames, MetricNames, Resamples, Results, Seed
 from benchmarks.results import folder as store
 from benchmarks.results.tables import significance_markdown
 from benchmarks.stats.significance import compare as compare_metrics
@@ -13,18 +14,14 @@ from qualiclip_metric.files import write_text
 
 def compare(
     *,
-    results: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results"),
-    dataset: Annotated[
-        list[str] | None, typer.Option(help="Dataset; default: each. May be repeated.")
-    ] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(help="Metric; default: all. May be repeated.")
-    ] = None,
+    results: Results = Path("results"),
+    dataset: DatasetNames = None,
+    metric: MetricNames = None,
     resolution: Annotated[
         str | None, typer.Option(help="Only scores at this resolution, e.g. native.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=100, help="Bootstrap resamples.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
 ) -> None:
     """Paired bootstrap of SRCC differences with Holm's correction; writes compare-DATASET.csv."""
     for name in dataset or store.datasets(results):

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from benchmarks.analysis import faithfulness
 from benchmarks.analysis.localisation import FIGURES
-from benchmarks.cli._console import say
+from benchmarks.cli._console import message
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create
@@ -57,7 +57,7 @@ def app(
     }  # fmt: skip
     if out is not None:
         write_json(out, found)
-        say(str(out))
+        message(str(out))
     typer.echo(tables(found), nl=False)
 
 
@@ -81,7 +81,7 @@ def _places(
     found = []
     for i, photo in enumerate(photos):
         found.append(faithfulness.located(photo, maps, seed=seed + i))
-        say(f"maps of {i + 1} of {len(photos)} photos")
+        message(f"maps of {i + 1} of {len(photos)} photos")
     return faithfulness.summarise(np.stack(found), list(maps), draws=draws, seed=seed)
 
 
@@ -89,7 +89,7 @@ def _profile(metric: QualiCLIP, photos: list[Tensor], *, draws: int, seed: int) 
     falls = [
         faithfulness.profile_falls(metric, photo, seed=seed + i) for i, photo in enumerate(photos)
     ]
-    say("profiles known")
+    message("profiles known")
     negatives = [pair[1] for pair in metric.pairs] or [""] * len(metric.prompts)
     rows = faithfulness.confusion(falls, negatives, draws=draws, seed=seed)
     return {"signature": str(metric.signature), "pairs": list(names(metric)), "rows": rows}

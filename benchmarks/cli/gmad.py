@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.cli._console import print_ranking, say
+from benchmarks.cli._console import message
 from benchmarks.cli._gmad_study import rank, study
+from benchmarks.cli._options import DatasetName, MetricNames, Resamples, ResultsFolder, Seed
 from benchmarks.formatting import write_json
 from benchmarks.gmad.competition import Design
 from benchmarks.gmad.near_duplicates import group_hashes, hash_files
 from benchmarks.gmad.pool import Pool, pool_from_results, read_wide
-from benchmarks.gmad.result import Outcome, mos_preference, play, summarise
+from benchmarks.gmad.result import Outcome, mos_preference, play, ranking_text, summarise
 from qualiclip_metric.files import write_text
 
 __all__ = ["app"]
@@ -25,15 +26,10 @@ app = typer.Typer(
 app.command()(study)
 app.command()(rank)
 
-Metrics = Annotated[
-    list[str] | None, typer.Option("--metric", help="Metric to use; repeat. Default: all.")
-]
 Lower = Annotated[
     list[str] | None,
     typer.Option("--lower-better", help="Metric column of --table where lower is better; repeat."),
 ]
-Draws = Annotated[int, typer.Option(help="Bootstrap samples of the pairs.", min=10)]
-Seed = Annotated[int, typer.Option(help="Seed of whatever is random.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -41,8 +37,8 @@ def run(
     context: typer.Context,
     *,
     table: Annotated[Path | None, typer.Option(help="Wide csv: image, metrics, mos.")] = None,
-    results: Annotated[Path | None, typer.Option(help="Results folder of `run`.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Data set of --results.")] = None,
+    results: ResultsFolder = None,
+    dataset: DatasetName = None,
     out: Annotated[Path | None, typer.Option(help="Folder for pairs.csv, matrices.json.")] = None,
     scale: Annotated[
         str, typer.Option(help="Common scale: rank, or logistic (needs MOS).")
@@ -58,9 +54,9 @@ def run(
     labelled: Annotated[
         Path | None, typer.Option(help="Wide csv with mos that the logistic is fitted on.")
     ] = None,
-    metric: Metrics = None,
+    metric: MetricNames = None,
     lower_better: Lower = None,
-    draws: Draws = 1000,
+    resamples: Resamples = 1000,
     seed: Seed = 0,
 ) -> None:
     """Play gMAD on a score table: writes pairs.csv and matrices.json to --out."""
@@ -68,22 +64,18 @@ def run(
         return
     if out is None:
         raise typer.BadParameter("expected a folder to write to", param_hint="--out")
-    try:
-        pool = _pool(table, results, dataset, metric, lower_better or [])
-        base = read_wide(labelled, pool.metrics, lower_better or []) if labelled else None
-        outcome = play(
-            pool,
-            Design(levels, width, pairs, min_gap),
-            scale,
-            labelled=base.labelled if base else None,
-            contents=_contents(distinct, pool, images),
-            distinct=distinct,
-        )
-        source = {"table": table, "results": results, "dataset": dataset, "labelled": labelled}
-        _write(outcome, out, draws, seed, {k: str(v) for k, v in source.items() if v})
-    except ValueError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
+    pool = _pool(table, results, dataset, metric, lower_better or [])
+    base = read_wide(labelled, pool.metrics, lower_better or []) if labelled else None
+    outcome = play(
+        pool,
+        Design(levels, width, pairs, min_gap),
+        scale,
+        labelled=base.labelled if base else None,
+        contents=_contents(distinct, pool, images),
+        distinct=distinct,
+    )
+    source = {"table": table, "results": results, "dataset": dataset, "labelled": labelled}
+    _write(outcome, out, resamples, seed, {k: str(v) for k, v in source.items() if v})
 
 
 def _pool(
@@ -123,10 +115,10 @@ def _contents(distinct: str, pool: Pool, images: Path | None) -> list[object] | 
     return list(group_hashes(hash_files([Path(file) for file in files])))
 
 
-def _write(outcome: Outcome, out: Path, draws: int, seed: int, source: dict[str, str]) -> None:
+def _write(outcome: Outcome, out: Path, resamples: int, seed: int, source: dict[str, str]) -> None:
     pool, table = outcome.pool, outcome.table()
     preference = mos_preference(table, pool.mos)
-    summary = summarise(table, pool.metrics, preference, draws=draws, seed=seed)
+    summary = summarise(table, pool.metrics, preference, resamples=resamples, seed=seed)
     design = outcome.design
     settings: dict[str, Any] = {
         "scale": outcome.scale,
@@ -145,16 +137,16 @@ def _write(outcome: Outcome, out: Path, draws: int, seed: int, source: dict[str,
     write_text(out / "pairs.csv", table.to_csv(index=False, lineterminator="\n"))
     write_json(out / "matrices.json", {"format": 1, **settings, **summary})
     for note in pool.notes:
-        say(f"note: {note}")
+        message(f"note: {note}")
     bins = summary["bins"]
-    say(
+    message(
         f"{bins['paired']} of {bins['asked']} bins gave a pair ({bins['empty']} empty, "
         f"{bins['single_image']} with one image, {bins['no_pair_allowed']} without an allowed "
         f"pair); {outcome.scale} scale"
     )
     if preference is None:
-        say("no MOS: attack gaps only; votes of a study give aggressiveness and resistance")
+        message("no MOS: attack gaps only; votes of a study give aggressiveness and resistance")
     for name in ("aggressiveness", "resistance"):
         if preference is not None:
-            print_ranking(name, summary[f"{name}_ranking"])
+            message(ranking_text(name, summary[f"{name}_ranking"]))
     typer.echo(f"{out / 'pairs.csv'}\n{out / 'matrices.json'}")

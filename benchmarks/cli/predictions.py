@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.cli._options import OptionalResamples, Seed
 from benchmarks.datasets import avt
 from benchmarks.formatting import markdown, number
 from benchmarks.results.predictions import agreements
@@ -12,11 +13,12 @@ from benchmarks.results.predictions import agreements
 
 def predictions(
     folder: Annotated[Path, typer.Argument(help=f"Folder of {avt.SCORES} and {avt.OPINIONS}.")],
-    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")] = 10_000,
+    resamples: OptionalResamples = 10_000,
+    seed: Seed = 0,
     common: Annotated[bool, typer.Option(help="Only the images that every metric scored.")] = False,
 ) -> None:
     """Join scores and opinions and print each metric's figures."""
-    figures = agreements(avt.load(folder), common=common, resamples=resamples)
+    figures = agreements(avt.load(folder), common=common, resamples=resamples, seed=seed)
     header = ["metric", "n", "SRCC [95%]", "KRCC", "PLCC", "PLCC4", "PLCC5", "RMSE"]
     rows, remarks = [], []
     for r in figures.to_dict("records"):

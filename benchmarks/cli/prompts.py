@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.analysis import prompts as analysis
 from benchmarks.analysis.similarities import of_files, of_ladders
-from benchmarks.cli._console import say
+from benchmarks.cli._console import message
 from benchmarks.datasets import load, parse
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, write_json
@@ -59,7 +59,7 @@ def app(
         head = {"measure": "SRCC", "label": label, "images": len(mos)}
     else:
         photos = pristine(images, limit)
-        cosines = of_ladders(metric, [*photos.values()], seed, say)
+        cosines = of_ladders(metric, [*photos.values()], seed, message)
         figures = analysis.against_levels(rows, cosines, **how)
         label = "ladders"
         head = {"measure": "level pairs in order", "label": label, "images": len(photos)}
@@ -80,12 +80,12 @@ def _labelled(
     frame = runner.prepare(one, out)
     key = Key(one.name, "prompts", str(metric.signature), False, "native")
     files = dict(zip(frame["digest"], frame["path"], strict=True))
-    cosines = of_files(metric, files, out / one.name / f"{key.slug}.npz", say)
+    cosines = of_files(metric, files, out / one.name / f"{key.slug}.npz", message)
     place = {digest: row for row, digest in enumerate(files)}
     cosines = cosines[[place[digest] for digest in frame["digest"]]]
     good = np.isfinite(cosines).all(axis=(1, 2))
     if (~good).any():
-        say(f"left out: {(~good).sum()} image(s) that could not be read")
+        message(f"left out: {(~good).sum()} image(s) that could not be read")
     return cosines[good], frame["mos"].to_numpy(float)[good], one.label
 
 

@@ -11,7 +11,16 @@ import typer
 
 from benchmarks.analysis import robustness
 from benchmarks.analysis.monotonicity import measure
-from benchmarks.cli._console import say
+from benchmarks.cli._console import message
+from benchmarks.cli._options import (
+    Images,
+    MetricSpecs,
+    RequiredMetricSpecs,
+    Resamples,
+    Results,
+    ResultsFolder,
+    Seed,
+)
 from benchmarks.datasets.photos import sample_photos
 from benchmarks.formatting import write_json
 from benchmarks.metrics.build import build
@@ -33,38 +42,31 @@ app = typer.Typer(help="A self-contained report page on a results folder.", no_a
 def report(
     context: typer.Context,
     *,
-    results: Annotated[Path | None, typer.Option(help="Results folder of `run`.")] = None,
+    results: ResultsFolder = None,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Of the page.")] = "Image quality metrics compared",
     budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 18.0,
-    resamples: Annotated[int, typer.Option(help="Of the paired bootstrap.", min=100)] = 10_000,
-    draws: Annotated[int, typer.Option(help="Bootstrap samples of gMAD's pairs.", min=10)] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstraps.")] = 0,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
 ) -> None:
     """Write one page with tables, plots, pictures and gMAD; it needs no network."""
     if context.invoked_subcommand:
         return
     if results is None:
         raise typer.BadParameter("expected a results folder", param_hint="--results")
-    try:
-        _write(results, out, title, budget=budget, resamples=resamples, draws=draws, seed=seed)
-    except ValueError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
+    _write(results, out, title, budget=budget, resamples=resamples, seed=seed)
 
 
 def _write(
-    results: Path, out: Path, title: str, *, budget: float, resamples: int, draws: int, seed: int
+    results: Path, out: Path, title: str, *, budget: float, resamples: int, seed: int
 ) -> None:
-    gathered = gather(
-        results, budget=int(budget * 1e6), resamples=resamples, draws=draws, seed=seed
-    )
+    gathered = gather(results, budget=int(budget * 1e6), resamples=resamples, seed=seed)
     scored = written_on(sorted(results.glob("*/*.parquet")))
     page = report_page(
         gathered, {"made": made_on(), "scored": scored, "facts": provenance()}, title
     )
     write_text(out, page)
-    say(f"{len(gathered['datasets'])} dataset(s), {len(page.encode()) / 1e6:.1f} MB")
+    message(f"{len(gathered['datasets'])} dataset(s), {len(page.encode()) / 1e6:.1f} MB")
     typer.echo(out)
 
 
@@ -79,23 +81,16 @@ def _scorers(metrics: list[str]) -> dict[str, Scorer]:
 @app.command()
 def monotonicity(
     *,
-    metric: Annotated[list[str], typer.Option(help="As for `run`; repeat.")],
-    results: Annotated[Path, typer.Option(help="Results folder to put the data into.")],
-    image: Annotated[
-        list[Path] | None,
-        typer.Option(help="Undistorted images or folders; default: photos of scikit-image."),
-    ] = None,
-    draws: Annotated[int, typer.Option(help="Bootstrap samples of the images.", min=10)] = 1000,
-    seed: Annotated[int, typer.Option(help="Of the distortions and the bootstrap.")] = 0,
+    metric: RequiredMetricSpecs,
+    results: Results,
+    images: Images = None,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
 ) -> None:
     """Score every type of distortion at every level, for the report's monotonicity panel."""
-    try:
-        scorers = _scorers(metric)
-        pictures = [read(path) for path in find(image)] if image else [*sample_photos().values()]
-    except ValueError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
-    panel = measure(pictures, [*scorers.values()], draws=draws, seed=seed, tell=say)
+    scorers = _scorers(metric)
+    pictures = [read(path) for path in find(images)] if images else [*sample_photos().values()]
+    panel = measure(pictures, [*scorers.values()], draws=resamples, seed=seed, tell=message)
     write_json(results / MONOTONICITY, panel)
     typer.echo(results / MONOTONICITY)
 
@@ -104,28 +99,23 @@ def monotonicity(
 def example(
     *,
     out: Annotated[Path, typer.Option(help="Folder for report.html.")],
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(help="As for `run`; repeat. Default: lite, piqe, sharpness, jpegsize."),
-    ] = None,
+    metric: MetricSpecs = None,
     side: Annotated[int, typer.Option(help="Longer side of the photos, px.", min=128)] = SIDE,
     budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 2.2,
-    draws: Annotated[int, typer.Option(help="Of every bootstrap.", min=100)] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of distortions and bootstraps.")] = 0,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
 ) -> None:
     """Write an example report from scikit-image's photos and their distorted copies."""
-    try:
-        scorers = _scorers(metric or ["lite", "pyiqa:piqe", "sharpness", "jpegsize"])
-        with tempfile.TemporaryDirectory() as work:
-            photos, results = sample_photos(side=side), Path(work) / "results"
-            (images := Path(work) / "images").mkdir()
-            score_copies(distorted_copies(photos, images, seed), scorers, results, say)
-            pictures = [*photos.values()]
-            for name, measured in ((MONOTONICITY, measure), (ROBUSTNESS, robustness.measure)):
-                panel = measured(pictures, [*scorers.values()], draws=draws, seed=seed, tell=say)
-                write_json(results / name, panel)
-            page, title = out / "report.html", "Example report: distorted photos"
-            _write(results, page, title, budget=budget, resamples=draws, draws=draws, seed=seed)
-    except ValueError as error:
-        say(f"error: {error}")
-        raise typer.Exit(1) from error
+    scorers = _scorers(metric or ["lite", "pyiqa:piqe", "sharpness", "jpegsize"])
+    with tempfile.TemporaryDirectory() as work:
+        photos, results = sample_photos(side=side), Path(work) / "results"
+        (folder := Path(work) / "images").mkdir()
+        score_copies(distorted_copies(photos, folder, seed), scorers, results, message)
+        pictures = [*photos.values()]
+        for name, measured in ((MONOTONICITY, measure), (ROBUSTNESS, robustness.measure)):
+            panel = measured(
+                pictures, [*scorers.values()], draws=resamples, seed=seed, tell=message
+            )
+            write_json(results / name, panel)
+        page, title = out / "report.html", "Example report: distorted photos"
+        _write(results, page, title, budget=budget, resamples=resamples, seed=seed)

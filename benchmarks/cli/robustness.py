@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from benchmarks.analysis.robustness import measure
-from benchmarks.cli._console import say
+from benchmarks.cli._console import message
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, write_json
 from benchmarks.metrics.build import build, display_name
@@ -54,15 +54,15 @@ def app(
         try:
             built.append(_able(build(text)))
         except MetricError as err:
-            say(f"left out: {err}")
+            message(f"left out: {err}")
             left_out[display_name(text)] = str(err)
     if not built:
         raise ValueError("no metric could be built; try --metric lite")
-    panel = measure([*photos.values()], built, draws=draws, seed=seed, tell=say)
+    panel = measure([*photos.values()], built, draws=draws, seed=seed, tell=message)
     panel["left_out"] = left_out
     if results is not None:
         write_json(results / ROBUSTNESS, panel)
-        say(str(results / ROBUSTNESS))
+        message(str(results / ROBUSTNESS))
     typer.echo(table(panel), nl=False)
 
 

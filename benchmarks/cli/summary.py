@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.cli._options import OptionalResamples, Results, Seed
 from benchmarks.cli.run import write_summary
 from benchmarks.results.summary import Statistics
 
 
 def summary(
-    results: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results"),
-    resamples: Annotated[int, typer.Option(min=0, help="Bootstrap resamples.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    results: Results = Path("results"),
+    resamples: OptionalResamples = 10_000,
+    seed: Seed = 0,
     splits: Annotated[int, typer.Option(min=0, help="Random splits by reference.")] = 10,
     split_seed: Annotated[int, typer.Option(help="Seed of the random splits.")] = 27,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from benchmarks.cli._options import Results
 from benchmarks.results import tables
 
 
@@ -19,7 +20,7 @@ class Form(str, Enum):
 
 
 def table(
-    results: Annotated[Path, typer.Argument(help="Results folder.")] = Path("results"),
+    results: Results = Path("results"),
     value: Annotated[
         list[str] | None, typer.Option(help="Figure to show (srcc, plcc, krcc, plcc4, ...).")
     ] = None,
@@ -31,7 +32,9 @@ def table(
     """Print the cross-dataset table of an existing summary."""
     path = results / "summary.parquet"
     if not path.is_file():
-        raise ValueError(f"no {path}; make it with: python -m benchmarks summary {results}")
+        raise ValueError(
+            f"no {path}; make it with: python -m benchmarks summary --results {results}"
+        )
     found = tables.cross(pd.read_parquet(path), value or ["srcc", "plcc"], split)
     if form is Form.csv:
         typer.echo(found.to_csv(), nl=False)

@@ -102,14 +102,14 @@ def resistance(cells: Cells, preference: Floats, counts: Floats | None = None) -
     return mean_by_cell(cells, 100.0 - np.abs(preference), counts).transpose(0, 2, 1)
 
 
-def resample(cells: Cells, draws: int, rng: np.random.Generator) -> Floats:
-    """``(draws, p)`` bootstrap counts: the pairs of each cell, drawn anew with replacement."""
+def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> Floats:
+    """``(resamples, p)`` bootstrap counts: the pairs of each cell, drawn anew with replacement."""
     cell = cells.attacker * cells.metrics + cells.defender
-    counts = np.zeros((draws, len(cell)))
+    counts = np.zeros((resamples, len(cell)))
     for number in np.unique(cell):
         members = np.flatnonzero(cell == number)
         share = np.full(len(members), 1 / len(members))
-        counts[:, members] = rng.multinomial(len(members), share, size=draws)
+        counts[:, members] = rng.multinomial(len(members), share, size=resamples)
     return counts
 
 

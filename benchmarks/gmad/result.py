@@ -24,7 +24,7 @@ from benchmarks.gmad.matrices import (
 from benchmarks.gmad.pool import Pool
 from benchmarks.gmad.scale import Labelled, to_common_scale
 
-__all__ = ["COLUMNS", "Outcome", "mos_preference", "play", "summarise"]
+__all__ = ["COLUMNS", "Outcome", "mos_preference", "play", "ranking_text", "summarise"]
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +103,7 @@ def summarise(
     metrics: list[str],
     preference: Floats | None,
     *,
-    draws: int = 1000,
+    resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Matrices and rankings of a pairs table, ready for JSON (NaN becomes null).
@@ -113,7 +113,7 @@ def summarise(
         metrics: Names in the order of the matrices' rows and columns.
         preference: ``(rows,)`` signed preference in -100..100 for each row's best image, NaN where
             unknown. Absent: nobody preferred anything, and only the attack gap is given.
-        draws: Bootstrap samples of the pairs.
+        resamples: Bootstrap resamples of the pairs.
         seed: Seed of the bootstrap.
     """
     index = {name: number for number, name in enumerate(metrics)}
@@ -133,8 +133,8 @@ def summarise(
         return summary
     voted = paired & np.isfinite(preference)
     cells, votes = cells.keep(voted), preference[voted]
-    counts = resample(cells, draws, np.random.default_rng(seed))
-    summary |= {"pairs_with_preference": int(voted.sum()), "draws": draws, "seed": seed}
+    counts = resample(cells, resamples, np.random.default_rng(seed))
+    summary |= {"pairs_with_preference": int(voted.sum()), "resamples": resamples, "seed": seed}
     for name, matrix in (("aggressiveness", aggressiveness), ("resistance", resistance)):
         point = matrix(cells, votes)[0]
         summary[name] = _plain(point)
@@ -154,6 +154,23 @@ def mos_preference(table: pd.DataFrame, mos: Floats) -> Floats | None:
     difference = table["mos_best"].to_numpy(float) - table["mos_worst"].to_numpy(float)
     preference: Floats = 100 * difference / np.ptp(known)
     return preference
+
+
+def ranking_text(name: str, ranking: dict[str, Any]) -> str:
+    """A ranking as lines for people.
+
+    Args:
+        name: What is ranked, such as ``aggressiveness``.
+        ranking: The ranking, as :func:`summarise` gives it.
+
+    Returns:
+        The method, then one line per metric: rank, score, its 95% interval, name.
+    """
+    lines = [f"{name} ({ranking['method']}):"]
+    for row in ranking["rows"]:
+        interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"
+        lines.append(f"  {row['rank']:2d}  {row['score']:+.3f} {interval}  {row['metric']}")
+    return "\n".join(lines)
 
 
 def _bins(table: pd.DataFrame) -> dict[str, int]:

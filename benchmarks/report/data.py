@@ -28,22 +28,21 @@ LARGE_SHARE = 0.55
 LARGE_SIDE, SMALL_SIDE = 320, 112
 
 
-def gather(results: Path, *, budget: int, resamples: int, draws: int, seed: int) -> dict[str, Any]:
+def gather(results: Path, *, budget: int, resamples: int, seed: int) -> dict[str, Any]:
     """All that the page shows.
 
     Args:
         results: Folder of `python -m benchmarks run`.
         budget: Bytes for all pictures together.
-        resamples: Bootstrap resamples of the comparison with the best metric.
-        draws: Bootstrap samples of the gMAD rankings.
-        seed: Of both.
+        resamples: Bootstrap resamples of comparisons and gMAD rankings.
+        seed: Seed of both.
 
     Raises:
         ValueError: The folder holds no results.
     """
     summary = _summary(results, Statistics(resamples, seed))
     datasets = [
-        _dataset(results, name, summary, resamples=resamples, draws=draws, seed=seed)
+        _dataset(results, name, summary, resamples=resamples, seed=seed)
         for name in store.datasets(results)
     ]
     pictures = _attach_pictures(datasets, budget)
@@ -69,7 +68,7 @@ def _optional(path: Path) -> Any:
 
 
 def _dataset(
-    results: Path, name: str, summary: pd.DataFrame, *, resamples: int, draws: int, seed: int
+    results: Path, name: str, summary: pd.DataFrame, *, resamples: int, seed: int
 ) -> dict[str, Any]:
     table = store.load(results, name)
     record = table.attrs["datasets"][name]
@@ -92,7 +91,7 @@ def _dataset(
         "paths": table["path"].astype(str).tolist(),
         "mos": plain(table["mos"].to_numpy(float)),
         "metrics": [agreement_panel(table, metric, lower[metric]) for metric in metrics],
-        "gmad": gmad_panel(table, name, opinions=label_name == MOS, draws=draws, seed=seed),
+        "gmad": gmad_panel(table, name, opinions=label_name == MOS, resamples=resamples, seed=seed),
     }
 
 

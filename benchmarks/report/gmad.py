@@ -20,7 +20,7 @@ COVERAGE = 0.9
 
 
 def gmad_panel(
-    table: pd.DataFrame, name: str, *, opinions: bool, draws: int, seed: int
+    table: pd.DataFrame, name: str, *, opinions: bool, resamples: int, seed: int
 ) -> dict[str, Any]:
     """Pairs, matrices and rankings on the rank scale, by image number of ``table``.
 
@@ -28,8 +28,8 @@ def gmad_panel(
         table: The frame of `benchmarks.results.folder.load` for one dataset.
         name: The dataset's, for messages.
         opinions: Whether the labels are people's; where not, only the attack gap is given.
-        draws: Bootstrap samples of the rankings.
-        seed: Of the bootstrap.
+        resamples: Bootstrap resamples of the rankings.
+        seed: Seed of the bootstrap.
 
     Returns:
         ``reason`` where gMAD cannot be played; else settings, ``pairs`` (attacker, defender,
@@ -66,5 +66,5 @@ def gmad_panel(
             ]
             for pair in outcome.pairs
         ],
-        **summarise(rows, metrics, preference, draws=draws, seed=seed),
+        **summarise(rows, metrics, preference, resamples=resamples, seed=seed),
     }

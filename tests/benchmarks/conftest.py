@@ -1,4 +1,4 @@
-"""A browser, and a small results folder whose names and texts try to break a page."""
+"""The command line, a browser, and results whose names and texts try to break a page."""
 
 import shutil
 
@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from benchmarks.__main__ import main
 from benchmarks.datasets import COLUMNS, Dataset
 from benchmarks.results.store import Key, Row, Store
 from benchmarks.scoring.runner import prepare
@@ -17,6 +18,20 @@ FLAGS = [
     *("--disable-dev-shm-usage", "--window-size=1280,900"),
 ]
 EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def command(capsys):
+    """Run `python -m benchmarks WORDS`, check its exit code, and give its stdout and stderr."""
+
+    def run(*words, code=0):
+        with pytest.raises(SystemExit) as caught:
+            main([str(word) for word in words])
+        shown = capsys.readouterr()
+        assert caught.value.code == code, shown.err
+        return shown
+
+    return run
 
 
 @pytest.fixture(scope="session")

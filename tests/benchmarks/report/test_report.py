@@ -26,12 +26,12 @@ from qualiclip_metric.distortions import DISTORTIONS, LEVELS
 from qualiclip_metric.images import ImageError
 
 EVIL = "<img src=x onerror=alert(1)>"
-QUICK = ["--resamples", "100", "--draws", "20"]
+QUICK = ["--resamples", "100"]
 
 
 @pytest.fixture(scope="module")
 def gathered(results):
-    return gather(results, budget=10**6, resamples=100, draws=20, seed=0)
+    return gather(results, budget=10**6, resamples=100, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +59,10 @@ def test_the_page_names_subjects_reasons_and_labels(written):
         assert words in text
 
 
-def test_an_empty_results_folder_is_one_line(tmp_path):
-    result = CliRunner().invoke(app, ["--results", str(tmp_path), "--out", str(tmp_path / "r")])
-    assert result.exit_code == 1
-    assert "no results under" in result.stderr
-    assert CliRunner().invoke(app, []).exit_code == 2
+def test_an_empty_results_folder_is_one_line(command, tmp_path):
+    shown = command("report", "--results", tmp_path, "--out", tmp_path / "r", code=2)
+    assert shown.err.startswith("error: no results under") and shown.err.count("\n") == 1
+    command("report", code=2)
 
 
 def test_rows_are_best_first_with_verdicts(gathered):
@@ -156,9 +155,9 @@ def test_gmad_leaves_a_sparse_metric_out_and_says_when_it_cannot_play():
     table["y"] = [4.0, 3, 2, 1]
     table["z"] = [np.nan, np.nan, 1, 2]
     table.attrs = {"metrics": ["x", "y", "z"], "signatures": {}}
-    assert gmad_panel(table, "t", opinions=True, draws=10, seed=0)["metrics"] == ["x", "y"]
+    assert gmad_panel(table, "t", opinions=True, resamples=10, seed=0)["metrics"] == ["x", "y"]
     table.attrs["metrics"] = ["x", "z"]
-    assert "two metrics" in gmad_panel(table, "t", opinions=True, draws=10, seed=0)["reason"]
+    assert "two metrics" in gmad_panel(table, "t", opinions=True, resamples=10, seed=0)["reason"]
 
 
 def test_plain_numbers_are_json():
@@ -251,18 +250,17 @@ def test_ordered_share_counts_ties_as_wrong():
     np.testing.assert_allclose(ordered_share(scores), [1, 2 / 3, 0])
 
 
-def test_monotonicity_command_feeds_the_report(results, tmp_path):
+def test_monotonicity_command_feeds_the_report(command, tmp_path):
     paths = noise_files(tmp_path, 2, (40, 40))
     out = tmp_path / "results"
-    words = ["monotonicity", "--metric", "sharpness", "--results", out, "--draws", "20"]
+    words = ["monotonicity", "--metric", "sharpness", "--results", out, "--resamples", "20"]
     for path in paths:
-        words += ["--image", path]
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 0, result.output
+        words += ["--images", path]
+    command("report", *words)
     data = json.loads((out / "monotonicity.json").read_text())
     assert (data["images"], len(data["metrics"][0]["types"])) == (2, 24)
-    result = CliRunner().invoke(app, ["monotonicity", "--metric", "no", "--results", str(out)])
-    assert (result.exit_code, "unknown metric 'no'" in result.stderr) == (1, True)
+    shown = command("report", "monotonicity", "--metric", "no", "--results", out, code=2)
+    assert "unknown metric 'no'" in shown.err
 
 
 def test_dates_can_be_fixed(monkeypatch, tmp_path):
@@ -288,7 +286,7 @@ def test_the_example_is_made_by_one_command(tmp_path, monkeypatch):
     one = {"chelsea": sample_photos(side=128)["chelsea"]}
     monkeypatch.setattr("benchmarks.cli.report.sample_photos", lambda side: one)
     words = ["example", "--out", tmp_path, "--metric", "sharpness", "--metric", "jpegsize"]
-    words += ["--side", "128", "--draws", "100", "--budget", "0.4"]
+    words += ["--side", "128", "--resamples", "100", "--budget", "0.4"]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -17,14 +17,14 @@ def report(results, tmp_path_factory):
     """A report with the panels of monotonicity and robustness; its address."""
     folder = tmp_path_factory.mktemp("report")
     image = next(iter((results / "alpha").parent.parent.glob("images*/alpha-000.png")))
-    words = ["monotonicity", "--metric", "sharpness", "--image", image, "--results", results]
+    words = ["monotonicity", "--metric", "sharpness", "--images", image, "--results", results]
     assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
     robust = ["robustness", "--images", image, "--results", results, "--draws", "20"]
     for name in ("sharpness", "jpegsize"):
         robust += ["--metric", name]
     assert CliRunner().invoke(application(robust), [str(w) for w in robust]).exit_code == 0
     words = ["--results", results, "--out", folder / "report.html", "--resamples", 100]
-    result = CliRunner().invoke(app, [str(word) for word in [*words, "--draws", 20]])
+    result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output
     return (folder / "report.html").as_uri()
 

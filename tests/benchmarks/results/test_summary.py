@@ -15,6 +15,7 @@ from benchmarks import __main__ as cli
 from benchmarks.datasets import Dataset
 from benchmarks.datasets import avt as predictions
 from benchmarks.datasets.splits import random_tests
+from benchmarks.formatting import markdown, number
 from benchmarks.metrics.build import build
 from benchmarks.results import folder as results
 from benchmarks.results import tables
@@ -22,7 +23,6 @@ from benchmarks.results.predictions import agreements
 from benchmarks.results.summary import COLUMNS, Statistics, note_unavailable, summarise
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
-from benchmarks.results.tables import significance_markdown
 from benchmarks.stats.significance import compare
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -171,9 +171,9 @@ def test_numbers() -> None:
     shown = {0.8174: ".817", -0.0204: "-.020", 1.0: "1.000", 0.0: ".000", -1.0: "-1.000",
              12.3456: "12.346", float("nan"): "–"}  # fmt: skip
     for value, text in shown.items():
-        assert tables.number(value) == text
-    assert tables.number(None) == "–"
-    assert tables.number(0.99996) == "1.000"
+        assert number(value) == text
+    assert number(None) == "–"
+    assert number(0.99996) == "1.000"
 
 
 def test_cross_table(summary: pd.DataFrame) -> None:
@@ -204,7 +204,7 @@ def test_cross_table(summary: pd.DataFrame) -> None:
 
 
 def test_markdown_escapes() -> None:
-    assert tables.markdown(["a"], [["x|y\nz"]]).endswith("| x\\|y z |\n")
+    assert markdown(["a"], [["x|y\nz"]]).endswith("| x\\|y z |\n")
 
 
 def test_latex_escapes(summary: pd.DataFrame) -> None:
@@ -228,7 +228,7 @@ def test_compare(folder: Path) -> None:
     order = np.sort(pairs["p"])
     by_hand = np.maximum.accumulate(np.minimum(1, order * [3, 2, 1]))
     np.testing.assert_allclose(np.sort(pairs["p_holm"]), by_hand)
-    shown = significance_markdown(pairs).splitlines()
+    shown = tables.significance_markdown(pairs).splitlines()
     assert shown[2].startswith("| table:good.csv |")
     assert shown[2].count("*") >= 1
     pd.testing.assert_frame_equal(compare(wide, metrics, resamples=500), pairs)
@@ -327,16 +327,16 @@ def test_every_command_is_listed_and_has_help(capsys: pytest.CaptureFixture[str]
 def test_summary_table_and_compare_commands(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    succeed("summary", str(folder), "--resamples", "20", "--splits", "2")
+    succeed("summary", "--results", str(folder), "--resamples", "20", "--splits", "2")
     assert capsys.readouterr().out.startswith("# Summary")
     record = json.loads((folder / "summary.json").read_text())
     assert record["format"] == 1
     assert {row["metric"] for row in record["rows"]} >= {"table:good.csv", "pyiqa:musiq"}
     assert len(pd.read_csv(folder / "summary.csv")) == len(record["rows"])
     for form, mark in {"md": "| metric |", "latex": r"\toprule", "csv": "srcc"}.items():
-        succeed("table", str(folder), "--format", form, "--value", "srcc")
+        succeed("table", "--results", str(folder), "--format", form, "--value", "srcc")
         assert mark in capsys.readouterr().out
-    succeed("compare", str(folder), "--resamples", "100")
+    succeed("compare", "--results", str(folder), "--resamples", "100")
     assert "row − column" in capsys.readouterr().out
     assert len(pd.read_csv(folder / "compare-part.csv")) == 3
 
@@ -344,8 +344,8 @@ def test_summary_table_and_compare_commands(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["table", "nowhere"], "no nowhere/summary.parquet; make it with"),
-        (["summary", "nowhere"], "no results under nowhere"),
+        (["table", "--results", "nowhere"], "no nowhere/summary.parquet; make it with"),
+        (["summary", "--results", "nowhere"], "no results under nowhere"),
         (["run", "--metric", "sharpness", "--dataset", "nope"], "unknown dataset 'nope'"),
         (["run", "--metric", "sharpness", "--dataset", "spaq"], "no folder given"),
         (

@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from benchmarks.cli.gmad import app
 from benchmarks.study.page import VOTE_COLUMNS, design_study
 from benchmarks.study.votes import mean_preference, read_votes, screen
 
@@ -61,14 +59,13 @@ def save_images(folder, names):
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(folder / name)
 
 
-def test_the_page_is_self_contained_and_escapes_names(tmp_path):
+def test_the_page_is_self_contained_and_escapes_names(command, tmp_path):
     evil = "</script><img src=x onerror=alert(1)>"
     pairs = PAIRS.replace({"attacker": {"A": evil}, "defender": {"A": evil}})
     pairs.to_csv(tmp_path / "pairs.csv", index=False)
     save_images(tmp_path, ["x.png", "y.png", "z.png"])
     words = ["study", "--out", tmp_path, "--images", tmp_path, "--title", "<b>T</b>"]
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 0, result.output
+    command("gmad", *words)
     page = (tmp_path / "study.html").read_text(encoding="utf-8")
     assert evil not in page and "<b>T</b>" not in page
     assert not re.findall(r"<[^>]*(?:src|href)=", page)
@@ -77,12 +74,11 @@ def test_the_page_is_self_contained_and_escapes_names(tmp_path):
     assert all(uri.startswith("data:image/png;base64,") for uri in data["pictures"])
 
 
-def test_a_study_without_images_says_where_to_name_them(tmp_path):
+def test_a_study_without_images_says_where_to_name_them(command, tmp_path):
     PAIRS.to_csv(tmp_path / "pairs.csv", index=False)
-    result = CliRunner().invoke(app, ["study", "--out", str(tmp_path)])
-    assert (result.exit_code, "--images DIR" in result.stderr) == (1, True)
-    result = CliRunner().invoke(app, ["study", "--out", str(tmp_path), "--images", str(tmp_path)])
-    assert (result.exit_code, "x.png" in result.stderr) == (1, True)
+    assert "--images DIR" in command("gmad", "study", "--out", tmp_path, code=2).err
+    words = ["study", "--out", tmp_path, "--images", tmp_path]
+    assert "x.png" in command("gmad", *words, code=2).err
 
 
 def write(tmp_path, tables):
@@ -162,7 +158,7 @@ def test_other_csv_files_are_refused(tmp_path):
         read_votes(write(tmp_path, [PAIRS]))
 
 
-def test_rank_takes_files_as_a_shell_expands_them(tmp_path):
+def test_rank_takes_files_as_a_shell_expands_them(command, tmp_path):
     rng = np.random.default_rng(0)
     tables = []
     for i in range(7):
@@ -173,10 +169,9 @@ def test_rank_takes_files_as_a_shell_expands_them(tmp_path):
         tables.append(pd.concat([forward, back]))
     tables.append(tables[0])  # The same file twice counts once.
     words = ["rank", "--votes", *write(tmp_path, tables), "--out", tmp_path / "out"]
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 0, result.output
+    shown = command("gmad", *words)
     ranking = json.loads((tmp_path / "out" / "ranking.json").read_text())
     assert [row["metric"] for row in ranking["aggressiveness_ranking"]["rows"]] == ["A", "B"]
     assert len(ranking["observers"]) == 7
     assert pd.read_csv(tmp_path / "out" / "votes.csv")["votes"].eq(7).all()
-    assert "aggressiveness (Thurstone" in result.stdout
+    assert "aggressiveness (Thurstone" in shown.out
