@@ -25,8 +25,8 @@ from qualiclip_metric import images
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, ladder
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.training import TrainConfig, data, features, train
-from qualiclip_metric.training.batches import ladders
-from qualiclip_metric.training.data import Numbers, Photos
+from qualiclip_metric.training.batches import ladder_batches
+from qualiclip_metric.training.data import DrawBatchSampler, PristineDataset
 from qualiclip_metric.training.loop import Report
 
 CONFIGS = (Path("configs/lite.toml"), Path("configs/quick.toml"))
@@ -120,11 +120,11 @@ def _pipeline(config: TrainConfig, files: Sequence[Path], device: torch.device) 
     """Crops per second of reading, cropping and degrading, as the loop does them and inline."""
     batches = 4 * max(1, config.workers)
     arrivals, crops = [], 0
-    numbers = Numbers(replace(config, steps=batches + 1), 0, 0, 1)
-    for batch in ladders(files, config, numbers, device):
+    sampler = DrawBatchSampler(range(batches + 1), config.batch_size)
+    for batch in ladder_batches(files, config, sampler, device):
         crops = batch.crops.shape[:3].numel()
         arrivals.append(_now(device))
-    draws, began = Photos(files, config), time.perf_counter()
+    draws, began = PristineDataset(files, config), time.perf_counter()
     drawn = [draws[number] for number in range(2 * config.batch_size)]
     read = time.perf_counter() - began
     before = torch.get_num_threads()

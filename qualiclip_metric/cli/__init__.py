@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": ("demo", "demo", "Score sample photos, clean and degraded; draw a picture of it."),
     "distort": ("distort", "distort", "Degrade an image: 24 types of distortion, 5 levels each."),
     "train": ("train", "train", "Fine-tune an image encoder by ranking; no human scores."),
-    "validate": ("train", "validate", "Measure how well a model orders distortion levels."),
+    "validate": ("validate", "validate", "Measure how well a model orders distortion levels."),
     "weights": ("weights", "app", "List, check and import model weights."),
     "export": ("export", "export", "Write a model for another runtime."),
     "info": ("info", "info", "Versions, device, models and caches."),

@@ -1,4 +1,4 @@
-"""Full-reference scores that can order crops across types and contents. No human in them."""
+"""Full-reference scores that can order crops across types and contents, without a human score."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,15 @@ Anchor = Callable[[Float[Tensor, "n 3 h w"], Float[Tensor, "n 3 h w"]], Float[Te
 def mdsi(img: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
     """Mean deviation similarity index, negated so that higher is better; 0 for equal images.
 
-    Ziaei Nafchi et al., IEEE Access 4, 2016, as implemented by piq.
+    Ziaei Nafchi et al., "Mean deviation similarity index", IEEE Access 4, 2016, section III, as
+    implemented by piq.
+
+    Args:
+        img: Degraded images, RGB in [0, 1].
+        reference: Their pristine originals.
+
+    Returns:
+        One value per image.
 
     Raises:
         ImportError: When piq is missing, with the cure.

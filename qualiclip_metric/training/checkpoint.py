@@ -1,4 +1,4 @@
-"""Files of a run: resumable state, the model to release, the validation log."""
+"""Files of a run: the resumable state, the model to score with, the validation log."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Every setting of a training run, as one frozen dataclass <-> TOML. Knows no model."""
+"""Every setting of a training run, as one frozen dataclass, from and to TOML."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 
 class Settings:
-    """A frozen dataclass <-> plain values <-> TOML."""
+    """What turns a frozen dataclass into plain values, and TOML into a frozen dataclass."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as TOML and JSON know them."""
@@ -36,6 +36,12 @@ class Settings:
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Self":
         """From plain values.
+
+        Args:
+            raw: Values by name; what is missing keeps its default.
+
+        Returns:
+            The settings.
 
         Raises:
             ValueError: For an unknown key, a value of another type, or one out of range.
@@ -47,7 +53,14 @@ class Settings:
 
     @classmethod
     def read(cls, path: str | Path | None, overrides: Sequence[str] = ()) -> "Self":
-        """From a TOML file and ``key=value`` overrides, whose values are TOML too.
+        """From a TOML file and overrides.
+
+        Args:
+            path: TOML file, or None for the defaults.
+            overrides: ``key=value``, whose values are TOML too; they win over the file.
+
+        Returns:
+            The settings.
 
         Raises:
             ValueError: As for `from_dict`, or when the file or an override is no TOML.

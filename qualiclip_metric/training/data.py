@@ -1,4 +1,4 @@
-"""Pristine photo -> two overlapping crops x L levels. Knows no losses and no model.
+"""From pristine photos to batches of degraded crops: two overlapping crops x L levels each.
 
 Draw number n of a run (a photo, its crops, its distortions, their random state) follows from the
 seed and from n alone. So a resumed run sees what an uninterrupted one would have seen, however many
@@ -22,14 +22,20 @@ from qualiclip_metric.images import to_uint8
 from qualiclip_metric.training.anchor import ANCHORS
 from qualiclip_metric.training.config import TrainConfig
 
-_ORDER, _CROPS, _TYPES, _NOISE = range(4)  # what a draw's generators are for
+_ORDER, _CROPS, _TYPES, _NOISE = range(4)  # purposes of a draw's generators
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Draw:
-    """One photo of a batch: its two pristine crops and how to degrade them."""
+class CropPair:
+    """Two pristine crops of one photo, and how to degrade them.
+
+    Attributes:
+        number: Number of the draw, which the noise of the distortions follows from.
+        crops: (2, 3, c, c) in 0..255.
+        types: Distortion types, in the order in which they are applied.
+    """
 
     number: int
     crops: UInt8[Tensor, "2 3 c c"]
@@ -37,7 +43,7 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Ladders:
+class LadderBatch:
     """A batch of degraded crops.
 
     Attributes:
@@ -53,13 +59,30 @@ class Ladders:
 
 
 def generator(seed: int, number: int, purpose: int) -> torch.Generator:
-    """A CPU generator that depends on nothing but its arguments."""
+    """A CPU generator that depends on nothing but its arguments.
+
+    Args:
+        seed: Of the run.
+        number: Of the draw, the epoch or the step.
+        purpose: Keeps generators with equal numbers apart: order, crops, types, noise ...
+
+    Returns:
+        Generator seeded with the first 63 bits of a SHA-256 of the three.
+    """
     digest = hashlib.sha256(f"{seed} {number} {purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-class Photos(Dataset[Draw]):
-    """Draws by number, in an order that is shuffled anew for each pass over the photos."""
+class PristineDataset(Dataset[CropPair]):
+    """Crops of pristine photos by draw number; each pass over the photos has an order of its own.
+
+    Args:
+        paths: Pristine photos, at least one.
+        config: Settings; those of crops and distortion types are used.
+
+    Raises:
+        ValueError: Without photos, and on access where none of them can be read.
+    """
 
     def __init__(self, paths: Sequence[Path], config: TrainConfig) -> None:
         if not paths:
@@ -67,22 +90,18 @@ class Photos(Dataset[Draw]):
         self.paths = list(paths)
         self.config = config
 
-    def __getitem__(self, number: int) -> Draw:
-        crops = crop_pair(
-            self._photo(number), self.config, generator(self.config.seed, number, _CROPS)
-        )
-        return Draw(
-            number,
-            to_uint8(crops),
-            draw_types(self.config, generator(self.config.seed, number, _TYPES)),
-        )
+    def __getitem__(self, number: int) -> CropPair:
+        seed = self.config.seed
+        crops = crop_pair(self._photo(number), self.config, generator(seed, number, _CROPS))
+        types = draw_types(self.config, generator(seed, number, _TYPES))
+        return CropPair(number, to_uint8(crops), types)
 
     def _photo(self, number: int) -> Float[Tensor, "3 h w"]:
         """The photo of a draw; for one that cannot be read, the next that can, with a warning."""
-        epoch, place = divmod(number, len(self.paths))
+        epoch, position = divmod(number, len(self.paths))
         rng = generator(self.config.seed, epoch, _ORDER)
         order = torch.randperm(len(self.paths), generator=rng).tolist()
-        for index in order[place:] + order[:place]:
+        for index in order[position:] + order[:position]:
             try:
                 return images.read(self.paths[index])
             except images.ImageError as err:
@@ -90,20 +109,31 @@ class Photos(Dataset[Draw]):
         raise ValueError(f"training: none of the {len(self.paths)} photos can be read")
 
 
-class Numbers(Sampler[list[int]]):
-    """Draw numbers of each batch of one process, from a step on."""
+class DrawBatchSampler(Sampler[list[int]]):
+    """Draw numbers of each batch of one process.
 
-    def __init__(self, config: TrainConfig, start: int, rank: int, world: int) -> None:
-        self.config, self.start, self.rank, self.world = config, start, rank, world
+    The batches of all processes at one step are together the batch of a single process with
+    `world` times the batch size.
+
+    Args:
+        steps: Numbers of the batches.
+        batch_size: Draws per batch and process.
+        rank: Number of this process.
+        world: Number of processes.
+    """
+
+    def __init__(
+        self, steps: Sequence[int], batch_size: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.steps, self.batch_size, self.rank, self.world = steps, batch_size, rank, world
 
     def __iter__(self) -> Iterator[list[int]]:
-        size = self.config.batch_size
-        for step in range(self.start, self.config.steps):
-            first = (step * self.world + self.rank) * size
-            yield list(range(first, first + size))
+        for step in self.steps:
+            first = (step * self.world + self.rank) * self.batch_size
+            yield list(range(first, first + self.batch_size))
 
     def __len__(self) -> int:
-        return max(0, self.config.steps - self.start)
+        return len(self.steps)
 
 
 def crop_pair(
@@ -113,6 +143,14 @@ def crop_pair(
 
     A photo smaller than the crop is enlarged to fit; one that is larger is first downscaled by a
     factor drawn from [`config.min_scale`, 1].
+
+    Args:
+        img: Photo of any size, RGB in [0, 1].
+        config: Settings; `crop_size`, `overlap` and `min_scale` are used.
+        rng: Decides scale, positions and flip.
+
+    Returns:
+        Both crops, (2, 3, crop_size, crop_size).
     """
     size = config.crop_size
     smallest = size / min(img.shape[1:])
@@ -127,8 +165,8 @@ def crop_pair(
     away = _position(room, rng) - first
     while (size - away.abs()).clamp_min(0).prod() < config.overlap * size * size:
         away = (away / 2).trunc().long()
-    places = (first.tolist(), (first + away).tolist())
-    crops = torch.stack([img[:, y : y + size, x : x + size] for y, x in places])
+    corners = (first.tolist(), (first + away).tolist())
+    crops = torch.stack([img[:, y : y + size, x : x + size] for y, x in corners])
     return crops.flip(-1) if torch.rand((), generator=rng) < 0.5 else crops
 
 
@@ -148,6 +186,13 @@ def draw_types(config: TrainConfig, rng: torch.Generator) -> tuple[str, ...]:
 
     A single type is drawn uniformly over all types. Of a composition, the groups are drawn without
     replacement and a type uniformly within each, in the order in which they are applied.
+
+    Args:
+        config: Settings; `max_distortions` and `exclude` are used.
+        rng: Decides their number, groups and types.
+
+    Returns:
+        Names of the types.
     """
     groups = [[t for t in types if t not in config.exclude] for types in GROUPS.values()]
     groups = [types for types in groups if types]
@@ -159,46 +204,33 @@ def draw_types(config: TrainConfig, rng: torch.Generator) -> tuple[str, ...]:
 
 
 def degrade(
-    draws: Sequence[Draw], config: TrainConfig, device: str | torch.device = "cpu"
-) -> Ladders:
-    """The ladders of a batch, made on a device.
+    pairs: Sequence[CropPair], config: TrainConfig, device: str | torch.device = "cpu"
+) -> LadderBatch:
+    """The distortion ladders of a batch, made on a device.
 
     Both crops of a photo and all levels share one random state of the distortion.
+
+    Args:
+        pairs: Pristine crops.
+        config: Settings; `seed`, `levels`, `include_pristine` and `anchor` are used.
+        device: Where to degrade, and where the batch is afterwards.
+
+    Returns:
+        The degraded crops, with their full-reference quality where `config.anchor` asks for it.
     """
     crops, reference = [], []
-    for draw in draws:
-        pristine = draw.crops.to(device).float() / 255
-        rng = generator(config.seed, draw.number, _NOISE)
-        rungs = ladder(pristine, draw.types, rng, config.levels).transpose(0, 1)
+    for pair in pairs:
+        pristine = pair.crops.to(device).float() / 255
+        rng = generator(config.seed, pair.number, _NOISE)
+        levels = ladder(pristine, pair.types, rng, config.levels).transpose(0, 1)
         if config.include_pristine:
-            rungs = torch.cat([pristine[:, None], rungs], dim=1)
-        crops.append(rungs)
+            levels = torch.cat([pristine[:, None], levels], dim=1)
+        crops.append(levels)
         if config.anchor != "none":
-            first = rungs[0]
+            first = levels[0]
             reference.append(ANCHORS[config.anchor](first, pristine[:1].expand_as(first)))
-    return Ladders(
+    return LadderBatch(
         torch.stack(crops),
         torch.stack(reference) if reference else None,
-        tuple(draw.types for draw in draws),
+        tuple(pair.types for pair in pairs),
     )
-
-
-def split(paths: Sequence[Path], share: float) -> tuple[list[Path], list[Path]]:
-    """Photos for training and for validation, by a hash of each file's contents.
-
-    A photo stays on its side whatever other photos come or go. Where `share` is above 0 and the
-    hash puts no photo aside, the one with the smallest hash is.
-    """
-    keys = {path: hashlib.sha256(Path(path).read_bytes()).digest() for path in paths}
-    bound = int(share * 2**64)
-    held = [p for p in paths if int.from_bytes(keys[p][:8], "big") < bound]
-    if share > 0 and not held and len(paths) > 1:
-        held = [min(paths, key=keys.__getitem__)]
-    aside = set(held)
-    return [p for p in paths if p not in aside], held
-
-
-def digest(paths: Sequence[Path]) -> str:
-    """SHA-256 over the contents of files, whatever their names and order."""
-    sums = sorted(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths)
-    return hashlib.sha256("".join(sums).encode()).hexdigest()

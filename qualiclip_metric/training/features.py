@@ -1,12 +1,13 @@
-"""Features of degraded crops, computed once where the trunk does not learn. Knows no losses.
+"""Features of degraded crops, computed once where the trunk does not learn.
 
 With a frozen trunk a ladder's pooled features never change, so a run of thousands of steps needs
-each of its `draws` only once through the trunk. The table is kept in the run's folder in pieces,
-and a run that was cut off goes on at the first piece that is missing.
+each of its `draws` only once through the trunk. The table is kept in the run's folder in pieces;
+processes share the pieces, and a run that was cut off computes those that are missing.
 """
 
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import replacing, write_text
 from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.data import Ladders, generator
+from qualiclip_metric.training.data import LadderBatch, generator
 
-PIECE = 16  # batches per file
-CHUNK = 32  # crops at once through the trunk: fits a CPU's cache
+PIECE = 16
+"""Batches per file."""
+CHUNK = 32
+"""Crops at once through the trunk: as many as fit a CPU's cache."""
 SETTINGS = (
     "model seed batch_size draws crop_size overlap min_scale levels "
     "max_distortions include_pristine exclude anchor precision"
@@ -33,44 +36,95 @@ _BATCH = 20  # purpose of the generator that picks a step's draws
 
 @dataclass(frozen=True)
 class FeatureBatch:
-    """Pooled features of some draws, and their full-reference quality where one was asked for."""
+    """Features of some draws.
+
+    Attributes:
+        pooled: The trunk's features after average pooling, (draws, 2, levels, channels).
+        reference: Full-reference quality as in `LadderBatch`, or None where none was asked for.
+    """
 
     pooled: Float[Tensor, "draws 2 levels channels"]
     reference: Float[Tensor, "draws levels"] | None
 
 
+def check_identity(
+    folder: Path, config: TrainConfig, batch_size: int, sources: Mapping[str, Any]
+) -> None:
+    """Write what a folder's features are of, or refuse if they are of something else.
+
+    Args:
+        folder: Of the table's pieces; made where it is missing.
+        config: Settings.
+        batch_size: Draws per batch, of all processes together.
+        sources: Digests of the photos and of the pretrained weights.
+
+    Raises:
+        ValueError: When the folder holds features of other settings, photos or weights.
+    """
+    identity = {k: config.to_dict()[k] for k in SETTINGS} | {"batch_size": batch_size, **sources}
+    path = folder / "table.json"
+    if not path.exists():
+        write_text(path, json.dumps(identity, indent=1))
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if changed := sorted(k for k in identity if found.get(k) != identity[k]):
+        raise ValueError(
+            f"{folder} holds features made with other {changed}; delete it, or give another --out"
+        )
+
+
+def missing_batches(folder: Path, config: TrainConfig, batch_size: int) -> list[int]:
+    """Numbers of the batches whose features are not there.
+
+    Args:
+        folder: Of the table's pieces.
+        config: Settings; `draws` is used.
+        batch_size: Draws per batch.
+
+    Returns:
+        Numbers of batches, ascending, always those of whole pieces.
+    """
+    total = -(-config.draws // batch_size)
+    pieces = [n for n in range(-(-total // PIECE)) if not _path(folder, n).exists()]
+    return [b for n in pieces for b in range(n * PIECE, min(total, (n + 1) * PIECE))]
+
+
+def share(batches: Sequence[int], rank: int, world: int) -> list[int]:
+    """The batches that one of `world` processes computes: every `world`-th of their pieces."""
+    pieces = sorted({b // PIECE for b in batches})[rank::world]
+    return [b for b in batches if b // PIECE in pieces]
+
+
 def collect(
     encoder: LiteEncoder,
-    batches: Callable[[int], Iterable[Ladders]],
+    batches: Callable[[Sequence[int]], Iterable[LadderBatch]],
+    numbers: Sequence[int],
     config: TrainConfig,
-    sources: Mapping[str, Any],
     folder: Path,
     progress: Callable[[int], None],
 ) -> None:
-    """Compute what is missing of the table.
+    """Compute and write the features of some batches.
 
     Args:
         encoder: An encoder with `pooled`, on its device.
-        batches: First batch number -> batches from there on, `config.draws` draws in all.
-        config: Settings.
-        sources: Digest of the photos and of the start, so that no other table is gone on with.
+        batches: Numbers of batches -> these batches.
+        numbers: As `missing_batches` gives them.
+        config: Settings; `precision` is used.
         folder: Of the table's pieces.
-        progress: Called with the number of draws done.
-
-    Raises:
-        ValueError: When the folder holds a table of other settings, photos or weights.
+        progress: Called with the number of batches done.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _claim(folder / "table.json", {k: config.to_dict()[k] for k in SETTINGS} | dict(sources))
-    piece = next(n for n in range(config.draws + 1) if not _path(folder, n).exists())
-    pending: list[FeatureBatch] = []
-    total = -(-config.draws // config.batch_size)
-    for number, ladders in enumerate(batches(piece * PIECE), start=piece * PIECE):
-        pending.append(_pooled(encoder, ladders, config))
-        if len(pending) == PIECE or number + 1 == total:
-            _save(folder, piece, pending)
-            piece, pending = piece + 1, []
-        progress(min(config.draws, (number + 1) * config.batch_size))
+    if not numbers:
+        return
+    pooled = (_pooled(encoder, batch, config) for batch in batches(numbers))
+    numbered = zip(numbers, pooled, strict=True)
+    done = 0
+    for piece, group in itertools.groupby(numbered, lambda pair: pair[0] // PIECE):
+        made: list[FeatureBatch] = []
+        for _, batch in group:
+            made.append(batch)
+            done += 1
+            progress(done)
+        _save(folder, piece, made)
 
 
 def load(folder: Path) -> FeatureBatch:
@@ -84,20 +138,34 @@ def load(folder: Path) -> FeatureBatch:
 
 
 def sample(
-    table: FeatureBatch, config: TrainConfig, first: int, rank: int, world: int
+    table: FeatureBatch, config: TrainConfig, steps: Iterable[int], rank: int = 0, world: int = 1
 ) -> Iterator[FeatureBatch]:
-    """A batch for each step from `first` on, drawn with replacement from the table."""
-    for step in range(first, config.steps):
-        rng = generator(config.seed, step * world + rank, _BATCH)
-        index = torch.randint(len(table.pooled), (config.head_batch_size,), generator=rng)
+    """The batches of one process, drawn with replacement from the table.
+
+    Args:
+        table: Features to draw from.
+        config: Settings; `seed` and `head_batch_size` are used.
+        steps: Numbers of the steps.
+        rank: Number of this process.
+        world: Number of processes; together they get what one process with as many times the
+            batch size would.
+
+    Yields:
+        One batch for each step.
+    """
+    size = config.head_batch_size
+    for step in steps:
+        rng = generator(config.seed, step, _BATCH)
+        index = torch.randint(len(table.pooled), (world * size,), generator=rng)
+        index = index[rank * size : (rank + 1) * size]
         yield FeatureBatch(
             table.pooled[index], None if table.reference is None else table.reference[index]
         )
 
 
-def _pooled(encoder: LiteEncoder, ladders: Ladders, config: TrainConfig) -> FeatureBatch:
+def _pooled(encoder: LiteEncoder, batch: LadderBatch, config: TrainConfig) -> FeatureBatch:
     device = next(encoder.parameters()).device
-    crops = ladders.crops.to(device)
+    crops = batch.crops.to(device)
     bf16 = config.precision == "bf16"
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         pooled = torch.cat(
@@ -106,23 +174,10 @@ def _pooled(encoder: LiteEncoder, ladders: Ladders, config: TrainConfig) -> Feat
                 for some in torch.split(crops.flatten(0, 2), CHUNK)
             ]
         )
-    return FeatureBatch(pooled.reshape(*crops.shape[:3], -1).cpu(), ladders.reference)
+    return FeatureBatch(pooled.reshape(*crops.shape[:3], -1).cpu(), batch.reference)
 
 
-def _claim(path: Path, identity: dict[str, Any]) -> None:
-    """Write what the table is of, or refuse if it is of something else."""
-    if not path.exists():
-        path.write_text(json.dumps(identity, indent=1))
-        return
-    found = json.loads(path.read_text())
-    if changed := sorted(k for k in identity if found.get(k) != identity[k]):
-        raise ValueError(
-            f"{path.parent} holds features made with other {changed}; "
-            "delete it, or give another --out"
-        )
-
-
-def _save(folder: Path, piece: int, batches: list[FeatureBatch]) -> None:
+def _save(folder: Path, piece: int, batches: Sequence[FeatureBatch]) -> None:
     tensors = {"pooled": torch.cat([b.pooled for b in batches])}
     reference = [b.reference.cpu() for b in batches if b.reference is not None]
     if reference:

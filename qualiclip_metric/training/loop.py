@@ -1,50 +1,68 @@
-"""The training loop, top to bottom. Knows neither the command line nor any distortion by name."""
+"""The training loop, top to bottom."""
 
-import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric import formats
-from qualiclip_metric.build import to_checkpoint
+from qualiclip_metric import images
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP, cosine
 from qualiclip_metric.training import checkpoint as files
-from qualiclip_metric.training import data
-from qualiclip_metric.training.batches import batches
+from qualiclip_metric.training import objective
+from qualiclip_metric.training.batches import training_batches
 from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.data import Ladders
-from qualiclip_metric.training.losses import anchor_loss, consistency_loss, ranking_loss
-from qualiclip_metric.training.start import learned, parameter_groups, start, trainable
+from qualiclip_metric.training.data import LadderBatch
+from qualiclip_metric.training.digests import combined_digest, digest_photos, split
+from qualiclip_metric.training.features import FeatureBatch
+from qualiclip_metric.training.run import Run
+from qualiclip_metric.training.schedule import set_learning_rate
+from qualiclip_metric.training.start import (
+    initial_checkpoint,
+    parameter_groups,
+    trainable,
+    trainable_parameters,
+)
 from qualiclip_metric.training.stopwatch import Stopwatch
-from qualiclip_metric.training.validation import Validation, validate
+from qualiclip_metric.training.tensorboard_log import TensorboardLog
+from qualiclip_metric.training.validation import Validation, score_photos, summarise
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 MAX_VALIDATION_PHOTOS = 32
+CHECKPOINT_SECONDS = 120.0
+"""Longest time between two resumable checkpoints, however few steps it holds."""
+LONGEST_WAIT = timedelta(hours=6)
+"""How long processes wait for one that reads photos or computes features."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the loop tells after each step.
+    """How far a run is.
 
-    `phase` is ``training``, or ``features`` while the table of a frozen trunk is computed; `step`
-    counts steps or draws, of `total`. `seconds` says where the step's time went: ``data`` (waiting
-    for the batch), ``forward`` (with the losses), ``backward``, ``optimizer``.
+    Attributes:
+        phase: ``photos`` while photos are read and hashed, ``features`` while the features of a
+            frozen trunk are computed, ``training``, or ``validation``.
+        step: Photos, draws, steps or photos done.
+        total: Of how many.
+        losses: The weighted losses of a training step, and their ``total``.
+        crops_per_second: Of all processes together; 0 where it is not measured.
+        validation: After a training step that was validated.
+        seconds: Where a training step's time went: ``data`` (waiting for the batch), ``forward``
+            (with the losses), ``backward``, ``optimizer``.
     """
 
     phase: str
     step: int
     total: int
-    losses: dict[str, float]
-    crops_per_second: float
+    losses: Mapping[str, float] = field(default_factory=dict)
+    crops_per_second: float = 0.0
     validation: Validation | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -64,36 +82,36 @@ def train(
         config: Settings; kept in the checkpoint.
         photos: Pristine photos. A share of them is held out for validation.
         out: Folder for `model.safetensors` (the best by validation), `state.pt` (to resume),
-            `validation.jsonl` and the tensorboard log.
-        pretrained: Checkpoint to start from; see `start`.
+            `validation.jsonl`, `digests.json` and the tensorboard log.
+        pretrained: Checkpoint to start from; see `initial_checkpoint`.
         resume: Go on from `out`'s `state.pt`: the same machine then computes what an uninterrupted
             run would have.
-        report: Called after every step.
+        report: Called in the main process: while photos are read, while features or a validation
+            are computed, and after every step.
 
     Returns:
         Path of the model to score with.
 
     Raises:
         ValueError: When photos or config are off, or the state is of another config or data.
-        FloatingPointError: When a loss is not finite; the message names the step and the photos.
+        WeightsError: When published weights to start from cannot be had.
+        FloatingPointError: When a loss is not finite; the message names the step.
     """
     accelerator = _accelerator()
-    tell = report if report is not None and accelerator.is_main_process else _silent
+    notify = report if report is not None and accelerator.is_main_process else _no_report
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    learn, held = data.split([Path(p) for p in photos], config.validate_share)
-    origin = start(config, pretrained)
+    origin = initial_checkpoint(config, pretrained)
+    learn, held, sources = _read_photos(photos, config, folder, accelerator, notify)
+    sources["start"] = origin.digest()
     metric = trainable(origin, config).to(memory_format=torch.channels_last)
     metric.to(accelerator.device)
     optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
-    sources = {
-        "photos": len(learn),
-        "digest": data.digest(learn),
-        "held_out": len(held),
-        "start": origin.digest(),
-    }
-    step = _resume(folder, config, sources, metric, optimizer) if resume else 0
-    source = batches(
+    run = Run(config, folder, origin, metric, optimizer, sources, accelerator.num_processes)
+    step = run.resume() if resume else 0
+    if accelerator.is_main_process and not (folder / files.STATE).exists():
+        run.save(step)  # so that a run that is stopped at any moment can be resumed
+    batches = training_batches(
         metric.encoder,
         learn,
         config,
@@ -101,54 +119,128 @@ def train(
         accelerator,
         folder / "features",
         sources,
-        lambda done, rate: tell(Report("features", done, config.draws, {}, rate)),
+        lambda done, rate: notify(Report("features", done, config.draws, crops_per_second=rate)),
     )
-    model, optimizer = accelerator.prepare(_Similarities(metric), optimizer)
-    log = _tensorboard(folder) if accelerator.is_main_process else None
+    _Loop(run, accelerator, held or learn, notify).steps(batches, step)
+    return folder / files.MODEL
 
-    watch = Stopwatch(accelerator.device)
-    for batch in source:
-        watch.lap("data")
-        set_learning_rate(optimizer, step, config)
-        inputs = batch.crops if isinstance(batch, Ladders) else batch.pooled
-        with torch.autocast(
-            accelerator.device.type, torch.bfloat16, enabled=config.precision == "bf16"
-        ):
-            flat = model(inputs.to(accelerator.device).flatten(0, 2))  # (crops, pairs, 2)
-        losses = ranking_losses(flat.unflatten(0, inputs.shape[:3]), batch.reference, config)
+
+class _Loop:
+    """The steps of a run, with its validations and checkpoints.
+
+    Args:
+        run: What learns.
+        accelerator: Devices and processes.
+        held: Photos to validate on.
+        notify: Told after every step.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        accelerator: "Accelerator",
+        held: Sequence[Path],
+        notify: Callable[[Report], None],
+    ) -> None:
+        self.run, self.config, self.accelerator = run, run.config, accelerator
+        self.held, self.notify = held[:MAX_VALIDATION_PHOTOS], notify
+        self.model, self.optimizer = accelerator.prepare(_Similarities(run.metric), run.optimizer)
+        self.watch = Stopwatch(accelerator.device)
+        self.saved = time.monotonic()
+
+    def steps(self, batches: Iterable[LadderBatch | FeatureBatch], step: int) -> None:
+        """Train to the end.
+
+        Args:
+            batches: One for each step that is left.
+            step: Steps done before.
+        """
+        main = self.accelerator.is_main_process
+        with TensorboardLog(self.run.folder / "tensorboard" if main else None) as log:
+            self.watch.start()
+            for batch in batches:
+                self.watch.lap("data")
+                losses, crops = self._step(batch, step)
+                step += 1
+                seconds = self.watch.take()
+                last = step == self.config.steps
+                validation = None
+                if last or step % self.config.validate_every == 0:
+                    validation = self._validate(step)
+                if main:
+                    self._save_if_due(step, last)
+                log.write(step, losses, validation)
+                rate = crops * self.accelerator.num_processes / sum(seconds.values())
+                self.notify(
+                    Report("training", step, self.config.steps, losses, rate, validation, seconds)
+                )
+                self.accelerator.wait_for_everyone()
+                self.watch.start()
+
+    def _step(self, batch: LadderBatch | FeatureBatch, step: int) -> tuple[dict[str, float], int]:
+        """One step of the optimiser; the losses, and the number of crops of this process."""
+        config, accelerator = self.config, self.accelerator
+        set_learning_rate(self.optimizer, step, config)
+        inputs = batch.crops if isinstance(batch, LadderBatch) else batch.pooled
+        device, bf16 = accelerator.device, config.precision == "bf16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            flat = self.model(inputs.to(device).flatten(0, 2))  # (crops, pairs, 2)
+        similarity = _of_all_processes(flat.unflatten(0, inputs.shape[:3]), accelerator)
+        reference = batch.reference
+        if reference is not None:
+            reference = _of_all_processes(reference.to(device), accelerator)
+        losses = objective.ranking_losses(similarity, reference, config)
         total = torch.stack(list(losses.values())).sum()
+        values = {k: float(v.detach()) for k, v in {"total": total, **losses}.items()}
         if not total.isfinite():
             raise FloatingPointError(
-                f"step {step}: the loss is {total.item()} ({_floats(losses)}); lower the learning "
-                f"rate, or use precision = 'fp32'; the last good state is in {folder / files.STATE}"
+                f"step {step}: the loss is {values.pop('total')} ({values}); lower the learning "
+                "rate, or use precision = 'fp32'; the last good state is in "
+                f"{self.run.folder / files.STATE}"
             )
-        optimizer.zero_grad()
-        watch.lap("forward")
-        accelerator.backward(total)
-        watch.lap("backward")
+        self.optimizer.zero_grad()
+        self.watch.lap("forward")
+        # Each process has its part of the gradient of the whole batch's loss: they are to be
+        # added, and DistributedDataParallel averages.
+        accelerator.backward(total * accelerator.num_processes)
+        self.watch.lap("backward")
         if config.clip_norm:
-            accelerator.clip_grad_norm_(list(learned(metric)), config.clip_norm)
-        optimizer.step()
-        watch.lap("optimizer")
-        step += 1
+            accelerator.clip_grad_norm_(
+                list(trainable_parameters(self.run.metric)), config.clip_norm
+            )
+        self.optimizer.step()
+        self.watch.lap("optimizer")
+        return values, inputs.shape[:3].numel()
 
-        last, validation = step == config.steps, None
-        if accelerator.is_main_process:
-            if last or step % config.validate_every == 0:
-                validation = _validate(metric, held or learn, config)
-                _keep_if_best(folder, step, validation, metric, origin, config, sources)
-            if last or step % config.checkpoint_every == 0:
-                files.save_state(folder, _state(step, config, sources, metric, optimizer))
-        spent = watch.take()
-        told = {"total": float(total.detach()), **_floats(losses)}
-        _write(log, step, told, validation)
-        rate = inputs.shape[:3].numel() * accelerator.num_processes / sum(spent.values())
-        tell(Report("training", step, config.steps, told, rate, validation, spent))
-        accelerator.wait_for_everyone()
-        watch.start()
-    if log is not None:
-        log.close()
-    return folder / files.MODEL
+    def _validate(self, step: int) -> Validation:
+        """Validate, each process its share of the photos; the main one keeps the best model."""
+        from accelerate.utils import gather_object
+
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        total = len(self.held)
+
+        def progress(done: int) -> None:
+            self.notify(Report("validation", min(total, done * world), total))
+
+        scored = score_photos(
+            self.run.metric,
+            list(enumerate(self.held))[rank::world],
+            crop_size=self.config.crop_size,
+            seed=self.config.seed,
+            progress=lambda done: self.notify(
+                Report("validation", min(total, done * world), total)
+            ),
+        )
+        validation = summarise(gather_object(scored), total, self.config.exclude)
+        if self.accelerator.is_main_process:
+            self.run.keep_if_best(step, validation)
+        return validation
+
+    def _save_if_due(self, step: int, last: bool) -> None:
+        waited = time.monotonic() - self.saved
+        if last or step % self.config.checkpoint_every == 0 or waited > CHECKPOINT_SECONDS:
+            self.run.save(step)
+            self.saved = time.monotonic()
 
 
 class _Similarities(nn.Module):
@@ -168,158 +260,58 @@ class _Similarities(nn.Module):
         return self.metric.similarities(inputs)
 
 
-def ranking_losses(
-    similarity: Tensor, reference: Tensor | None, config: TrainConfig
-) -> dict[str, Tensor]:
-    """The weighted losses of a batch.
-
-    Args:
-        similarity: Cosines, (photos, 2 crops, levels, pairs, 2), positive prompt first.
-        reference: Full-reference quality of the first crops, (photos, levels), for the anchor.
-        config: Margins and weights.
-
-    Returns:
-        Scalars by name; their sum is what is minimised.
-    """
-    positive, negative = similarity[..., 0], -similarity[..., 1]
-    options = (config.margin_rank, config.reduction, config.cross_crop)
-    both = (positive, negative)
-    consistency = [consistency_loss(s, config.margin_consistency, config.reduction) for s in both]
-    losses = {
-        "consistency": config.weight_consistency * torch.stack(consistency).sum(),
-        "positive": config.weight_positive * ranking_loss(positive, *options),
-        "negative": config.weight_negative * ranking_loss(negative, *options),
-    }
-    if reference is not None:
-        flat = reference.flatten().to(similarity.device)
-        anchor = [
-            anchor_loss(s[:, 0].flatten(0, 1), flat, config.margin_anchor, config.gap_anchor)
-            for s in both
-        ]
-        losses["anchor"] = config.weight_anchor * torch.stack(anchor).sum()
-    return losses
+def _of_all_processes(own: Tensor, accelerator: "Accelerator") -> Tensor:
+    """The batches of all processes as one; only this process's part carries a gradient."""
+    if accelerator.num_processes == 1:
+        return own
+    parts = list(accelerator.gather(own.detach().contiguous()).split(len(own)))
+    parts[accelerator.process_index] = own
+    return torch.cat(parts)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> None:
-    """Linear warm-up, then half a cosine down to 0: a function of the step alone."""
-    rise = max(1, round(config.warmup * config.steps))
-    if config.warmup and step < rise:
-        factor = (step + 1) / rise
-    else:
-        done = (step - rise * bool(config.warmup)) / max(1, config.steps)
-        factor = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak_lr"] * factor
+def _read_photos(
+    photos: Sequence[str | Path],
+    config: TrainConfig,
+    folder: Path,
+    accelerator: "Accelerator",
+    notify: Callable[[Report], None],
+) -> tuple[list[Path], list[Path], dict[str, Any]]:
+    """Photos to train on, photos held out, and their numbers and digest."""
+    paths = [Path(photo) for photo in photos]
+    with accelerator.main_process_first():  # the others then find the digests in the cache
+        digests = digest_photos(
+            paths,
+            folder / "digests.json",
+            lambda done: notify(Report("photos", done, len(paths))),
+        )
+    learn, held = split(digests, config.validate_share)
+    if held and not any(_is_readable(path) for path in held[:MAX_VALIDATION_PHOTOS]):
+        raise ValueError(
+            f"validation: none of the first {len(held[:MAX_VALIDATION_PHOTOS])} photos held out "
+            f"can be read, such as {held[0]}; repair them or leave them out of --images"
+        )
+    digest = combined_digest(digests[path] for path in learn)
+    return learn, held, {"photos": len(learn), "digest": digest, "held_out": len(held)}
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        images.read(path)
+    except images.ImageError:
+        return False
+    return True
 
 
 def _accelerator() -> "Accelerator":
     try:
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
     except ImportError as err:
         raise ImportError(
             "training needs accelerate: pip install 'qualiclip-metric[train]'"
         ) from err
-    return Accelerator()  # devices and processes; precision is the loop's own autocast
+    # devices and processes; precision is the loop's own autocast
+    return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)])
 
 
-def _validate(metric: QualiCLIP, held: Sequence[Path], config: TrainConfig) -> Validation:
-    return validate(
-        metric,
-        held[:MAX_VALIDATION_PHOTOS],
-        crop_size=config.crop_size,
-        seed=config.seed,
-        unseen=config.exclude,
-    )
-
-
-def _keep_if_best(
-    folder: Path,
-    step: int,
-    validation: Validation,
-    metric: QualiCLIP,
-    origin: Checkpoint,
-    config: TrainConfig,
-    sources: dict[str, Any],
-) -> None:
-    """Log a validation, and write the model if none before it ordered more pairs right."""
-    earlier = [v["mean"] for v in files.read_validations(folder) if v["step"] < step]
-    files.log_validation(folder, step, validation.to_dict())
-    if earlier and validation.mean < max(earlier):
-        return
-    training = {
-        "step": step,
-        "config": config.to_dict(),
-        "data": sources,
-        "validation": validation.to_dict(),
-    }
-    model = dataclasses.replace(
-        to_checkpoint(metric, origin),
-        logit_scale=config.logit_scale,
-        temperature=config.temperature,
-        training=training,
-    )
-    formats.save(model, folder / files.MODEL)
-
-
-def _state(
-    step: int,
-    config: TrainConfig,
-    sources: dict[str, Any],
-    metric: QualiCLIP,
-    optimizer: torch.optim.Optimizer,
-) -> dict[str, Any]:
-    return {
-        "step": step,
-        "config": config.to_dict(),
-        "data": sources,
-        "encoder": metric.encoder.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-
-
-def _resume(
-    folder: Path,
-    config: TrainConfig,
-    sources: dict[str, Any],
-    metric: QualiCLIP,
-    optimizer: torch.optim.Optimizer,
-) -> int:
-    state = files.load_state(folder)
-    changed = [k for k, v in config.to_dict().items() if state["config"].get(k) != v]
-    if changed:
-        raise ValueError(f"--resume: {folder} was begun with other settings for {changed}")
-    if state["data"] != sources:
-        raise ValueError(f"--resume: {folder} was begun with other photos ({state['data']})")
-    metric.encoder.load_state_dict(state["encoder"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
-def _silent(_report: Report) -> None:
-    """Nobody asked, or another process tells."""
-
-
-def _floats(losses: dict[str, Tensor]) -> dict[str, float]:
-    return {name: float(value.detach()) for name, value in losses.items()}
-
-
-def _tensorboard(folder: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as err:
-        raise ImportError(
-            "the training log needs tensorboard: pip install 'qualiclip-metric[train]'"
-        ) from err
-    return SummaryWriter(folder / "tensorboard")
-
-
-def _write(log: Any, step: int, losses: dict[str, float], validation: Validation | None) -> None:
-    if log is None:
-        return
-    for name, value in losses.items():
-        log.add_scalar(f"loss/{name}", value, step)
-    if validation is not None:
-        log.add_scalar("validation/mean", validation.mean, step)
-        log.add_scalar("validation/consistency_gap", validation.consistency_gap, step)
-        for name, value in validation.ordered.items():
-            log.add_scalar(f"ordered/{name}", value, step)
+def _no_report(_report: Report) -> None:
+    """Take reports where none are wanted, or where another process gives them."""

@@ -1,6 +1,6 @@
-"""The ranking losses on similarities. Knows no images, no model and no distortion.
+"""The ranking losses on similarities.
 
-All of them take cosine similarities, not the softmax probability (arXiv 2403.11176, section 3.2):
+All of them take cosine similarities s, not the softmax probability (arXiv 2403.11176, section 3.2):
 ``(photos, 2 crops, levels, prompt pairs)``, levels from mild to strong. ``reduction`` says what is
 done with the terms of one photo and prompt pair, the hinges over levels and crops: their ``sum``,
 as the method is stated, or their ``mean``, which keeps the learning rate's meaning when the number
@@ -18,7 +18,10 @@ Loss = Float[Tensor, ""]
 def consistency_loss(similarity: Similarity, margin: float, reduction: str = "sum") -> Loss:
     """Crops of one photo at one level should be equally similar to a prompt.
 
-    Sum over levels of ``max(0, |s(crop 1) - s(crop 2)| - margin)``.
+    For each photo and prompt, with s(k, i) the similarity of crop k at level i
+    (arXiv 2403.11176, section 3.2, quality-aware consistency):
+
+        sum over i of max(0, |s(1, i) - s(2, i)| - margin)
 
     Args:
         similarity: To one of the two prompts, (B, 2, L, P).
@@ -37,9 +40,11 @@ def ranking_loss(
 ) -> Loss:
     """What is less degraded should be more similar, by a margin.
 
-    Sum over every level i milder than j, and over every choice of crops k and l, of
-    ``max(0, s(k, j) - s(l, i) + margin)``. For the negative prompt pass the negated similarity:
-    the mirror of the loss is the loss of the mirror.
+    For each photo and positive prompt (arXiv 2403.11176, section 3.2):
+
+        sum over levels i milder than j, over crops k and l, of max(0, s(k, j) - s(l, i) + margin)
+
+    The loss of the negative prompt is the same with the sign of s turned: pass -s.
 
     Args:
         better: Similarity that should fall with the level, (B, 2, L, P).
@@ -69,10 +74,11 @@ def anchor_loss(
 ) -> Loss:
     """Crops should be ordered as a full-reference score orders them, across types and contents.
 
-    An addition of ours to the method: the full-reference score of each degraded crop against its
+    An addition of ours to the method: the full-reference score q of each degraded crop against its
     own pristine crop involves no human and tells strengths of different types apart, which the bare
-    level cannot. Mean over all pairs whose reference scores differ by more than ``gap`` of
-    ``max(0, s(worse) - s(better) + margin)``.
+    level cannot.
+
+        mean over all u, v with q(u) > q(v) + gap of max(0, s(v) - s(u) + margin)
 
     Args:
         better: Similarity that should fall with degradation, (N, P).

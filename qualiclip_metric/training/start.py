@@ -1,4 +1,4 @@
-"""What each architecture starts from, and which of its parameters learn. Table by architecture."""
+"""What each architecture starts from, and which of its parameters learn."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from qualiclip_metric.training.config import TrainConfig
 LICENCE = "Apache-2.0"
 
 
-def start(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoint:
+def initial_checkpoint(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoint:
     """The model before its first step.
 
     Args:
@@ -25,8 +25,12 @@ def start(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoi
         pretrained: Name or path of a checkpoint to start from, of the architecture to train
             (`openai` for `rn50`). `lite` starts from ImageNet's weights without one.
 
+    Returns:
+        The checkpoint.
+
     Raises:
         ValueError: When the checkpoint is of another architecture, or one is needed.
+        WeightsError: When published weights cannot be had.
         ImportError: When the packages that carry the pretrained weights are missing.
     """
     if pretrained is None:
@@ -78,6 +82,13 @@ def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
 
     The prompts' features never move. The encoder stays in evaluation mode, so the statistics of
     batch normalisation do not either (docs/training.md says why); their weights and biases do.
+
+    Args:
+        checkpoint: What to start from.
+        config: Settings; learning rates and frozen blocks decide what learns.
+
+    Returns:
+        The metric in evaluation mode.
     """
     metric = from_checkpoint(checkpoint).eval().requires_grad_(False)
     for group in parameter_groups(metric.encoder, config):
@@ -87,7 +98,15 @@ def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
 
 
 def parameter_groups(encoder: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """AdamW's groups: by learning rate, and without weight decay for biases."""
+    """AdamW's groups: by learning rate, and without weight decay for biases.
+
+    Args:
+        encoder: The image encoder.
+        config: Settings; learning rates, frozen blocks and weight decay are used.
+
+    Returns:
+        Groups as `torch.optim.AdamW` takes them, each with its `peak_lr`.
+    """
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in encoder.named_parameters():
         rate = _rate(name, config)
@@ -109,6 +128,6 @@ def _rate(name: str, config: TrainConfig) -> float:
     return config.trunk_learning_rate
 
 
-def learned(metric: QualiCLIP) -> Iterator[Tensor]:
+def trainable_parameters(metric: QualiCLIP) -> Iterator[Tensor]:
     """The parameters that learn."""
     return (p for p in metric.parameters() if p.requires_grad)

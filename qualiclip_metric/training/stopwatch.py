@@ -1,4 +1,4 @@
-"""Where a step's time goes. Knows devices and clocks; nothing of training."""
+"""Where a step's time goes: seconds by name of what was done."""
 
 import time
 
@@ -18,7 +18,7 @@ class Stopwatch:
         self.start()
 
     def start(self) -> None:
-        """Begin the next lap now; what was before belongs to none."""
+        """Start the next lap now; the time since the last one is not counted."""
         self.last = self._now()
 
     def lap(self, name: str) -> None:
@@ -28,7 +28,7 @@ class Stopwatch:
         self.last = now
 
     def take(self) -> dict[str, float]:
-        """The seconds so far, which start from nothing again."""
+        """The seconds so far by name; counting starts again from zero."""
         seconds, self.seconds = self.seconds, {}
         return seconds
 

@@ -1,5 +1,6 @@
 """Validation without a human score: does the metric order degraded photos by their level?"""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -21,6 +22,8 @@ from qualiclip_metric.training.data import crop_pair, generator
 
 _CROPS, _NOISE = 10, 11  # purposes of the generators, apart from those of training
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -34,6 +37,7 @@ class Validation:
         consistency_gap: Mean difference of the scores of two overlapping crops at one level, over
             the mean fall of the score from pristine to level 5; NaN where whole photos were scored.
         photos: How many photos were scored.
+        skipped: How many photos were left out because they cannot be read.
         unseen: Types that training left out.
         anchor_srcc: SRCC of the scores with a full-reference score over all degraded images, across
             photos, types and levels; NaN where none was asked for.
@@ -46,6 +50,7 @@ class Validation:
     photos: int
     unseen: tuple[str, ...] = ()
     anchor_srcc: float = nan
+    skipped: int = 0
 
     @property
     def mean(self) -> float:
@@ -66,12 +71,29 @@ class Validation:
             "consistency_gap": self.consistency_gap,
             "anchor_srcc": self.anchor_srcc,
             "photos": self.photos,
+            "skipped": self.skipped,
             "ordered": self.ordered,
             "below_pristine": self.below_pristine,
             "levels": self.levels,
             "unseen": list(self.unseen),
         }
         return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True)
+class PhotoScores:
+    """The scores of one photo.
+
+    Attributes:
+        number: Its position among the photos; crops and noise follow from it.
+        scores: Per type, those of the pristine photo and of levels 1 to 5, (6, crops).
+        anchors: Score and full-reference score of each degraded image, (2, images), or None where
+            no full-reference score was asked for.
+    """
+
+    number: int
+    scores: dict[str, Tensor]
+    anchors: Tensor | None
 
 
 def validate(
@@ -85,7 +107,7 @@ def validate(
     anchor: str = "none",
     progress: Callable[[int], None] | None = None,
 ) -> Validation:
-    """Score photos at every level of every type.
+    """Score photos at every level of every type; one that cannot be read is left out.
 
     Args:
         metric: The metric, as it is.
@@ -97,37 +119,113 @@ def validate(
         anchor: Full-reference score for `Validation.anchor_srcc`, a key of `anchor.ANCHORS`.
         progress: Called with the number of photos done.
 
+    Returns:
+        The figures, and how many photos were left out.
+
     Raises:
-        ValueError: Without photos.
-        ImageError: When a photo cannot be read.
+        ValueError: Without photos, or where none of them can be read.
     """
-    if not paths:
-        raise ValueError("validation: expected at least one pristine photo, got none")
-    scores: dict[str, list[Tensor]] = {name: [] for name in types}
-    pairs: list[Tensor] = []  # (2, n): score, full-reference score
-    for number, path in enumerate(paths):
-        img = _prepare(images.read(path), crop_size, seed, number).to(metric.device)
-        with torch.inference_mode():
-            pristine = metric(img)[None, :, 0]
-            for name, per_type in scores.items():
-                steps = ladder(img, name, generator(seed, number, _NOISE))
-                per_type.append(torch.cat([pristine, _score(metric, steps)]).cpu())
-                if anchor != "none":
-                    quality = ANCHORS[anchor](steps.flatten(0, 1), img.repeat(LEVELS, 1, 1, 1))
-                    pairs.append(torch.stack([per_type[-1][1:].flatten(), quality.cpu()]))
+    numbered = list(enumerate(paths))
+    scored = score_photos(
+        metric,
+        numbered,
+        crop_size=crop_size,
+        seed=seed,
+        types=types,
+        anchor=anchor,
+        progress=progress,
+    )
+    return summarise(scored, len(numbered), unseen)
+
+
+def score_photos(
+    metric: QualiCLIP,
+    photos: Sequence[tuple[int, str | Path]],
+    *,
+    crop_size: int | None,
+    seed: int,
+    types: Iterable[str] = tuple(DISTORTIONS),
+    anchor: str = "none",
+    progress: Callable[[int], None] | None = None,
+) -> list[PhotoScores]:
+    """The scores that `summarise` needs; one process may score a part of the photos.
+
+    Args:
+        metric: The metric, as it is.
+        photos: Position among all photos, and path.
+        crop_size: As for `validate`.
+        seed: As for `validate`.
+        types: As for `validate`.
+        anchor: As for `validate`.
+        progress: As for `validate`.
+
+    Returns:
+        One entry for each photo that can be read; a warning names each of the others.
+    """
+    names, scored = tuple(types), []
+    for done, (number, path) in enumerate(photos, start=1):
+        try:
+            img = _prepare(images.read(path), crop_size, seed, number).to(metric.device)
+        except images.ImageError as err:
+            log.warning("left out of validation: %s", err)
+        else:
+            scored.append(_score_photo(metric, img, number, seed, names, anchor))
         if progress is not None:
-            progress(number + 1)
-    stacked = {name: torch.stack(per_type) for name, per_type in scores.items()}
+            progress(done)
+    return scored
+
+
+def _score_photo(
+    metric: QualiCLIP,
+    img: Float[Tensor, "n 3 h w"],
+    number: int,
+    seed: int,
+    types: Sequence[str],
+    anchor: str,
+) -> PhotoScores:
+    scores, anchors = {}, []
+    with torch.inference_mode():
+        pristine = metric(img)[None, :, 0]
+        for name in types:
+            levels = ladder(img, name, generator(seed, number, _NOISE))
+            scores[name] = torch.cat([pristine, _score(metric, levels)]).cpu()
+            if anchor != "none":
+                quality = ANCHORS[anchor](levels.flatten(0, 1), img.repeat(LEVELS, 1, 1, 1))
+                anchors.append(torch.stack([scores[name][1:].flatten(), quality.cpu()]))
+    return PhotoScores(number, scores, torch.cat(anchors, 1) if anchors else None)
+
+
+def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] = ()) -> Validation:
+    """The figures of a validation.
+
+    Args:
+        photos: Scores of the photos, in any order.
+        total: How many photos there were, with those that cannot be read.
+        unseen: Types that training left out.
+
+    Returns:
+        The figures over all photos.
+
+    Raises:
+        ValueError: Without photos, or where none of them can be read.
+    """
+    if not photos:
+        found = f"none of {total} can be read" if total else "got none"
+        raise ValueError(f"validation: expected at least one pristine photo, {found}")
+    photos = sorted(photos, key=lambda photo: photo.number)
+    scores = {n: torch.stack([p.scores[n] for p in photos]) for n in photos[0].scores}
+    anchors = [p.anchors for p in photos if p.anchors is not None]
     return Validation(
-        ordered={name: _ordered(s[:, 1:]) for name, s in stacked.items()},
+        ordered={name: _ordered(s[:, 1:]) for name, s in scores.items()},
         below_pristine={
-            name: (s[:, 1:] < s[:, :1]).float().mean().item() for name, s in stacked.items()
+            name: (s[:, 1:] < s[:, :1]).float().mean().item() for name, s in scores.items()
         },
-        levels={name: s.mean(dim=(0, 2)).tolist() for name, s in stacked.items()},
-        consistency_gap=_gap(torch.cat(list(stacked.values()))),
-        photos=len(paths),
+        levels={name: s.mean(dim=(0, 2)).tolist() for name, s in scores.items()},
+        consistency_gap=_gap(torch.cat(list(scores.values()))),
+        photos=len(photos),
+        skipped=total - len(photos),
         unseen=tuple(unseen),
-        anchor_srcc=float(spearmanr(*torch.cat(pairs, 1).numpy()).statistic) if pairs else nan,
+        anchor_srcc=float(spearmanr(*torch.cat(anchors, 1).numpy()).statistic) if anchors else nan,
     )
 
 
@@ -140,9 +238,9 @@ def _prepare(
     return crop_pair(img, config, generator(seed, number, _CROPS))
 
 
-def _score(metric: QualiCLIP, steps: Float[Tensor, "levels n 3 h w"]) -> Float[Tensor, "levels n"]:
-    scores: Tensor = metric(steps.flatten(0, 1))[:, 0]
-    return scores.reshape(steps.shape[:2])
+def _score(metric: QualiCLIP, levels: Float[Tensor, "levels n 3 h w"]) -> Float[Tensor, "levels n"]:
+    scores: Tensor = metric(levels.flatten(0, 1))[:, 0]
+    return scores.reshape(levels.shape[:2])
 
 
 def _ordered(scores: Float[Tensor, "photos levels n"]) -> float:

@@ -9,14 +9,12 @@ from PIL import Image
 from qualiclip_metric.distortions import DISTORTIONS, GROUPS
 from qualiclip_metric.training import TrainConfig
 from qualiclip_metric.training.data import (
-    Numbers,
-    Photos,
+    DrawBatchSampler,
+    PristineDataset,
     crop_pair,
     degrade,
-    digest,
     draw_types,
     generator,
-    split,
 )
 
 SMALL = TrainConfig(crop_size=64, batch_size=3, steps=4)
@@ -71,8 +69,8 @@ def test_types_come_from_distinct_groups_and_never_from_the_excluded():
 
 
 def test_a_draw_depends_on_its_number_alone(folder):
-    photos = Photos(folder, SMALL)
-    first, again = photos[7], Photos(folder, SMALL)[7]
+    photos = PristineDataset(folder, SMALL)
+    first, again = photos[7], PristineDataset(folder, SMALL)[7]
     assert torch.equal(first.crops, again.crops) and first.types == again.types
     assert torch.equal(degrade([first], SMALL).crops, degrade([photos[1], again], SMALL).crops[1:])
     assert not torch.equal(first.crops, photos[8].crops)
@@ -80,7 +78,7 @@ def test_a_draw_depends_on_its_number_alone(folder):
 
 def test_every_photo_is_drawn_once_per_pass(folder):
     config = TrainConfig(crop_size=64, seed=5)
-    plain = Photos(folder, config)
+    plain = PristineDataset(folder, config)
     colours = sorted(tuple(plain._photo(n).mean(dim=(1, 2)).tolist()) for n in range(6, 12))
     assert colours == sorted(tuple(plain._photo(n).mean(dim=(1, 2)).tolist()) for n in range(6))
     assert len(set(colours)) == 6
@@ -89,13 +87,13 @@ def test_every_photo_is_drawn_once_per_pass(folder):
 def test_an_unreadable_photo_is_skipped_with_a_warning(folder, caplog):
     folder[2].write_text("no image")
     with caplog.at_level(logging.WARNING):
-        crops = [Photos(folder, SMALL)[n].crops for n in range(6)]
+        crops = [PristineDataset(folder, SMALL)[n].crops for n in range(6)]
     assert len(crops) == 6
     assert "2.png" in caplog.text
 
 
 def test_ladders_have_their_levels_and_anchor(folder):
-    draws = [Photos(folder, SMALL)[n] for n in range(2)]
+    draws = [PristineDataset(folder, SMALL)[n] for n in range(2)]
     assert degrade(draws, SMALL).crops.shape == (2, 2, 5, 3, 64, 64)
     assert degrade(draws, SMALL).reference is None
     config = TrainConfig(crop_size=64, include_pristine=True, anchor="mdsi")
@@ -106,18 +104,9 @@ def test_ladders_have_their_levels_and_anchor(folder):
     assert (ladders.reference[:, 0] > ladders.reference[:, -1]).all()
 
 
-def test_processes_share_the_draws_without_overlap():
-    batches = [list(Numbers(SMALL, 1, rank, 2)) for rank in range(2)]
-    assert len(batches[0]) == len(Numbers(SMALL, 1, 0, 2)) == 3
-    drawn = [n for process in batches for batch in process for n in batch]
-    assert sorted(drawn) == list(range(6, 24))
-
-
-def test_the_split_depends_on_contents_alone(folder, tmp_path):
-    learn, held = split(folder, 0.3)
-    assert set(learn) | set(held) == set(folder) and not set(learn) & set(held) and held
-    moved = [path.rename(path.with_name(f"x{path.name}")) for path in folder]
-    renamed = split(moved[::-1], 0.3)[1]
-    assert sorted(p.name[1:] for p in renamed) == sorted(p.name for p in held)
-    assert digest(moved) == digest(moved[::-1])
-    assert split(moved, 0.0)[1] == []
+def test_processes_share_the_draws_of_a_larger_batch():
+    ranks = [DrawBatchSampler(range(1, 4), 3, rank, 2) for rank in range(2)]
+    assert len(ranks[0]) == 3
+    together = [a + b for a, b in zip(*ranks, strict=True)]
+    assert together == list(DrawBatchSampler(range(1, 4), 6))
+    assert together[0] == [6, 7, 8, 9, 10, 11]

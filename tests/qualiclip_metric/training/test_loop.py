@@ -3,7 +3,9 @@
 import dataclasses
 import itertools
 import json
+import logging
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +15,11 @@ import qualiclip_metric
 from qualiclip_metric import formats
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.formats import Checkpoint
-from qualiclip_metric.training import TrainConfig, features, loop, train, validate
-from qualiclip_metric.training.loop import set_learning_rate
-from qualiclip_metric.training.start import parameter_groups, start
+from qualiclip_metric.training import TrainConfig, checkpoint, digests, features, objective, train
+from qualiclip_metric.training import validate as run_validation
+from qualiclip_metric.training.data import PristineDataset, degrade
+from qualiclip_metric.training.schedule import set_learning_rate
+from qualiclip_metric.training.start import initial_checkpoint, parameter_groups
 
 TINY = TrainConfig(
     steps=4,
@@ -53,13 +57,34 @@ def origin(tmp_path_factory):
     return path
 
 
+class Killed(Exception):
+    """Stands for a kill: nothing in the package catches it."""
+
+
+def kill_at(step):
+    def report(given):
+        if given.phase == "training" and given.step == step:
+            raise Killed
+
+    return report
+
+
+def steps_of(reports):
+    return [r.step for r in reports if r.phase == "training"]
+
+
+def copied(photos, folder):
+    folder.mkdir()
+    return [Path(shutil.copy(path, folder)) for path in photos]
+
+
 def test_a_run_writes_a_model_that_scores(photos, origin, tmp_path):
     reports = []
     path = train(TINY, photos, tmp_path, pretrained=origin, report=reports.append)
-    assert [r.step for r in reports] == [1, 2, 3, 4]
-    assert all(list(r.seconds) == ["data", "forward", "backward", "optimizer"] for r in reports)
-    assert reports[-1].validation is not None
-    assert reports[-1].losses["total"] < reports[0].losses["total"] + 1.0
+    trained = [r for r in reports if r.phase == "training"]
+    assert [r.step for r in trained] == [1, 2, 3, 4]
+    assert all(list(r.seconds) == ["data", "forward", "backward", "optimizer"] for r in trained)
+    assert trained[-1].validation is not None
     score = qualiclip_metric.create(path)(torch.rand(1, 3, 64, 64))
     assert 0 < score.item() < 1
     made = formats.load(path).training
@@ -69,27 +94,87 @@ def test_a_run_writes_a_model_that_scores(photos, origin, tmp_path):
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def loss_of(path, photos):
+    """The loss of a checkpoint on the same crops, whatever it was trained on."""
+    metric = qualiclip_metric.create(path)
+    dataset = PristineDataset(photos, TINY)
+    batch = degrade([dataset[number] for number in range(10)], TINY)
+    with torch.no_grad():
+        similarity = metric.similarities(batch.crops.flatten(0, 2))
+    similarity = similarity.unflatten(0, batch.crops.shape[:3])
+    return sum(objective.ranking_losses(similarity, None, TINY).values()).item()
+
+
+def test_training_lowers_the_loss(photos, origin, tmp_path):
+    path = train(TINY, photos, tmp_path, pretrained=origin)
+    assert loss_of(path, photos) < 0.97 * loss_of(origin, photos)
+
+
+def test_every_photo_is_hashed_once_and_not_again(photos, origin, tmp_path, monkeypatch):
+    hashed, reports = [], []
+    original = digests._sha256
+    monkeypatch.setattr(digests, "_sha256", lambda path: hashed.append(path) or original(path))
+    train(TINY, photos, tmp_path, pretrained=origin, report=reports.append)
+    assert sorted(hashed) == photos
+    assert [(r.step, r.total) for r in reports if r.phase == "photos"] == [
+        (number, 5) for number in range(1, 6)
+    ]
+    train(TINY, photos, tmp_path, pretrained=origin, resume=True)
+    assert len(hashed) == 5
+
+
+def test_a_run_stopped_early_leaves_a_state(photos, origin, tmp_path):
+    config = dataclasses.replace(TINY, checkpoint_every=1000)
+    with pytest.raises(Killed):
+        train(config, photos, tmp_path, pretrained=origin, report=kill_at(1))
+    assert checkpoint.load_state(tmp_path)["step"] == 0
+    reports = []
+    train(config, photos, tmp_path, pretrained=origin, resume=True, report=reports.append)
+    assert steps_of(reports) == [1, 2, 3, 4]
+
+
+def test_a_state_is_written_when_steps_are_slow(photos, origin, tmp_path, monkeypatch):
+    monkeypatch.setattr("qualiclip_metric.training.loop.CHECKPOINT_SECONDS", 0.0)
+    config = dataclasses.replace(TINY, checkpoint_every=1000)
+    with pytest.raises(Killed):
+        train(config, photos, tmp_path, pretrained=origin, report=kill_at(3))
+    assert checkpoint.load_state(tmp_path)["step"] == 3
+
+
+def test_a_start_without_resume_spares_the_state_until_it_has_a_newer_one(photos, origin, tmp_path):
+    with pytest.raises(Killed):
+        train(TINY, photos, tmp_path, pretrained=origin, report=kill_at(3))
+    with pytest.raises(Killed):
+        train(TINY, photos, tmp_path, pretrained=origin, report=kill_at(1))
+    assert checkpoint.load_state(tmp_path)["step"] == 2
+
+
+def test_a_kill_while_a_validation_is_logged_leaves_what_was_there(tmp_path, monkeypatch):
+    checkpoint.log_validation(tmp_path, 2, {"mean": 0.5})
+    write = Path.write_text
+
+    def cut_off(path, text, **options):
+        write(path, text[: len(text) // 2], **options)
+        raise Killed
+
+    monkeypatch.setattr(Path, "write_text", cut_off)
+    with pytest.raises(Killed):
+        checkpoint.log_validation(tmp_path, 4, {"mean": 0.6})
+    assert checkpoint.read_validations(tmp_path) == [{"step": 2, "mean": 0.5}]
+    monkeypatch.undo()
+    checkpoint.log_validation(tmp_path, 4, {"mean": 0.6})
+    assert [v["step"] for v in checkpoint.read_validations(tmp_path)] == [2, 4]
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):
-    class Killed(Exception):
-        pass
-
-    def kill(report):
-        if report.step == 3:
-            raise Killed
-
     whole = train(TINY, photos, tmp_path / "whole", pretrained=origin)
     with pytest.raises(Killed):
-        train(TINY, photos, tmp_path / "cut", pretrained=origin, report=kill)
-    steps = []
+        train(TINY, photos, tmp_path / "cut", pretrained=origin, report=kill_at(3))
+    reports = []
     resumed = train(
-        TINY,
-        photos,
-        tmp_path / "cut",
-        pretrained=origin,
-        resume=True,
-        report=lambda r: steps.append(r.step),
+        TINY, photos, tmp_path / "cut", pretrained=origin, resume=True, report=reports.append
     )
-    assert steps == [3, 4]
+    assert steps_of(reports) == [3, 4]
     ours, theirs = formats.load(resumed).encoder, formats.load(whole).encoder
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     logs = [(tmp_path / run / "validation.jsonl").read_text() for run in ("whole", "cut")]
@@ -118,12 +203,12 @@ def test_only_what_should_learn_moves(photos, origin, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(photos, origin, tmp_path, monkeypatch):
-    good = loop.ranking_losses
+    good = objective.ranking_losses
 
     def broken(similarity, reference, config):
         return {k: v * float("nan") for k, v in good(similarity, reference, config).items()}
 
-    monkeypatch.setattr(loop, "ranking_losses", broken)
+    monkeypatch.setattr(objective, "ranking_losses", broken)
     with pytest.raises(FloatingPointError, match="step 0: the loss is nan"):
         train(TINY, photos, tmp_path, pretrained=origin)
     assert not (tmp_path / "model.safetensors").exists()
@@ -135,7 +220,7 @@ def test_workers_and_bf16_and_the_anchor(photos, origin, tmp_path):
     )
     reports = []
     train(config, photos, tmp_path, pretrained=origin, report=reports.append)
-    assert reports[0].losses["anchor"] > 0
+    assert next(r for r in reports if r.phase == "training").losses["anchor"] > 0
     formats.load(tmp_path / "model.safetensors")
 
 
@@ -145,12 +230,8 @@ def test_features_of_a_frozen_trunk_are_computed_once(photos, origin, tmp_path):
     )
     reports = []
     whole = train(config, photos, tmp_path / "a", pretrained=origin, report=reports.append)
-    assert [(r.phase, r.step) for r in reports[:4]] == [
-        ("features", 2),
-        ("features", 4),
-        ("features", 5),
-        ("training", 1),
-    ]
+    shown = [(r.phase, r.step) for r in reports if r.phase != "photos"]
+    assert shown[:4] == [("features", 2), ("features", 4), ("features", 5), ("training", 1)]
     table = features.load(tmp_path / "a" / "features")
     assert table.pooled.shape == (6, 2, 6, 432) and table.reference.shape == (6, 6)
     assert reports[-1].validation is not None
@@ -158,7 +239,8 @@ def test_features_of_a_frozen_trunk_are_computed_once(photos, origin, tmp_path):
     shutil.copytree(tmp_path / "a" / "features", tmp_path / "b" / "features")
     again = []
     same = train(config, photos, tmp_path / "b", pretrained=origin, report=again.append)
-    assert [r.phase for r in again] == ["training"] * 4
+    assert {r.phase for r in again} == {"photos", "training", "validation"}
+    assert steps_of(again) == [1, 2, 3, 4]
     ours, theirs = formats.load(same).encoder, formats.load(whole).encoder
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     other = dataclasses.replace(config, seed=1)
@@ -183,9 +265,9 @@ def test_the_learning_rate_follows_the_step():
 
 def test_a_start_of_another_architecture_is_refused(origin):
     with pytest.raises(ValueError, match="expected a 'rn50' checkpoint"):
-        start(TrainConfig(model="rn50"), origin)
+        initial_checkpoint(TrainConfig(model="rn50"), origin)
     with pytest.raises(ValueError, match="give --pretrained"):
-        start(TrainConfig(model="rn50"))
+        initial_checkpoint(TrainConfig(model="rn50"))
 
 
 class Brightness(torch.nn.Module):
@@ -198,7 +280,7 @@ class Brightness(torch.nn.Module):
 
 
 def test_validation_counts_what_it_says(photos):
-    result = validate(
+    result = run_validation(
         Brightness(), photos, types=("darken", "brighten"), unseen=("brighten",), anchor="mdsi"
     )
     assert result.ordered == {"darken": 1.0, "brighten": 0.0}
@@ -207,7 +289,51 @@ def test_validation_counts_what_it_says(photos):
     assert len(result.levels["brighten"]) == 6
     assert result.mean == 1.0 and result.mean_unseen == 0.0
     assert result.photos == 5 and -1 <= result.anchor_srcc <= 1
-    crops = validate(Brightness(), photos, types=("darken",), crop_size=64)
+    crops = run_validation(Brightness(), photos, types=("darken",), crop_size=64)
     assert crops.consistency_gap > 0
     with pytest.raises(ValueError, match="at least one pristine photo"):
-        validate(Brightness(), [])
+        run_validation(Brightness(), [])
+
+
+def test_validation_leaves_out_what_cannot_be_read(photos, tmp_path, caplog):
+    broken = copied(photos, tmp_path / "photos")
+    broken[0].write_text("no image")
+    with caplog.at_level(logging.WARNING):
+        result = run_validation(Brightness(), broken, types=("darken",), crop_size=64)
+    assert (result.photos, result.skipped) == (4, 1)
+    assert result.to_dict()["skipped"] == 1
+    assert "0.png" in caplog.text
+    with pytest.raises(ValueError, match="none of 1 can be read"):
+        run_validation(Brightness(), broken[:1])
+
+
+def with_broken_held_out(photos, folder, share):
+    """Copies of the photos beside a file that is no image and falls among those held out."""
+    copies = copied(photos, folder)
+    broken = folder / "broken.png"
+    held = []
+    for number in itertools.count():
+        broken.write_text(f"no image {number}")
+        held = digests.split(digests.digest_photos([*copies, broken]), share)[1]
+        if broken in held:
+            break
+    return [*copies, broken], held
+
+
+def test_an_unreadable_held_out_photo_ends_no_training(photos, origin, tmp_path, caplog):
+    config = dataclasses.replace(TINY, validate_share=0.6)
+    files, held = with_broken_held_out(photos, tmp_path / "photos", 0.6)
+    reports = []
+    train(config, files, tmp_path / "run", pretrained=origin, report=reports.append)
+    found = reports[-1].validation
+    assert found.skipped == 1 and found.photos == len(held) - 1 > 0
+    assert "broken.png" in caplog.text
+
+
+def test_a_run_with_no_readable_photo_held_out_ends_before_its_first_step(photos, origin, tmp_path):
+    config = dataclasses.replace(TINY, validate_share=1e-9)
+    files, held = with_broken_held_out(photos, tmp_path / "photos", 1e-9)
+    assert len(held) == 1
+    with pytest.raises(ValueError, match="none of the first 1 photos held out can be read"):
+        train(config, files, tmp_path / "run", pretrained=origin)
+    assert not (tmp_path / "run" / "state.pt").exists()

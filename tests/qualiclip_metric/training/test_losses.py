@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qualiclip_metric.training import TrainConfig
-from qualiclip_metric.training.loop import ranking_losses
 from qualiclip_metric.training.losses import anchor_loss, consistency_loss, ranking_loss
+from qualiclip_metric.training.objective import ranking_losses
 
 
 def similarities(seed, photos=2, levels=5, pairs=3):

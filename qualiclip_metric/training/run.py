@@ -1,0 +1,109 @@
+"""One training run: its model, its state on disk, and the best model so far."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qualiclip_metric import formats
+from qualiclip_metric.build import to_checkpoint
+from qualiclip_metric.formats import Checkpoint
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.training import checkpoint as files
+from qualiclip_metric.training.config import TrainConfig
+from qualiclip_metric.training.validation import Validation
+
+PER_PROCESS = ("batch_size", "head_batch_size")
+"""Settings that count for each process; a run is the same where their sums over processes are."""
+
+
+@dataclass
+class Run:
+    """What a run learns, and what it was begun with.
+
+    Attributes:
+        config: Settings.
+        folder: Where its files are.
+        origin: Checkpoint that it started from.
+        metric: The model that learns.
+        optimizer: Of the parameters that learn.
+        sources: Numbers and digests of photos and of the origin.
+        processes: How many processes train together.
+    """
+
+    config: TrainConfig
+    folder: Path
+    origin: Checkpoint
+    metric: QualiCLIP
+    optimizer: torch.optim.Optimizer
+    sources: dict[str, Any]
+    processes: int = 1
+
+    def save(self, step: int) -> None:
+        """Write the resumable state after a number of steps."""
+        state = {
+            "step": step,
+            "config": self._settings(),
+            "data": self.sources,
+            "encoder": self.metric.encoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        files.save_state(self.folder, state)
+
+    def resume(self) -> int:
+        """Go on from the state in the folder.
+
+        Returns:
+            The number of steps done.
+
+        Raises:
+            FileNotFoundError: When there is no state.
+            ValueError: When the state is of other settings or photos.
+        """
+        state = files.load_state(self.folder)
+        then, now = state["config"], self._settings()
+        if changed := [k for k, v in now.items() if then.get(k) != v]:
+            values = "; ".join(f"{k}: then {then.get(k)!r}, now {now[k]!r}" for k in changed)
+            raise ValueError(
+                f"--resume: {self.folder} was begun with other settings for {changed}: {values} "
+                "(batch sizes of all processes together)"
+            )
+        if state["data"] != self.sources:
+            raise ValueError(
+                f"--resume: {self.folder} was begun with other photos ({state['data']})"
+            )
+        self.metric.encoder.load_state_dict(state["encoder"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        return int(state["step"])
+
+    def keep_if_best(self, step: int, validation: Validation) -> None:
+        """Log a validation, and write the model if none before it ordered more pairs right.
+
+        Args:
+            step: Steps done.
+            validation: Of the model as it is now.
+        """
+        earlier = [v["mean"] for v in files.read_validations(self.folder) if v["step"] < step]
+        files.log_validation(self.folder, step, validation.to_dict())
+        if earlier and validation.mean < max(earlier):
+            return
+        training = {
+            "step": step,
+            "config": self.config.to_dict(),
+            "data": self.sources,
+            "validation": validation.to_dict(),
+        }
+        model = dataclasses.replace(
+            to_checkpoint(self.metric, self.origin),
+            logit_scale=self.config.logit_scale,
+            temperature=self.config.temperature,
+            training=training,
+        )
+        formats.save(model, self.folder / files.MODEL)
+
+    def _settings(self) -> dict[str, Any]:
+        """The settings with batch sizes of all processes together."""
+        values = self.config.to_dict()
+        return values | {k: values[k] * self.processes for k in PER_PROCESS}
