@@ -1,7 +1,4 @@
-"""Faults put into a known place, and into whole photos: do maps and profiles find them?
-
-Knows metrics, maps and distortions. Must not know files, tables or the command line.
-"""
+"""Faults put into a known region, and into whole photos: do maps and profiles find them?"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +11,7 @@ from torch.nn.functional import interpolate
 
 from benchmarks.analysis.localisation import BASELINES, FIGURES, composite, region
 from benchmarks.stats.bootstrap import interval, mean_samples
-from qualiclip_metric.distortions import distort
+from qualiclip_metric.distortions import distort, versions
 from qualiclip_metric.explanations import METHODS, explain
 from qualiclip_metric.metric import QualiCLIP
 
@@ -25,13 +22,13 @@ __all__ = [
     "WHOLE",
     "baselines",
     "confusion",
-    "located",
+    "localise",
     "maps_of",
-    "profile_falls",
+    "profile_drops",
     "summarise",
 ]
 
-Floats = NDArray[np.float64]
+Array = NDArray[np.float64]
 Map = Callable[[Tensor], Tensor]
 LEVELS = (3, 5)
 
@@ -55,7 +52,7 @@ WHOLE: Mapping[str, tuple[str, ...]] = {
     "exposure": ("brighten", "darken"),
     "colour": ("colorsat1", "colorsat2"),
 }
-"""Fault of a whole photo -> types of distortion. ``downscale`` is ours: see `DOWNSCALING`."""
+"""Fault of a whole photo -> types of distortion; ``downscale`` is made here: `DOWNSCALING`."""
 
 EXPECTED: Mapping[str, tuple[str, ...]] = {
     "blur": ("Blurry image.", "Blurry edges."),
@@ -66,42 +63,45 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
 
 
 def maps_of(metric: QualiCLIP) -> dict[str, Map]:
-    """Name -> map that says BAD, for every method of `METHODS`.
+    """Name -> map whose high values say bad, for every method of `METHODS`.
 
-    ``positive`` says good, so 1 less it is taken.
+    ``positive`` is high where an image is good, so its complement to 1 is taken.
     """
 
-    def of(method: str) -> Map:
-        def made(image: Tensor) -> Tensor:
+    def as_map(method: str) -> Map:
+        def explained(image: Tensor) -> Tensor:
             values = explain(metric, image, method=method)
             return 1 - values if method == "positive" else values
 
-        return made
+        return explained
 
-    return {method: of(method) for method in METHODS}
+    return {method: as_map(method) for method in METHODS}
 
 
 def baselines(seed: int) -> dict[str, Map]:
-    """Name -> map of no model; the random one is another at every call."""
+    """Name -> map of a model-free baseline; the random one differs from call to call."""
     rng = torch.Generator().manual_seed(seed)
 
-    def of(name: str) -> Map:
+    def as_map(name: str) -> Map:
         return lambda image: BASELINES[name](image, rng)
 
-    return {name: of(name) for name in BASELINES}
+    return {name: as_map(name) for name in BASELINES}
 
 
-def located(photo: Tensor, maps: Mapping[str, Map], *, seed: int) -> Floats:
-    """Figures of every map, fault and level on one photo: (maps, faults, levels, figures).
+def localise(photo: Tensor, maps: Mapping[str, Map], *, seed: int) -> Array:
+    """How well every map finds every fault in one photo.
 
     Args:
         photo: (3, H, W) RGB in [0, 1].
         maps: Name -> (1, 3, H, W) -> (1, 1, H, W).
-        seed: Of places and faults. Every fault has a place of its own, the same at all levels.
+        seed: Of regions and faults. Every fault has a region of its own, the same at all levels.
+
+    Returns:
+        (maps, faults of `LOCAL`, levels of `LEVELS`, figures of `FIGURES`).
     """
     found = np.empty((len(maps), len(LOCAL), len(LEVELS), len(FIGURES)))
-    for f, (inside, versions) in enumerate(_faulty(photo[None], seed)):
-        for k, version in enumerate(versions):
+    for f, (inside, images) in enumerate(_faulty(photo[None], seed)):
+        for k, version in enumerate(images):
             for m, make in enumerate(maps.values()):
                 values = make(version)[0, 0].double().numpy(force=True)
                 found[m, f, k] = [figure(values, inside) for figure in FIGURES.values()]
@@ -110,25 +110,28 @@ def located(photo: Tensor, maps: Mapping[str, Map], *, seed: int) -> Floats:
 
 def _faulty(image: Tensor, seed: int) -> Iterator[tuple[NDArray[np.bool_], list[Tensor]]]:
     """For every fault, its region and the image with the fault inside it at every level."""
-    places = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     height, width = image.shape[-2:]
     for name in LOCAL.values():
-        inside = region(height, width, places)
-        versions = [
-            distort(image, name, level, torch.Generator().manual_seed(seed)) for level in LEVELS
-        ]
-        yield inside, [composite(image, version, inside) for version in versions]
+        inside = region(height, width, rng)
+        yield (
+            inside,
+            [
+                composite(image, version, inside)
+                for _, _, version in versions(image, seed, [name], LEVELS)
+            ],
+        )
 
 
 def summarise(
-    found: Floats, names: Sequence[str], *, draws: int, seed: int
+    found: Array, names: Sequence[str], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Mean figures with 95% bootstrap intervals over photos, per map, per fault and over all.
 
     Args:
-        found: (photos, maps, faults, levels, figures) from `located`.
+        found: (photos, maps, faults, levels, figures) from `localise`.
         names: Of the maps.
-        draws: Bootstrap samples.
+        resamples: Bootstrap samples.
         seed: Of the bootstrap.
 
     Returns:
@@ -142,7 +145,7 @@ def summarise(
     for m, name in enumerate(names):
         for fault, values in parts.items():
             own = values[:, m]
-            samples = mean_samples(own, resamples=draws, seed=seed)
+            samples = mean_samples(own, resamples=resamples, seed=seed)
             bounds = [interval(column) for column in samples.T]
             triples = [
                 [float(mean), bound.low, bound.high]
@@ -154,8 +157,8 @@ def summarise(
     return records
 
 
-def profile_falls(metric: QualiCLIP, photo: Tensor, *, seed: int) -> dict[str, Floats]:
-    """How far each pair's probability falls when the whole photo has a fault.
+def profile_drops(metric: QualiCLIP, photo: Tensor, *, seed: int) -> dict[str, Array]:
+    """How far each pair's probability drops when the whole photo has a fault.
 
     Args:
         metric: The model.
@@ -163,7 +166,7 @@ def profile_falls(metric: QualiCLIP, photo: Tensor, *, seed: int) -> dict[str, F
         seed: Of the faults.
 
     Returns:
-        Fault of `WHOLE` -> (types x levels, pairs); positive is a fall.
+        Fault of `WHOLE` -> (types x levels, pairs); positive where the probability drops.
     """
     with torch.inference_mode():
         own = metric.probabilities(photo[None].to(metric.device))[0]
@@ -191,18 +194,18 @@ def _whole(image: Tensor, name: str, level: int, seed: int) -> Tensor:
 
 
 def confusion(
-    falls: Sequence[Mapping[str, Floats]],
+    drops: Sequence[Mapping[str, Array]],
     negatives: Sequence[str],
     *,
-    draws: int,
+    resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Which pair falls most, for every fault: a row of the confusion matrix each.
+    """Whose pair's probability drops most, for every fault: a row of the confusion matrix each.
 
     Args:
-        falls: From `profile_falls`, one per photo.
+        drops: From `profile_drops`, one per photo.
         negatives: Negative prompt of every pair.
-        draws: Bootstrap samples of the photos.
+        resamples: Bootstrap samples of the photos.
         seed: Of the bootstrap.
 
     Returns:
@@ -212,7 +215,7 @@ def confusion(
     """
     rows = []
     for fault in WHOLE:
-        winners = np.stack([photo[fault].argmax(axis=-1) for photo in falls])
+        winners = np.stack([photo[fault].argmax(axis=-1) for photo in drops])
         hits = winners[..., None] == np.arange(len(negatives))
         shares = hits.mean(axis=1)
         expected = [i for i, text in enumerate(negatives) if text in EXPECTED.get(fault, ())]
@@ -220,7 +223,7 @@ def confusion(
         row["expected"] = expected
         if expected:
             own = shares[:, expected].sum(axis=1, keepdims=True)
-            bound = interval(mean_samples(own, resamples=draws, seed=seed)[:, 0])
+            bound = interval(mean_samples(own, resamples=resamples, seed=seed)[:, 0])
             row["right"] = [float(own.mean()), bound.low, bound.high]
             row["chance"] = len(expected) / len(negatives)
         rows.append(row)

@@ -1,7 +1,4 @@
-"""Whether a map finds a place that is known: pointing, ROC area, energy; and maps of no model.
-
-Knows maps and masks as arrays, and image tensors for the baselines. Must not know models.
-"""
+"""Whether a map finds a known region: pointing, ROC area, energy; and model-free baselines."""
 
 from collections.abc import Callable, Mapping
 
@@ -14,8 +11,8 @@ from torch import Tensor
 
 __all__ = ["BASELINES", "FIGURES", "auc", "energy", "pointing", "region"]
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 AREA = (0.10, 0.25)
 """Least and greatest share of the image that a region takes."""
@@ -25,11 +22,19 @@ FEATHER = 2.0
 """Standard deviation, px, of the blur of the edge between the faulty and the untouched part."""
 
 
-def region(height: int, width: int, rng: np.random.Generator) -> Bools:
-    """A random rectangle or ellipse, (height, width), anywhere in the image, its borders included.
+def region(height: int, width: int, rng: np.random.Generator) -> Mask:
+    """A random rectangle or ellipse anywhere in the image, its borders included.
 
     Its middle is uniform in the image, and what the borders cut off is gone; drawn again until what
     is left is within `AREA`. A region wholly inside the image would cover the centre too often.
+
+    Args:
+        height: Of the image, px.
+        width: Of the image, px.
+        rng: Decides shape, size and place.
+
+    Returns:
+        (height, width), true inside.
     """
     y = (np.arange(height)[:, None] + 0.5) / height
     x = (np.arange(width)[None] + 0.5) / width
@@ -40,21 +45,37 @@ def region(height: int, width: int, rng: np.random.Generator) -> Bools:
         half = 0.5 * np.sqrt(area * np.array([aspect, 1 / aspect]))
         middle = rng.uniform(size=2)
         far = abs(y - middle[0]) / half[0], abs(x - middle[1]) / half[1]
-        inside: Bools = np.hypot(*far) <= 1 if elliptic else np.maximum(*far) <= 1
+        inside: Mask = np.hypot(*far) <= 1 if elliptic else np.maximum(*far) <= 1
         if AREA[0] <= inside.mean() <= AREA[1]:
             return inside
 
 
-def composite(image: Tensor, faulty: Tensor, inside: Bools) -> Tensor:
-    """The faulty image within the region, the untouched one without; `FEATHER` softens the edge."""
+def composite(image: Tensor, faulty: Tensor, inside: Mask) -> Tensor:
+    """The distorted image inside the region, the original outside; `FEATHER` softens the edge.
+
+    Args:
+        image: The original, (1, 3, H, W).
+        faulty: The distorted image, (1, 3, H, W).
+        inside: (H, W), true where the fault belongs.
+
+    Returns:
+        (1, 3, H, W).
+    """
     mask = torch.from_numpy(inside).to(image)[None, None]
     side = 2 * int(3 * FEATHER) + 1
     soft = gaussian_blur2d(mask, (side, side), (FEATHER, FEATHER), border_type="replicate")
     return torch.lerp(image, faulty, soft)
 
 
-def pointing(values: Floats, inside: Bools) -> float:
+def pointing(values: Array, inside: Mask) -> float:
     """1 where the map's maximum lies inside, 0 where not; of tied maxima, the share inside.
+
+    Args:
+        values: The map, (H, W).
+        inside: The region, (H, W).
+
+    Returns:
+        In [0, 1].
 
     Reference: the pointing game of Zhang et al., Top-down neural attention by excitation backprop,
     IJCV 126, 2018.
@@ -62,23 +83,40 @@ def pointing(values: Floats, inside: Bools) -> float:
     return float(inside[values == values.max()].mean())
 
 
-def auc(values: Floats, inside: Bools) -> float:
-    """Area under the ROC curve of "inside" by the map's value, over pixels; 0.5 is chance."""
+def auc(values: Array, inside: Mask) -> float:
+    """Area under the ROC curve of "inside" by the map's value, over pixels; 0.5 is chance.
+
+    By ranks, with n1 pixels inside and n0 outside: ``(sum of ranks inside - n1 (n1 + 1) / 2) /
+    (n1 n0)``, the Mann-Whitney statistic.
+
+    Args:
+        values: The map, (H, W).
+        inside: The region, (H, W), neither empty nor everything.
+
+    Returns:
+        In [0, 1].
+    """
     ranks = rankdata(values)
     hits, rest = int(inside.sum()), int((~inside).sum())
     return float((ranks[inside.ravel()].sum() - hits * (hits + 1) / 2) / (hits * rest))
 
 
-def energy(values: Floats, inside: Bools) -> float:
+def energy(values: Array, inside: Mask) -> float:
     """Share of the map's sum that lies inside, over the share of the area; 1 is chance.
 
-    A map of zeros points nowhere: 1.
+    Args:
+        values: The map, (H, W), not negative.
+        inside: The region, (H, W).
+
+    Returns:
+        ``(sum inside / sum) / (pixels inside / pixels)``;
+        1 for a map of zeros.
     """
     total = values.sum()
     return float(values[inside].sum() / total / inside.mean()) if total > 0 else 1.0
 
 
-FIGURES: Mapping[str, Callable[[Floats, Bools], float]] = {
+FIGURES: Mapping[str, Callable[[Array, Mask], float]] = {
     "pointing": pointing,
     "AUC": auc,
     "energy": energy,
@@ -86,7 +124,7 @@ FIGURES: Mapping[str, Callable[[Floats, Bools], float]] = {
 
 
 def _centre(image: Tensor, rng: torch.Generator) -> Tensor:
-    """A Gaussian in the middle, a quarter of each side wide; it has not looked at the image."""
+    """A Gaussian in the middle, a quarter of each side wide, whatever the image shows."""
     height, width = image.shape[-2:]
     y, x = (((torch.arange(n) + 0.5) / n - 0.5) / 0.25 for n in (height, width))
     return torch.exp(-0.5 * (y[:, None] ** 2 + x[None] ** 2))[None, None]
@@ -117,4 +155,4 @@ BASELINES: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "centre": _centre,
     "random": _random,
 }
-"""(1, 3, H, W), generator -> (1, 1, H, W) in [0, 1], of no model."""
+"""Model-free baselines: (1, 3, H, W), generator -> (1, 1, H, W) in [0, 1]."""

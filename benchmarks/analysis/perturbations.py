@@ -1,7 +1,4 @@
-"""Changes of a picture that should not change its quality, as a table with their strengths.
-
-Knows image tensors. Must not know metrics or scores.
-"""
+"""Changes of a picture that should not change its quality, as a table with their strengths."""
 
 import io
 from collections.abc import Callable
@@ -45,7 +42,7 @@ class Perturbation:
 
     @property
     def ticks(self) -> list[str]:
-        """What stands under each strength."""
+        """Labels of the strengths."""
         return list(self.labels) or [f"{strength:g}" for strength in self.strengths]
 
 
@@ -87,9 +84,9 @@ def _colour(image: Tensor, distance: float, rng: torch.Generator) -> Tensor:
 
 
 def _sign_noise(image: Tensor, levels: float, rng: torch.Generator) -> Tensor:
-    """Every value up or down by ``levels`` grey levels, by a coin: an attack without a gradient."""
-    coins = torch.randint(0, 2, image.shape, generator=rng).to(image)
-    return image + (2 * coins - 1) * levels / 255
+    """Every value up or down by ``levels`` grey levels at random: an attack without a gradient."""
+    bits = torch.randint(0, 2, image.shape, generator=rng).to(image)
+    return image + (2 * bits - 1) * levels / 255
 
 
 PERTURBATIONS: tuple[Perturbation, ...] = (
@@ -98,7 +95,7 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
     Perturbation("flip", "axis", (3, 2), _flip, labels=("left-right", "up-down")),
     Perturbation("JPEG", "quality", (99, 97, 95), _jpeg),
     Perturbation("colour", "ΔE*ab", (0.5, 1, 2), _colour),
-    Perturbation("coin noise", "grey levels", (1, 2), _sign_noise),
+    Perturbation("random-sign noise", "grey levels", (1, 2), _sign_noise),
 )
 """A colour displaced by less than 2.3 is not seen to differ (Mahy et al., Color Research &
 Application 19(2), 1994)."""

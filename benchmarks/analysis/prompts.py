@@ -1,7 +1,6 @@
 """Which prompts carry a score: the score with pairs, prompts and temperatures taken apart.
 
-Knows similarities to antonym prompts and labels, as arrays. Must not know images, models or files.
-What comes out is reported. It chooses nothing: a setting picked by it would have seen labels.
+The figures are reported only: a setting chosen by them would have seen labels.
 """
 
 import math
@@ -15,6 +14,7 @@ from scipy.special import expit
 
 from benchmarks.stats.bootstrap import interval, mean_samples, srcc_samples
 from benchmarks.stats.correlations import srcc
+from benchmarks.stats.ordering import ordered_pairs
 
 __all__ = [
     "TEMPERATURES",
@@ -22,12 +22,11 @@ __all__ = [
     "against_labels",
     "against_levels",
     "between_pairs",
-    "ordered",
     "variants",
 ]
 
-Floats = NDArray[np.float64]
-Combine = Callable[[Floats], Floats]
+Array = NDArray[np.float64]
+Combine = Callable[[Array], Array]
 TEMPERATURES = (1.0, 2.0, 5.0, 10.0, math.inf)
 
 
@@ -46,13 +45,13 @@ class Variant:
     combine: Combine
 
 
-def score(cosines: Floats, scale: float) -> Floats:
+def score(cosines: Array, scale: float) -> Array:
     """Mean probability of the positive prompts, as `qualiclip_metric.antonym_score` has it.
 
     With ``scale`` 0, the limit of high temperatures up to order: the mean difference of cosines.
     """
     gaps = cosines[..., 0] - cosines[..., 1]
-    means: Floats = (expit(scale * gaps) if scale else gaps).mean(axis=-1)
+    means: Array = (expit(scale * gaps) if scale else gaps).mean(axis=-1)
     return means
 
 
@@ -90,7 +89,7 @@ def _sides(name: str, pairs: list[int]) -> list[Variant]:
 
 
 def against_labels(
-    rows: Sequence[Variant], cosines: Floats, mos: ArrayLike, *, resamples: int, seed: int
+    rows: Sequence[Variant], cosines: Array, mos: ArrayLike, *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """SRCC of every variant, with 95% bootstrap intervals over images, paired with the first row.
 
@@ -111,7 +110,7 @@ def against_labels(
 
 
 def against_levels(
-    rows: Sequence[Variant], cosines: Floats, *, resamples: int, seed: int
+    rows: Sequence[Variant], cosines: Array, *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Share of distortion levels in the right order under every variant; needs no label.
 
@@ -124,25 +123,18 @@ def against_levels(
     Returns:
         Records as of `against_labels`.
     """
-    shares = np.stack([ordered(row.combine(cosines)) for row in rows], axis=1)
+    shares = np.stack([ordered_pairs(row.combine(cosines)).mean(axis=1) for row in rows], axis=1)
     samples = mean_samples(shares, resamples=resamples, seed=seed)
     return _records(rows, shares.mean(axis=0), samples)
 
 
-def ordered(scores: Floats) -> Floats:
-    """(images, types, levels) -> (images,): share of level pairs in order; a tie is wrong."""
-    low, high = np.triu_indices(scores.shape[-1], k=1)
-    shares: Floats = (scores[..., low] > scores[..., high]).mean(axis=(1, 2))
-    return shares
-
-
-def between_pairs(cosines: Floats) -> Floats:
+def between_pairs(cosines: Array) -> Array:
     """(images, pairs, 2) -> (pairs, pairs): SRCC between the pairs' own scores."""
     gaps = (cosines[..., 0] - cosines[..., 1]).reshape(-1, cosines.shape[-2]).T
     return np.array([[srcc(one, other) for other in gaps] for one in gaps])
 
 
-def _records(rows: Sequence[Variant], values: Floats, samples: Floats) -> list[dict[str, Any]]:
+def _records(rows: Sequence[Variant], values: Array, samples: Array) -> list[dict[str, Any]]:
     records = []
     for k, row in enumerate(rows):
         own, gain = interval(samples[:, k]), interval(samples[:, k] - samples[:, 0])

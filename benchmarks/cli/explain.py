@@ -1,10 +1,7 @@
-"""`python -m benchmarks explain`: do the maps find a fault, does the profile name it?
-
-Knows the command line and tables. Must not know how a figure is computed.
-"""
+"""`python -m benchmarks explain`: do the maps find a fault, does the profile name it?"""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
@@ -14,6 +11,7 @@ from torch.nn.functional import interpolate
 from benchmarks.analysis import faithfulness
 from benchmarks.analysis.localisation import FIGURES
 from benchmarks.cli._console import message
+from benchmarks.cli._options import Images, JsonOut, Limit, Models, Resamples, Seed, ShortPhotos
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create
@@ -25,35 +23,30 @@ __all__ = ["app", "tables"]
 
 def app(
     *,
-    model: Annotated[
-        list[str] | None, typer.Option(help="lite, qualiclip, or a checkpoint; repeat.")
-    ] = None,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(help="Undistorted photos or folders; default: photos of scikit-image."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to take.")] = None,
-    side: Annotated[
-        int | None, typer.Option(min=96, help="Shrink photos to this longer side, px.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="JSON file of all figures.")] = None,
-    draws: Annotated[int, typer.Option(min=10, help="Bootstrap samples of the photos.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of places, faults and bootstrap.")] = 0,
+    model: Models = None,
+    images: Images = None,
+    limit: Limit = None,
+    side: ShortPhotos = None,
+    out: JsonOut = None,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
 ) -> None:
-    """Put one fault into a known region, and into whole photos; ask every map and the profile.
+    """Put one fault into a known region, and into whole photos; judge every map and the profile.
 
     Maps: does the maximum fall inside (pointing), the area under the ROC curve over pixels (AUC),
-    energy inside over the share of the area; against maps of no model. Profile: the pair that fell
-    most.
+    energy inside over the share of the area; against model-free baselines. Profile: the pair
+    whose probability dropped most.
     """
     photos = [_shrunk(photo, side) for photo in pristine(images, limit).values()]
     metrics = {text: create(text) for text in dict.fromkeys(model or ["lite"])}
-    places = _places(metrics, photos, draws=draws, seed=seed)
-    profiles = [_profile(metric, photos, draws=draws, seed=seed) for metric in metrics.values()]
+    maps = _localised(metrics, photos, resamples=resamples, seed=seed)
+    profiles = [
+        _profile(metric, photos, resamples=resamples, seed=seed) for metric in metrics.values()
+    ]
     found = {
         "format": 1, "images": len(photos), "seed": seed,
         "signatures": [str(metric.signature) for metric in metrics.values()],
-        "maps": places, "profiles": profiles,
+        "maps": maps, "profiles": profiles,
     }  # fmt: skip
     if out is not None:
         write_json(out, found)
@@ -69,8 +62,8 @@ def _shrunk(photo: Tensor, side: int | None) -> Tensor:
     return interpolate(photo[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
-def _places(
-    metrics: dict[str, QualiCLIP], photos: list[Tensor], *, draws: int, seed: int
+def _localised(
+    metrics: dict[str, QualiCLIP], photos: list[Tensor], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     maps = {
         f"{Path(text).name}: {method}": make
@@ -80,18 +73,20 @@ def _places(
     maps |= faithfulness.baselines(seed)
     found = []
     for i, photo in enumerate(photos):
-        found.append(faithfulness.located(photo, maps, seed=seed + i))
+        found.append(faithfulness.localise(photo, maps, seed=seed + i))
         message(f"maps of {i + 1} of {len(photos)} photos")
-    return faithfulness.summarise(np.stack(found), list(maps), draws=draws, seed=seed)
+    return faithfulness.summarise(np.stack(found), list(maps), resamples=resamples, seed=seed)
 
 
-def _profile(metric: QualiCLIP, photos: list[Tensor], *, draws: int, seed: int) -> dict[str, Any]:
-    falls = [
-        faithfulness.profile_falls(metric, photo, seed=seed + i) for i, photo in enumerate(photos)
-    ]
-    message("profiles known")
+def _profile(
+    metric: QualiCLIP, photos: list[Tensor], *, resamples: int, seed: int
+) -> dict[str, Any]:
+    drops = []
+    for i, photo in enumerate(photos):
+        drops.append(faithfulness.profile_drops(metric, photo, seed=seed + i))
+        message(f"profiles of {i + 1} of {len(photos)} photos")
     negatives = [pair[1] for pair in metric.pairs] or [""] * len(metric.prompts)
-    rows = faithfulness.confusion(falls, negatives, draws=draws, seed=seed)
+    rows = faithfulness.confusion(drops, negatives, resamples=resamples, seed=seed)
     return {"signature": str(metric.signature), "pairs": list(names(metric)), "rows": rows}
 
 
@@ -120,7 +115,7 @@ def tables(found: dict[str, Any]) -> str:
 
 
 def _matrix(profile: dict[str, Any]) -> str:
-    """Shares of the faulty photos on which each pair fell most; the pairs that name it bold."""
+    """Shares of the faulty photos on which each pair dropped most; those that name it bold."""
     lines = []
     for row in profile["rows"]:
         cells = [f"{share:.0%}" for share in row["shares"]]
@@ -129,7 +124,7 @@ def _matrix(profile: dict[str, Any]) -> str:
         right = f"{_cell(row['right'], 2)} ({row['chance']:.2f})" if row["expected"] else "–"
         lines.append([row["fault"], *cells, right])
     head = ["fault", *profile["pairs"], "named [95%] (chance)"]
-    return f"Pair that fell most, `{profile['signature']}`:\n\n{markdown(head, lines)}"
+    return f"Pair that dropped most, `{profile['signature']}`:\n\n{markdown(head, lines)}"
 
 
 def _cell(triple: list[float], digits: int = 3) -> str:

@@ -1,7 +1,4 @@
-"""`python -m benchmarks prompts`: which prompts carry the score, on labels or on ladders.
-
-Knows the command line, datasets and tables. Must not know how a figure is computed.
-"""
+"""`python -m benchmarks prompts`: which prompts carry the score, on labels or on ladders."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +8,9 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.analysis import prompts as analysis
-from benchmarks.analysis.similarities import of_files, of_ladders
+from benchmarks.analysis.similarities import file_similarities, ladder_similarities
 from benchmarks.cli._console import message
+from benchmarks.cli._options import AllowMissing, Dataset, Images, Limit, Resamples, Seed
 from benchmarks.datasets import load, parse
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, write_json
@@ -30,18 +28,13 @@ NOTE = "Reported only: no setting of a shipped model was or may be chosen by the
 def app(
     *,
     model: Annotated[str, typer.Option(help="lite, qualiclip, or a checkpoint.")] = "lite",
-    dataset: Annotated[
-        str | None, typer.Option(help="As for `run`; without it, the order of distortion levels.")
-    ] = None,
-    allow_missing: Annotated[bool, typer.Option(help="As for `run`.")] = False,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(help="Without a dataset: photos or folders; default: scikit-image's."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to take.")] = None,
+    dataset: Dataset = None,
+    allow_missing: AllowMissing = False,
+    images: Images = None,
+    limit: Limit = None,
     out: Annotated[Path, typer.Option(help="Folder for figures and cache.")] = Path("results"),
-    resamples: Annotated[int, typer.Option(min=10, help="Of the bootstrap.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of bootstrap and distortions.")] = 0,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
 ) -> None:
     """Score with each pair alone, each left out, one side alone, and other temperatures.
 
@@ -59,7 +52,7 @@ def app(
         head = {"measure": "SRCC", "label": label, "images": len(mos)}
     else:
         photos = pristine(images, limit)
-        cosines = of_ladders(metric, [*photos.values()], seed, message)
+        cosines = ladder_similarities(metric, [*photos.values()], seed, message)
         figures = analysis.against_levels(rows, cosines, **how)
         label = "ladders"
         head = {"measure": "level pairs in order", "label": label, "images": len(photos)}
@@ -80,7 +73,7 @@ def _labelled(
     frame = runner.prepare(one, out)
     key = Key(one.name, "prompts", str(metric.signature), False, "native")
     files = dict(zip(frame["digest"], frame["path"], strict=True))
-    cosines = of_files(metric, files, out / one.name / f"{key.slug}.npz", message)
+    cosines = file_similarities(metric, files, out / one.name / f"{key.slug}.npz", message)
     place = {digest: row for row, digest in enumerate(files)}
     cosines = cosines[[place[digest] for digest in frame["digest"]]]
     good = np.isfinite(cosines).all(axis=(1, 2))

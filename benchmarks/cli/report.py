@@ -90,7 +90,7 @@ def monotonicity(
     """Score every type of distortion at every level, for the report's monotonicity panel."""
     scorers = _scorers(metric)
     pictures = [read(path) for path in find(images)] if images else [*sample_photos().values()]
-    panel = measure(pictures, [*scorers.values()], draws=resamples, seed=seed, tell=message)
+    panel = measure(pictures, [*scorers.values()], resamples=resamples, seed=seed, progress=message)
     write_json(results / MONOTONICITY, panel)
     typer.echo(results / MONOTONICITY)
 
@@ -114,7 +114,7 @@ def example(
         pictures = [*photos.values()]
         for name, measured in ((MONOTONICITY, measure), (ROBUSTNESS, robustness.measure)):
             panel = measured(
-                pictures, [*scorers.values()], draws=resamples, seed=seed, tell=message
+                pictures, [*scorers.values()], resamples=resamples, seed=seed, progress=message
             )
             write_json(results / name, panel)
         page, title = out / "report.html", "Example report: distorted photos"

@@ -1,16 +1,13 @@
-"""`python -m benchmarks robustness`: scores under changes that nobody should see, and attacked.
+"""`python -m benchmarks robustness`: scores under changes that nobody should see, and attacked."""
 
-Knows the command line and files. Must not know how a figure is computed.
-"""
-
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
 
 from benchmarks.analysis.robustness import measure
 from benchmarks.cli._console import message
+from benchmarks.cli._options import Images, Limit, MetricSpecs, Resamples, ResultsFolder, Seed
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, write_json
 from benchmarks.metrics.build import build, display_name
@@ -24,25 +21,18 @@ DEFAULT = ("lite", "sharpness", "jpegsize", "pyiqa:piqe")
 
 def app(
     *,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(help=f"As for `run`; repeat. Default: {', '.join(DEFAULT)}."),
-    ] = None,
-    images: Annotated[
-        list[Path] | None,
-        typer.Option(help="Undistorted photos or folders; default: photos of scikit-image."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Most photos to take.")] = None,
-    results: Annotated[
-        Path | None, typer.Option(help=f"Folder for {ROBUSTNESS}, which `report` draws.")
-    ] = None,
-    draws: Annotated[int, typer.Option(min=10, help="Bootstrap samples of the photos.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of directions, distortions, bootstrap.")] = 0,
+    metric: MetricSpecs = None,
+    images: Images = None,
+    limit: Limit = None,
+    results: ResultsFolder = None,
+    resamples: Resamples = 10_000,
+    seed: Seed = 0,
 ) -> None:
     """Resize, shift, flip, re-encode, tint and attack photos: how far does the score move?
 
     The change is given in units of the score and as a share of the spread: the median, over photos
-    and types of distortion, of the difference between the photo and its worst level.
+    and types of distortion, of the difference between the photo and its worst level. Without
+    --metric: lite, sharpness, jpegsize and pyiqa:piqe. --results takes the figures for `report`.
     """
     photos = pristine(images, limit)
     for name, photo in photos.items():
@@ -52,13 +42,13 @@ def app(
     left_out: dict[str, str] = {}
     for text in dict.fromkeys(metric or DEFAULT):
         try:
-            built.append(_able(build(text)))
+            built.append(_scoring(build(text)))
         except MetricError as err:
             message(f"left out: {err}")
             left_out[display_name(text)] = str(err)
     if not built:
         raise ValueError("no metric could be built; try --metric lite")
-    panel = measure([*photos.values()], built, draws=draws, seed=seed, tell=message)
+    panel = measure([*photos.values()], built, resamples=resamples, seed=seed, progress=message)
     panel["left_out"] = left_out
     if results is not None:
         write_json(results / ROBUSTNESS, panel)
@@ -66,7 +56,7 @@ def app(
     typer.echo(table(panel), nl=False)
 
 
-def _able(scorer: Scorer) -> Scorer:
+def _scoring(scorer: Scorer) -> Scorer:
     if scorer.score is None:
         raise MetricError(f"{scorer.name}: a table cannot score changed images")
     return scorer
@@ -77,7 +67,7 @@ def table(panel: dict[str, Any]) -> str:
     metrics = panel["metrics"]
     rows = [
         ["spread", "", *(f"{m['spread']:.3g}" for m in metrics)],
-        ["worst level scores lower", "", *(f"{m['fell']:.0%}" for m in metrics)],
+        ["worst level scores lower", "", *(f"{m['worst_level_lower']:.0%}" for m in metrics)],
     ]
     for i, change in enumerate(metrics[0]["changes"]):
         for j, tick in enumerate(change["ticks"]):

@@ -40,6 +40,21 @@ class Scorer:
     table: dict[str, float] | None = None
     differentiable: Callable[[Tensor], Tensor] | None = None
 
+    @property
+    def sign(self) -> float:
+        """Factor that turns raw scores so that higher is better: 1, or -1."""
+        return -1.0 if self.lower_is_better else 1.0
+
+    def score_image(self, image: Tensor) -> float:
+        """Raw score of one image, (1, 3, H, W) RGB in [0, 1] on any device.
+
+        Raises:
+            MetricError: This is a table of published scores.
+        """
+        if self.score is None:
+            raise MetricError(f"{self.name} is a table: it cannot score distorted images")
+        return float(self.score(image.to(self.device)).flatten()[0])
+
 
 def file_digest(path: Path) -> str:
     """First eight hex digits of a file's SHA-256."""

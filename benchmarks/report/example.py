@@ -4,10 +4,10 @@ Knows how to make a small labelled pool without any data set. Must not know HTML
 """
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 from benchmarks.datasets import Dataset
@@ -15,7 +15,7 @@ from benchmarks.datasets.spec import complete
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
-from qualiclip_metric.distortions import DISTORTIONS, distort
+from qualiclip_metric.distortions import versions
 from qualiclip_metric.images import to_picture
 
 __all__ = ["SIDE", "distorted_copies", "score_copies"]
@@ -40,14 +40,12 @@ def distorted_copies(photos: Mapping[str, Tensor], folder: Path, seed: int) -> D
     """Write the photos and their distorted copies as PNG; the labels are negated levels."""
     rows = []
     for i, (photo, image) in enumerate(photos.items()):
-        versions = [("pristine", 0, image)]
-        for name in DISTORTIONS:
-            for level in LEVELS:
-                rng = torch.Generator().manual_seed(seed + i)
-                versions.append((name, level, distort(image[None], name, level, rng)[0]))
-        for name, level, version in versions:
+        copies = chain(
+            [("pristine", 0, image[None])], versions(image[None], seed + i, levels=LEVELS)
+        )
+        for name, level, copy in copies:
             file = f"{photo}-{name}-{level}.png" if level else f"{photo}.png"
-            to_picture(version).save(folder / file)
+            to_picture(copy[0]).save(folder / file)
             kind = name if level else ""
             rows.append((file, -float(level), photo, kind, float(level)))
     raw = pd.DataFrame(rows, columns=["image", "mos", "reference", "distortion", "level"])

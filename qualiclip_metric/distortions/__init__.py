@@ -10,7 +10,7 @@ explicit generator, and leaves its input alone. Knows nothing of losses, data se
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ __all__ = [
     "distort",
     "ladder",
     "resolve",
+    "versions",
 ]
 
 MAX_TYPES = 3
@@ -91,6 +92,35 @@ def ladder(
                 rng.set_state(state)
                 steps[index] = _step(steps[index], distortion, index + 1, rng)
     return torch.stack(steps)
+
+
+def versions(
+    img: Tensor,
+    seed: int,
+    names: Iterable[str] = tuple(DISTORTIONS),
+    levels: Iterable[int] = range(1, LEVELS + 1),
+) -> Iterator[tuple[str, int, Tensor]]:
+    """Every type at every level, one after the other, each from the same random state.
+
+    The levels of a type differ in strength alone, as in `ladder`, but only one is held at a time.
+
+    Args:
+        img: As for `distort`.
+        seed: Of the random state that every version starts from.
+        names: Keys of `DISTORTIONS`.
+        levels: Levels of each type.
+
+    Yields:
+        Name, level, and a tensor of the shape, dtype and device of ``img``: all levels of the first
+        type, then those of the second.
+
+    Raises:
+        ValueError: As for `distort`.
+    """
+    steps = tuple(levels)
+    for name in names:
+        for level in steps:
+            yield name, level, distort(img, name, level, torch.Generator().manual_seed(seed))
 
 
 def resolve(names: str | Sequence[str]) -> tuple[Distortion, ...]:

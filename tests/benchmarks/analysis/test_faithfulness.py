@@ -15,9 +15,9 @@ from benchmarks.analysis.faithfulness import (
     WHOLE,
     baselines,
     confusion,
-    located,
+    localise,
     maps_of,
-    profile_falls,
+    profile_drops,
     summarise,
 )
 from benchmarks.analysis.localisation import AREA, FIGURES, auc, composite, energy, pointing, region
@@ -86,7 +86,7 @@ def test_a_map_that_sees_the_fault_finds_it_and_its_inverse_does_not():
     def blind(image):
         return (1 - sees(image)) * (sees(image) < 1e-3)
 
-    found = located(photo, {"sees": sees, "blind": blind}, seed=0)
+    found = localise(photo, {"sees": sees, "blind": blind}, seed=0)
     assert found.shape == (2, len(LOCAL), len(LEVELS), len(FIGURES))
     exposure = list(LOCAL).index("exposure")
     assert (found[0, exposure, :, 0] == 1).all() and (found[0, exposure, :, 1] > 0.98).all()
@@ -96,7 +96,7 @@ def test_a_map_that_sees_the_fault_finds_it_and_its_inverse_does_not():
 def test_the_sharpness_baseline_finds_blur_and_the_centre_does_not_look():
     maps = baselines(0)
     blur = list(LOCAL).index("blur")
-    found = np.stack([located(textured(), maps, seed=seed) for seed in range(4)])
+    found = np.stack([localise(textured(), maps, seed=seed) for seed in range(4)])
     means = dict(zip(maps, found[:, :, blur, 1, 1].mean(axis=0), strict=True))
     assert means["sharpness difference"] > 0.85
     assert means["random"] == pytest.approx(0.5, abs=0.05)
@@ -111,7 +111,7 @@ def test_the_sharpness_baseline_finds_blur_and_the_centre_does_not_look():
 def test_summary_means_and_intervals():
     found = np.zeros((3, 1, len(LOCAL), len(LEVELS), len(FIGURES)))
     found[:, 0, 1, 0, 0] = [0, 1, 1]
-    rows = {row["fault"]: row for row in summarise(found, ["m"], draws=200, seed=0)}
+    rows = {row["fault"]: row for row in summarise(found, ["m"], resamples=200, seed=0)}
     assert rows["noise"]["pointing"][0] == pytest.approx(1 / 3)
     assert rows["all"]["pointing"][0] == pytest.approx(2 / 3 / 10)
     assert rows["level 3"]["pointing"][0] == pytest.approx(2 / 3 / 5)
@@ -141,34 +141,34 @@ def test_expected_prompts_are_the_metric_s_own():
 
 def test_confusion_names_the_pair_that_fell_most():
     def photo(winner):
-        falls = {}
+        drops = {}
         for fault, kinds in WHOLE.items():
-            falls[fault] = np.zeros((len(kinds) * len(LEVELS), len(NEGATIVES)))
-            falls[fault][:, winner] = 1
-        return falls
+            drops[fault] = np.zeros((len(kinds) * len(LEVELS), len(NEGATIVES)))
+            drops[fault][:, winner] = 1
+        return drops
 
     noisy, blurry = NEGATIVES.index("Noisy image."), NEGATIVES.index("Blurry edges.")
-    rows = confusion([photo(noisy), photo(blurry)], NEGATIVES, draws=50, seed=0)
+    rows = confusion([photo(noisy), photo(blurry)], NEGATIVES, resamples=50, seed=0)
     rows = {row["fault"]: row for row in rows}
     assert rows["noise"]["right"][0] == rows["blur"]["right"][0] == 0.5
     assert rows["downscaling"]["right"] == [0, 0, 0]
     assert rows["blur"]["chance"] == pytest.approx(2 / 7)
     assert rows["noise"]["shares"][noisy] == 0.5 and sum(rows["noise"]["shares"]) == 1
     assert "right" not in rows["colour"]
-    unknown = confusion([photo(0)], [""] * 7, draws=50, seed=0)
+    unknown = confusion([photo(0)], [""] * 7, resamples=50, seed=0)
     assert all("right" not in row for row in unknown)
 
 
-def test_falls_are_pristine_less_faulty(tiny):
-    falls = profile_falls(tiny, textured(), seed=0)
-    assert {fault: len(values) for fault, values in falls.items()} == {
+def test_drops_are_pristine_less_faulty(tiny):
+    drops = profile_drops(tiny, textured(), seed=0)
+    assert {fault: len(values) for fault, values in drops.items()} == {
         fault: 2 * len(kinds) for fault, kinds in WHOLE.items()
     }
     from qualiclip_metric.distortions import distort
 
     worse = distort(textured()[None], "jpeg", 3, torch.Generator().manual_seed(0))
     own = tiny.probabilities(textured()[None]) - tiny.probabilities(worse)
-    np.testing.assert_allclose(falls["compression"][0], own[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(drops["compression"][0], own[0].numpy(), atol=1e-6)
 
 
 def test_the_command(random_lite, tmp_path):
@@ -177,7 +177,7 @@ def test_the_command(random_lite, tmp_path):
 
     Image.effect_noise((150, 120), 40).convert("RGB").save(tmp_path / "a.png")
     words = ["explain", "--model", str(random_lite), "--images", str(tmp_path / "a.png")]
-    words += ["--side", "96", "--draws", "20", "--out", str(tmp_path / "explain.json")]
+    words += ["--side", "96", "--resamples", "20", "--out", str(tmp_path / "explain.json")]
     result = CliRunner().invoke(application(words), words)
     assert result.exit_code == 0, result.output
     for text in (

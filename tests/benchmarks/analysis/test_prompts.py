@@ -10,8 +10,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.analysis import prompts as analysis
-from benchmarks.analysis.similarities import of_files, of_ladders
+from benchmarks.analysis.similarities import file_similarities, ladder_similarities
 from benchmarks.stats.correlations import srcc
+from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.metric import antonym_score
 
 NAMES = ["a", "b", "c"]
@@ -53,7 +54,7 @@ def test_the_one_pair_that_knows_the_labels_is_found(index):
         assert rows["left out", other]["gain"] == pytest.approx(0, abs=0.02)
 
 
-def test_one_side_is_told_from_the_other():
+def test_one_side_is_messages_from_the_other():
     for side, rich, poor in ((0, "positive", "negative"), (1, "negative", "positive")):
         rows = found(*only(1, side))
         assert rows[rich, "all pairs"]["value"] > 0.95
@@ -88,7 +89,7 @@ def test_pairs_that_agree_and_disagree():
 
 def test_order_of_levels_counts_ties_as_wrong():
     scores = np.array([[[3.0, 2.0, 1.0], [3.0, 3.0, 1.0]], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]])
-    np.testing.assert_allclose(analysis.ordered(scores), [5 / 6, 1 / 2])
+    np.testing.assert_allclose(ordered_pairs(scores).mean(axis=1), [5 / 6, 1 / 2])
 
 
 def test_levels_need_no_label():
@@ -115,22 +116,22 @@ def test_similarities_are_kept_and_extended(tiny, tmp_path):
     for i in range(3):
         Image.effect_noise((48, 40), 40 + i).convert("RGB").save(tmp_path / f"{i}.png")
         files[str(i)] = str(tmp_path / f"{i}.png")
-    told = []
-    first = of_files(tiny, {"0": files["0"]}, tmp_path / "deep" / "c.npz", told.append)
+    messages = []
+    first = file_similarities(tiny, {"0": files["0"]}, tmp_path / "deep" / "c.npz", messages.append)
     Image.new("RGB", (48, 40)).save(files["0"])
-    every = of_files(tiny, files, tmp_path / "deep" / "c.npz", told.append)
+    every = file_similarities(tiny, files, tmp_path / "deep" / "c.npz", messages.append)
     assert every.shape == (3, 7, 2)
     np.testing.assert_array_equal(every[0], first[0])
     assert not np.array_equal(every[1], every[2])
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
-    blank = of_files(tiny, {"x": str(bad)}, tmp_path / "deep" / "c.npz", told.append)
-    assert np.isnan(blank).all() and "the file is empty" in "".join(told)
+    blank = file_similarities(tiny, {"x": str(bad)}, tmp_path / "deep" / "c.npz", messages.append)
+    assert np.isnan(blank).all() and "the file is empty" in "".join(messages)
 
 
 def test_ladders_begin_with_the_photo(tiny):
     photo = torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(0))
-    cosines = of_ladders(tiny, [photo], seed=0)
+    cosines = ladder_similarities(tiny, [photo], seed=0)
     assert cosines.shape == (1, 24, 6, 7, 2)
     own = tiny.similarities(photo[None])[0].double().numpy()
     np.testing.assert_allclose(cosines[0, :, 0], np.broadcast_to(own, (24, 7, 2)))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from benchmarks.analysis.attack import NoGradientError, attack
 from benchmarks.analysis.perturbations import PERTURBATIONS, WINDOW, eight_bit
-from benchmarks.analysis.robustness import ATTACKS, falls, measure, shifts, summary
+from benchmarks.analysis.robustness import ATTACKS, measure, score_deltas, score_drops, summary
 from benchmarks.cli.robustness import table
 from benchmarks.datasets.photos import pristine
 from benchmarks.metrics.build import build
@@ -51,8 +51,8 @@ def test_changes_do_what_they_say():
     assert torch.equal(rows["shift"](photo, 5, rng), photo[..., 5:69, 5:69])
     assert torch.equal(rows["flip"](photo, 3, rng)[0, 0, 0], photo[0, 0, 0].flip(0))
     assert rows["JPEG"](photo, 95, rng).shape == photo.shape
-    coin = rows["coin noise"](photo, 2, rng) - photo
-    torch.testing.assert_close(coin.abs(), torch.full_like(coin, 2 / 255))
+    noisy = rows["random-sign noise"](photo, 2, rng) - photo
+    torch.testing.assert_close(noisy.abs(), torch.full_like(noisy, 2 / 255))
 
 
 def test_a_tint_has_the_length_it_names():
@@ -67,57 +67,57 @@ def test_a_tint_has_the_length_it_names():
     np.testing.assert_allclose(np.linalg.norm(after - before, axis=-1), 2, atol=0.02)
 
 
-def test_brightness_is_robust_to_a_flip_and_moved_by_an_attack_exactly_its_radius():
-    moved = list(shifts(scorer(), noise(), 0, seed=0))
-    np.testing.assert_allclose(moved[ROWS["flip"]], 0, atol=1e-6)
+def test_brightness_is_robust_to_a_flip_and_deltas_by_an_attack_exactly_its_radius():
+    deltas = list(score_deltas(scorer(), noise(), 0, seed=0))
+    np.testing.assert_allclose(deltas[ROWS["flip"]], 0, atol=1e-6)
     np.testing.assert_allclose(
-        moved[ROWS["attack lowers a good photo"]], [-1 / 255, -2 / 255], atol=1e-6
+        deltas[ROWS["attack lowers a good photo"]], [-1 / 255, -2 / 255], atol=1e-6
     )
     np.testing.assert_allclose(
-        moved[ROWS["attack raises a bad photo"]], [1 / 255, 2 / 255], atol=1e-4
+        deltas[ROWS["attack raises a bad photo"]], [1 / 255, 2 / 255], atol=1e-4
     )
 
 
 def test_a_shift_is_compared_with_its_own_window():
     ramp = torch.linspace(0, 1, 96).mul(255).round().div(255).expand(1, 3, 96, 96)
-    moved = list(shifts(scorer(), ramp, 0, seed=0))
+    deltas = list(score_deltas(scorer(), ramp, 0, seed=0))
     expected = [strength / 95 for strength in (1, 2, 4, 8, 16, 31)]
-    np.testing.assert_allclose(moved[ROWS["shift"]], expected, atol=3e-3)
+    np.testing.assert_allclose(deltas[ROWS["shift"]], expected, atol=3e-3)
 
 
 def test_the_direction_of_a_metric_is_turned():
     up, down = (
-        list(shifts(one, noise(), 0, seed=0))
+        list(score_deltas(one, noise(), 0, seed=0))
         for one in (scorer(), scorer(lambda x: -brightness(x), lower=True))
     )
     for one, other in zip(up, down, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-7)
 
 
-def test_the_spread_is_the_median_fall():
-    fallen = np.array([[1.0, -2.0, 9.0]])
-    row = summary(scorer(), fallen, [[np.array([0.5, -1.0])] * 8], draws=20, seed=0)
-    assert (row["spread"], row["fell"]) == (2.0, pytest.approx(2 / 3))
+def test_the_spread_is_the_median_drop():
+    drops = np.array([[1.0, -2.0, 9.0]])
+    row = summary(scorer(), drops, [[np.array([0.5, -1.0])] * 8], resamples=20, seed=0)
+    assert (row["spread"], row["worst_level_lower"]) == (2.0, pytest.approx(2 / 3))
     assert row["changes"][0]["size"] == [0.5, 1.0]
     assert row["changes"][0]["signed"] == [0.5, -1.0]
     assert row["changes"][0]["share"] == [0.25, 0.5]
 
 
-def test_falls_know_darker_from_brighter():
-    fallen = dict(zip(DISTORTIONS, falls([scorer()], noise(), 0)[0], strict=True))
-    assert fallen["darken"] > 0.1 > -0.1 > fallen["brighten"]
+def test_drops_tell_darker_from_brighter():
+    drops = dict(zip(DISTORTIONS, score_drops([scorer()], noise(), 0)[0], strict=True))
+    assert drops["darken"] > 0.1 > -0.1 > drops["brighten"]
 
 
 def test_an_attack_keeps_its_radius_its_range_and_8_bits():
     photo = noise()
     photo[..., :8] = 1.0
     for raising in (True, False):
-        moved = attack(build("sharpness").differentiable, photo, 2, raising=raising)
-        assert float((moved - photo).abs().max()) <= 2 / 255 + 1e-6
-        assert (float(moved.min()) >= 0, float(moved.max()) <= 1) == (True, True)
-        torch.testing.assert_close(moved, eight_bit(moved), atol=1e-7, rtol=0)
+        attacked = attack(build("sharpness").differentiable, photo, 2, raising=raising)
+        assert float((attacked - photo).abs().max()) <= 2 / 255 + 1e-6
+        assert (float(attacked.min()) >= 0, float(attacked.max()) <= 1) == (True, True)
+        torch.testing.assert_close(attacked, eight_bit(attacked), atol=1e-7, rtol=0)
         score = build("sharpness").score
-        assert (score(moved) > score(photo)).item() is raising
+        assert (score(attacked) > score(photo)).item() is raising
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_an_attack_keeps_its_radius_its_range_and_8_bits():
 def test_what_cannot_be_attacked_says_why(score, words):
     with pytest.raises(NoGradientError, match=words):
         attack(score, noise(), 1, raising=True)
-    moved = list(shifts(scorer(score), noise(), 0, seed=0))
-    assert words in moved[-1]
+    deltas = list(score_deltas(scorer(score), noise(), 0, seed=0))
+    assert words in deltas[-1]
 
 
 def test_lite_and_sharpness_give_gradients_jpegsize_none(random_lite):
@@ -155,8 +155,8 @@ def test_mean_samples_are_means_of_resamples():
 def test_panel_table_and_page_data_repeat():
     photos = [noise(seed=i)[0] for i in range(2)]
     scorers = [scorer(), build("jpegsize")]
-    panel = measure(photos, scorers, draws=20, seed=0)
-    assert panel == measure(photos, scorers, draws=20, seed=0)
+    panel = measure(photos, scorers, resamples=20, seed=0)
+    assert panel == measure(photos, scorers, resamples=20, seed=0)
     json.dumps(panel, allow_nan=False)
     text = table({**panel, "left_out": {"pyiqa:x": "no weights"}})
     assert "jpegsize cannot be attacked: it has no gradient" in text
@@ -172,7 +172,7 @@ def test_panel_table_and_page_data_repeat():
 
 def test_a_constant_metric_has_no_percentage():
     flat = scorer(lambda x: 0 * brightness(x))
-    panel = measure([noise()[0]], [flat], draws=20, seed=0)
+    panel = measure([noise()[0]], [flat], resamples=20, seed=0)
     json.dumps(panel, allow_nan=False)
     changes = robustness_panel(panel)["metrics"][0]["changes"]
     assert {change["reason"] for change in changes} <= {
@@ -186,7 +186,7 @@ def test_the_command_feeds_the_report_and_names_what_is_left_out(tmp_path):
     pixels = noise()[0].permute(1, 2, 0).mul(255).byte().numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     words = ["robustness", "--images", str(tmp_path / "a.png"), "--metric", "sharpness"]
-    words += ["--metric", "no", "--results", str(tmp_path), "--draws", "20"]
+    words += ["--metric", "no", "--results", str(tmp_path), "--resamples", "20"]
     result = CliRunner().invoke(application(words), words)
     assert result.exit_code == 0, result.output
     assert "left out: unknown metric 'no'" in result.stderr

@@ -6,23 +6,19 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks import html as pages
-from benchmarks.analysis.monotonicity import curves, ladder_scores, ordered_share
 from benchmarks.cli.report import app
 from benchmarks.datasets.photos import sample_photos
 from benchmarks.html import album, original, picture
-from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.agreement import against_best, agreement_panel, plain
 from benchmarks.report.data import gather
 from benchmarks.report.example import distorted_copies
 from benchmarks.report.gmad import gmad_panel
 from benchmarks.report.page import _marks
 from benchmarks.report.provenance import made_on, written_on
-from qualiclip_metric.distortions import DISTORTIONS, LEVELS
 from qualiclip_metric.images import ImageError
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -222,32 +218,6 @@ def test_originals_are_inlined_as_they_are_or_shrunk_without_loss(tmp_path):
     assert original(path, 39).startswith("data:image/webp;base64,")
     Image.new("RGB", (40, 20)).save(tmp_path / "a.bmp")
     assert original(tmp_path / "a.bmp", 40).startswith("data:image/webp;base64,")
-
-
-def brightness(images):
-    return images.mean(dim=(1, 2, 3))
-
-
-def test_ladders_have_all_types_and_levels_and_repeat():
-    subjects = [
-        Scorer("up", "s", False, brightness),
-        Scorer("down", "s", True, lambda x: -brightness(x)),
-    ]
-    image = torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(0))
-    scores = ladder_scores([image], subjects, seed=1)
-    assert scores.shape == (2, 1, len(DISTORTIONS), LEVELS + 1)
-    np.testing.assert_array_equal(scores[0], -scores[1])
-    np.testing.assert_allclose(scores[0, 0, :, 0], image.mean(), rtol=1e-6)
-    np.testing.assert_array_equal(scores, ladder_scores([image], subjects, seed=1))
-    up, down = (curves(s, j, draws=20, seed=0) for s, j in zip(scores, subjects, strict=True))
-    assert up["ordered"] == down["ordered"]
-    ordered = {row["name"]: row["ordered"] for row in up["types"]}
-    assert (ordered["darken"], ordered["brighten"]) == (1.0, 0.0)
-
-
-def test_ordered_share_counts_ties_as_wrong():
-    scores = np.array([[[3.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1.0, 2.0, 3.0]]])
-    np.testing.assert_allclose(ordered_share(scores), [1, 2 / 3, 0])
 
 
 def test_monotonicity_command_feeds_the_report(command, tmp_path):
