@@ -60,7 +60,7 @@ def create(
     checkpoint = load(model) if prompts is None else asking(load(model), prompts)
     metric = from_checkpoint(checkpoint, temperature=temperature)
     metric.signature = Signature(
-        model=weights.known_as(model) or checkpoint.architecture,
+        model=weights.registered_name(model) or checkpoint.architecture,
         weights=digest(metric.state_dict())[:8],
         prompts=f"{len(metric.prompts)}x2",
         temperature=metric.temperature,
@@ -90,7 +90,8 @@ def load(model: str | Path) -> Checkpoint:
     known = weights.published(model)
     if known is None:
         return checkpoint
-    return replace(checkpoint, licence=known.licence, temperature=known.temperature)
+    temperature = checkpoint.temperature if known.temperature is None else known.temperature
+    return replace(checkpoint, licence=known.licence, temperature=temperature)
 
 
 def asking(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:

@@ -90,10 +90,10 @@ def _model(name: str) -> str:
     if name in weights.PUBLISHED:
         licence = weights.PUBLISHED[name].licence
         try:
-            file = weights.locate(name)
+            found = weights.locate(name)
         except weights.WeightsError as err:
             return f"damaged: {err}"
-        return f"{licence}; {file or 'not on this machine (qualiclip weights)'}"
+        return f"{licence}; {found.path if found else 'not on this machine (qualiclip weights)'}"
     return _local(name)
 
 

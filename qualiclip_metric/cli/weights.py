@@ -33,8 +33,8 @@ def list_() -> None:
 def fetch(names: Names = None) -> None:
     """Download published weights; without a name, those of `qualiclip`. Prints their paths."""
     for name in names or ["qualiclip"]:
-        _published(name)
-        typer.echo(_said(lambda: weights.locate(name) or weights.fetch(name)))  # noqa: B023
+        _check_published(name)
+        typer.echo(_or_fail(lambda: weights.fetch(name)))  # noqa: B023
 
 
 @app.command()
@@ -42,16 +42,18 @@ def verify(names: Names = None) -> None:
     """Hash the files that are here; exit code 1 when one is wrong, or one named is missing."""
     bad = False
     for name in names or list(weights.PUBLISHED):
-        _published(name)
+        _check_published(name)
         try:
-            found = weights.check(name)
+            found = weights.locate(name)
         except weights.WeightsError as err:
             typer.echo(f"{name}: BAD  {err}")
             bad = True
         else:
             bad = bad or (found is None and bool(names))
             typer.echo(
-                f"{name}: not here" if found is None else f"{name}: ok ({found[1]}) {found[0]}"
+                f"{name}: not here"
+                if found is None
+                else f"{name}: ok ({found.digest_from}) {found.path}"
             )
     if bad:
         raise typer.Exit(DATA_ERROR)
@@ -62,13 +64,14 @@ def path(
     name: Annotated[str, typer.Argument(help="Name or path of a model.")] = "qualiclip",
 ) -> None:
     """Print the file of a model if it is here; exit code 1 if it is not. Fetches nothing."""
-    if weights.known_as(name) in weights.PUBLISHED:
-        found = _said(lambda: weights.locate(str(weights.known_as(name))))
+    known = weights.registered_name(name)
+    if known in weights.PUBLISHED:
+        found = _or_fail(lambda: weights.locate(known))
         if found is None:
             fail(f"{name}: not here; `qualiclip weights fetch {name}` gets it", DATA_ERROR)
-        typer.echo(found)
+        typer.echo(found.path)
     else:
-        typer.echo(_said(lambda: weights.resolve(name)))
+        typer.echo(_or_fail(lambda: weights.resolve(name)))
 
 
 @app.command()
@@ -94,18 +97,18 @@ def _row(name: str, entry: weights.Published) -> tuple[str, str, str, str]:
         found = weights.locate(name)
     except weights.WeightsError:
         return name, entry.licence, known, "BAD: see `qualiclip weights verify`"
-    return name, entry.licence, known, str(found or "-")
+    return name, entry.licence, known, str(found.path) if found else "-"
 
 
-def _published(name: str) -> None:
+def _check_published(name: str) -> None:
     if name not in weights.PUBLISHED:
         fail(f"expected one of {', '.join(weights.PUBLISHED)}, got {name!r}")
 
 
-def _said(find: Callable[[], T]) -> T:
-    """What is found, or the reason why not on stderr and the right exit code."""
+def _or_fail(action: Callable[[], T]) -> T:
+    """What an action returns; where it fails, its reason on stderr and the right exit code."""
     try:
-        return find()
+        return action()
     except ValueError as err:
         fail(err)
     except (weights.WeightsError, OSError) as err:

@@ -1,194 +1,103 @@
-"""One file over HTTP: resumed, checked, put in place whole. Knows no models and no folders.
+"""Fetching one file: from the Hugging Face hub, or from a plain address.
 
-Proxies come from the environment (`urllib`). What arrived before a cut stays beside the target as
-`NAME.part` with a note of where it came from; it is continued only if the server says that its
-file is still the same (`If-Range`), and started over otherwise.
+`huggingface_hub` and `pooch` do the transfers: proxies, retries, disk space, and a file that
+appears whole or not at all. A connection that breaks is taken up again where it broke (hub) or
+started over (plain address); what a killed process had received is lost in both cases.
 """
 
-import errno
-import hashlib
-import json
-import shutil
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPException, HTTPMessage
+import os
+import re
+import sys
 from pathlib import Path
-from typing import IO, Any
-from urllib.error import HTTPError, URLError
 
-from qualiclip_metric._version import __version__
+from qualiclip_metric.weights.published import Source
 
-Report = Callable[[int, int | None], None]
-"""Called with the bytes so far, and in all if known."""
-
-BLOCK = 1 << 20
 TIMEOUT = 30.0
-ATTEMPTS = 5
-HEX_DIGITS = 64
+RETRIES = 2
 
 
 class DownloadError(Exception):
-    """Why a file did not come, in words for the user."""
-
-
-class _Cut(Exception):
-    """The connection ended early or failed in a way that another attempt may mend."""
+    """Why a file did not come, in one line."""
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as 64 hex digits."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            sha.update(block)
-    return sha.hexdigest()
+    import pooch
 
-
-def download(
-    url: str,
-    target: Path,
-    *,
-    sha256: str | None = None,
-    report: Report | None = None,
-    pause: float = 1.0,
-) -> str:
-    """Fetch a file into place.
-
-    Args:
-        url: Where from.
-        target: Where to; it appears whole and checked, or not at all.
-        sha256: What the file must hash to. Where it is None, a digest that the server announces
-            (the Hugging Face hub does) is checked instead.
-        report: Told of the progress.
-        pause: Seconds before the second attempt, doubled before each further one.
-
-    Returns:
-        SHA-256 of the file.
-
-    Raises:
-        DownloadError: When it cannot be had, or is not what it should be.
-    """
-    part = target.with_name(target.name + ".part")
-    with _explained(part):
-        announced = _persist(url, part, report or _silent, pause)
-        digest = sha256_of(part)
-        expected = sha256 or announced
-        if expected and digest != expected:
-            _forget(part)
-            raise DownloadError(f"wrong digest: sha256 is {digest}, expected {expected}")
-        part.replace(target)
-        _note(part).unlink(missing_ok=True)
+    digest: str = pooch.file_hash(str(path), alg="sha256")
     return digest
 
 
-def _persist(url: str, part: Path, report: Report, pause: float) -> str | None:
-    """Attempt until the whole file is there."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _attempt(url, part, report)
-        except _Cut as cut:
-            if attempt == ATTEMPTS:
-                raise DownloadError(f"{cut} ({ATTEMPTS} attempts; fetch again to resume)") from cut
-            time.sleep(pause * 2 ** (attempt - 1))
-    raise AssertionError
+def address(source: Source) -> str:
+    """Where a source is: its address, with the hub's mirror if there is one, or in words."""
+    if source.repo is None:
+        return source.url or source.origin
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=_endpoint())
 
 
-def _attempt(url: str, part: Path, report: Report) -> str | None:
-    """Receive what is missing; the digest that the server announces, if it does."""
-    seen = _Announcements()
+def is_offline() -> bool:
+    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network."""
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def download(source: Source, folder: Path) -> tuple[Path, str | None]:
+    """Fetch a file, from the hub into the hub's cache, from elsewhere into a folder.
+
+    Args:
+        source: Where the file is.
+        folder: Where a file that is not the hub's is put.
+
+    Returns:
+        Path of the file, and the SHA-256 that the hub announces for it, None where none is.
+
+    Raises:
+        DownloadError: When the file cannot be had.
+    """
+    if is_offline():
+        raise DownloadError("not tried, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
+    if source.repo is None and source.url is None:
+        raise DownloadError("no address is known to download it from")
     try:
-        with urllib.request.build_opener(seen).open(_request(url, part), timeout=TIMEOUT) as reply:
-            seen.listen(reply.headers)
-            _receive(url, reply, part, report)
-    except HTTPError as err:
-        if err.code == 416:  # what is here is not a beginning of what is there
-            _forget(part)
-            raise _Cut("the server could not resume") from err
-        kind = _Cut if err.code >= 500 or err.code == 429 else DownloadError
-        raise kind(f"HTTP {err.code} {err.reason}") from err
-    except URLError as err:
-        raise DownloadError(f"no connection ({err.reason})") from err
-    except (ConnectionError, TimeoutError, HTTPException) as err:
-        raise _Cut(f"connection lost ({err or type(err).__name__})") from err
-    return seen.sha256
+        return _from_hub(source) if source.repo else (_from_url(source, folder), None)
+    except Exception as err:  # the libraries' own, and of whatever they use for HTTP and files
+        raise DownloadError(_reason(err)) from err
 
 
-def _request(url: str, part: Path) -> urllib.request.Request:
-    headers = {"User-Agent": f"qualiclip-metric/{__version__}"}
-    note = json.loads(_note(part).read_text()) if _note(part).is_file() else {}
-    if part.is_file() and note.get("url") == url and note.get("etag"):
-        headers |= {"Range": f"bytes={part.stat().st_size}-", "If-Range": note["etag"]}
-    return urllib.request.Request(url, headers=headers)
+def _from_hub(source: Source) -> tuple[Path, str | None]:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download
+
+    assert source.repo is not None
+    # the question itself ends at once where nobody answers; hf_hub_download would try for long
+    etag = get_hf_file_metadata(address(source), timeout=TIMEOUT).etag
+    path = hf_hub_download(source.repo, source.file, revision=source.revision, endpoint=_endpoint())
+    return Path(path), etag if etag and re.fullmatch("[0-9a-f]{64}", etag) else None
 
 
-def _receive(url: str, reply: Any, part: Path, report: Report) -> None:
-    done = part.stat().st_size if reply.status == 206 else 0
-    length = reply.headers.get("Content-Length")
-    total = done + int(length) if length else None
-    if total is not None and shutil.disk_usage(part.parent).free < total - done:
-        raise OSError(errno.ENOSPC, f"{total - done} bytes needed")
-    etag = reply.headers.get("ETag", "")
-    _note(part).write_text(json.dumps({"url": url, "etag": "" if etag[:2] == "W/" else etag}))
-    with part.open("ab" if done else "wb") as file:
-        report(done, total)
-        while block := reply.read(BLOCK):
-            file.write(block)
-            done += len(block)
-            report(done, total)
-    if total is not None and done != total:
-        raise _Cut(f"truncated: {done} of {total} bytes came")
+def _from_url(source: Source, folder: Path) -> Path:
+    import pooch
+
+    known = f"sha256:{source.sha256}" if source.sha256 else None
+    store = pooch.create(
+        path=folder,
+        base_url="",
+        registry={source.file: known},
+        urls={source.file: source.url},
+        retry_if_failed=RETRIES,
+    )
+    bar = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
+    return Path(store.fetch(source.file, downloader=bar))
 
 
-class _Announcements(urllib.request.HTTPRedirectHandler):
-    """Follows redirects and remembers the digest that a hub announces on the way."""
-
-    sha256: str | None = None
-
-    def listen(self, headers: HTTPMessage) -> None:
-        digest = (headers.get("X-Linked-ETag") or "").strip('"').lower()
-        if len(digest) == HEX_DIGITS and set(digest) <= set("0123456789abcdef"):
-            self.sha256 = digest
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        self.listen(headers)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+def _endpoint() -> str | None:
+    """The hub's mirror, without the slash that would double in addresses."""
+    return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
 
 
-@contextmanager
-def _explained(part: Path) -> Iterator[None]:
-    """Turn what the disk says into words for the user."""
-    try:
-        yield
-    except OSError as err:
-        reasons = {
-            errno.ENOSPC: "disk full",
-            errno.EDQUOT: "disk quota exceeded",
-            errno.EACCES: "the folder cannot be written to",
-            errno.EPERM: "the folder cannot be written to",
-            errno.EROFS: "the folder is read-only",
-        }
-        reason = reasons.get(err.errno or 0, "cannot be written")
-        raise DownloadError(f"{reason}: {part.parent} ({err.strerror or err})") from err
-
-
-def _note(part: Path) -> Path:
-    return part.with_name(part.name + ".json")
-
-
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _note(part).unlink(missing_ok=True)
-
-
-def _silent(done: int, total: int | None) -> None:
-    """Nobody wants to know."""
+def _reason(err: BaseException) -> str:
+    """The first line of an error; of its cause where the hub's library wraps one."""
+    text = str(err).strip().splitlines()
+    return f"{type(err).__name__}: {text[0]}" if text else type(err).__name__

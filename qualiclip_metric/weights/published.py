@@ -1,4 +1,4 @@
-"""Weights that others publish: names, addresses, licences, digests. Data only; does nothing."""
+"""Weights that are published outside the package: names, addresses, licences, digests."""
 
 from dataclasses import dataclass
 
@@ -7,40 +7,47 @@ NONCOMMERCIAL = "CC BY-NC 4.0"
 
 @dataclass(frozen=True)
 class Source:
-    """One place where a file is published.
+    """One place where a file is published: a hub repository, a plain address, or neither.
 
     Args:
-        url: Address; `{hub}` stands for the Hugging Face hub or its mirror.
-        file: Name under which the file is kept.
+        file: Name of the file.
+        repo: Hugging Face hub repository that holds it.
+        revision: Hub revision. `main` where no revision is known to pin.
+        url: Plain address.
+        origin: In words where the file comes from, where it has no address.
         sha256: Digest, where one is really known: then the publisher gives it. None: recorded on
             first use.
-        repo: Hub repository, for its cache.
-        revision: Hub revision. `main` where no revision is known to pin.
         caches: Where other programs keep the same file; `{torch}` is torch.hub's folder.
     """
 
-    url: str
     file: str
-    sha256: str | None = None
     repo: str | None = None
     revision: str = "main"
+    url: str | None = None
+    origin: str = ""
+    sha256: str | None = None
     caches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Published:
-    """Weights that others publish: where, under which licence, for which temperature."""
+    """Weights that are published outside the package.
+
+    Args:
+        sources: Where the file is, in the order in which they are tried.
+        licence: Licence of the weights.
+        what: The model, in words.
+        temperature: Of the softmax, where the checkpoint does not say; None: the checkpoint's.
+    """
 
     sources: tuple[Source, ...]
     licence: str
     what: str
-    temperature: float = 2.0
+    temperature: float | None = 2.0
 
 
 def _pyiqa_weights(file: str) -> Source:
-    repo = "chaofengc/IQA-PyTorch-Weights"
-    url = f"{{hub}}/{repo}/resolve/main/{file.replace('+', '%2B')}"
-    return Source(url, file, repo=repo, caches=(f"{{torch}}/pyiqa/{file}",))
+    return Source(file, repo="chaofengc/IQA-PyTorch-Weights", caches=(f"{{torch}}/pyiqa/{file}",))
 
 
 def _plus(labels: str, file: str) -> Published:
@@ -54,8 +61,8 @@ PUBLISHED: dict[str, Published] = {
         sources=(
             _pyiqa_weights("QualiCLIP.pth"),
             Source(
-                "https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth",
                 "qualiclip.pth",
+                url="https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth",
                 caches=("{torch}/checkpoints/qualiclip.pth",),
             ),
         ),
@@ -69,8 +76,8 @@ PUBLISHED: dict[str, Published] = {
     "openai": Published(
         sources=(
             Source(
-                f"https://openaipublic.azureedge.net/clip/models/{_OPENAI_SHA256}/RN50.pt",
                 "RN50.pt",
+                url=f"https://openaipublic.azureedge.net/clip/models/{_OPENAI_SHA256}/RN50.pt",
                 sha256=_OPENAI_SHA256,
                 caches=("~/.cache/clip/RN50.pt", "{torch}/clip/RN50.pt"),
             ),
@@ -78,5 +85,17 @@ PUBLISHED: dict[str, Published] = {
         licence="MIT",
         what="CLIP RN50 as OpenAI trained it, where QualiCLIP starts",
     ),
+    "lite@0.1": Published(
+        sources=(
+            Source(
+                "lite-0.1.safetensors",
+                origin="qualiclip_metric/data/lite.safetensors of this project's release 0.1.0",
+                sha256="1b860009c03208ee7813464835f3dc846d46dac331a84a6cb81e71361f59dff3",
+            ),
+        ),
+        licence="Apache-2.0",
+        what="the model `lite` of release 0.1.0",
+        temperature=None,
+    ),
 }
-"""Name -> weights that can be fetched. File sizes are the servers' to tell: none is known here."""
+"""Name -> weights that are published. File sizes are the servers' to tell: none is known here."""

@@ -1,49 +1,45 @@
-"""Where weights are: names, the files behind them, their digests. Knows no tensors.
+"""Where weights are: names, the files behind them, their digests.
 
-The only door to caches and, through `_download`, to the network. A published file is looked for in
-this order, and fetched only if it is nowhere: the folder of `home`, the hub's cache, and the caches
-of pyiqa, torch.hub and CLIP. Every file is checked on every use: against the published digest where
-one is known, and otherwise against the one that was recorded when the file was first used.
+A published file is looked for in this order, and fetched only if it is nowhere: the folder of
+`home`, the hub's cache, and the caches of pyiqa, torch.hub and CLIP. Every file is checked on every
+use: against the published digest where one is known, and otherwise against the one that was
+recorded when the file was first used.
 """
 
 import os
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 from qualiclip_metric.files import write_text
-from qualiclip_metric.weights.download import DownloadError, Report, download, sha256_of
+from qualiclip_metric.weights.download import DownloadError, address, download, sha256_of
 from qualiclip_metric.weights.published import PUBLISHED, Published, Source
-
-__all__ = [
-    "EMBEDDED",
-    "PUBLISHED",
-    "Published",
-    "Source",
-    "WeightsError",
-    "check",
-    "fetch",
-    "home",
-    "known_as",
-    "locate",
-    "names",
-    "published",
-    "record_of",
-    "register",
-    "registered",
-    "resolve",
-    "verify",
-]
 
 EMBEDDED = {"lite": "lite.safetensors"}
 """Models whose weights are inside the package."""
 
 
 class WeightsError(RuntimeError):
-    """Weights that cannot be had or trusted; the message says why, and what to do."""
+    """Weights that cannot be had or trusted.
+
+    Raised wherever published weights are needed: by `create`, `build.load`, `resolve`, `fetch` and
+    `verify`. The message holds the reason and every way out, one to a line.
+    """
+
+
+class LocalFile(NamedTuple):
+    """A file of published weights on this machine, its digest checked.
+
+    Args:
+        path: The file.
+        digest_from: What it was checked against: `published` (the publisher's digest), `recorded`
+            (that of an earlier use), or `first use` where there was nothing to check against.
+    """
+
+    path: Path
+    digest_from: str
 
 
 _REGISTERED: dict[str, Path] = {}
@@ -77,22 +73,17 @@ def home() -> Path:
     """The user's weights folder: `QUALICLIP_HOME`, or one in the platform's cache directory."""
     if chosen := os.environ.get("QUALICLIP_HOME"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path("~/Library/Caches")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return base.expanduser() / "qualiclip"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("qualiclip", appauthor=False, opinion=False)
 
 
-def resolve(model: str | Path, *, progress: bool = True) -> Path:
+def resolve(model: str | Path) -> Path:
     """The local file of a model, fetched if need be.
 
     Args:
         model: A registered name, or a path. `QUALICLIP_WEIGHTS`, a path or a name, stands in for
             the name `qualiclip`.
-        progress: Show a bar on stderr while fetching, if stderr is a terminal.
 
     Returns:
         Path of the checkpoint, its digest checked if it is a published one.
@@ -108,39 +99,40 @@ def resolve(model: str | Path, *, progress: bool = True) -> Path:
         if chosen in _REGISTERED:
             return _REGISTERED[chosen]
         if chosen in PUBLISHED:
-            return locate(chosen) or fetch(chosen, progress=progress)
+            return fetch(chosen)
     path = Path(chosen).expanduser()
     if path.is_file():
         return path
-    whence = "model" if chosen == model else "QUALICLIP_WEIGHTS"
+    origin = "model" if chosen == model else "QUALICLIP_WEIGHTS"
     raise ValueError(
-        f"{whence}: {str(chosen)!r} is neither a registered name ({', '.join(names())}) nor a file"
+        f"{origin}: {str(chosen)!r} is neither a registered name ({', '.join(names())}) nor a file"
     )
 
 
-def known_as(model: str | Path) -> str | None:
-    """The registered name that `resolve` follows, None where it follows a path."""
+def registered_name(model: str | Path) -> str | None:
+    """The name that `resolve` follows for a model, None where it follows a path.
+
+    Args:
+        model: As for `resolve`.
+    """
     chosen = _chosen(model)
     return chosen if isinstance(chosen, str) and chosen in names() else None
 
 
 def published(model: str | Path) -> Published | None:
-    """What is known of published weights beside their file; None for all others."""
-    return PUBLISHED.get(known_as(model) or "")
+    """The entry of published weights in the table; None for all other models.
+
+    Args:
+        model: As for `resolve`.
+    """
+    return PUBLISHED.get(registered_name(model) or "")
 
 
-def locate(name: str) -> Path | None:
+def locate(name: str) -> LocalFile | None:
     """The file of published weights if it is on this machine already, its digest checked.
 
-    Raises:
-        WeightsError: When a file is there that is not the one it should be.
-    """
-    found = check(name)
-    return found[0] if found else None
-
-
-def check(name: str) -> tuple[Path, str] | None:
-    """The file of published weights, and what vouches for it (see `verify`); None if not here.
+    Args:
+        name: Key of `PUBLISHED`.
 
     Raises:
         WeightsError: When a file is there that is not the one it should be.
@@ -148,32 +140,36 @@ def check(name: str) -> tuple[Path, str] | None:
     for source in PUBLISHED[name].sources:
         for path in _places(source):
             if path.is_file():
-                return path, verify(path, source)
+                return LocalFile(path, verify(path, source))
     return None
 
 
-def fetch(name: str, *, progress: bool = True) -> Path:
-    """Download published weights into `home`, unless they are there.
+def fetch(name: str) -> Path:
+    """The file of published weights, downloaded unless it is on this machine already.
 
     A second process that wants the same file waits for the first one and uses its file.
 
+    Args:
+        name: Key of `PUBLISHED`.
+
     Raises:
-        WeightsError: When they cannot be had; the message holds the cure.
+        WeightsError: When they cannot be had or trusted; the message holds the cure.
     """
     from filelock import FileLock
 
+    if (found := locate(name)) is not None:
+        return found.path
     folder, reasons = home(), []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock: AbstractContextManager[object] = FileLock(folder / f"{name}.lock")
-        with lock:
+        with FileLock(folder / f"{name}.lock"):
             if (found := locate(name)) is not None:
-                return found
+                return found.path
             for source in PUBLISHED[name].sources:
                 try:
-                    return _fetch_from(source, name, progress)
+                    return _fetch_from(source)
                 except DownloadError as err:
-                    reasons.append(f"{_address(source)}: {err}")
+                    reasons.append(f"{address(source)}: {err}")
     except OSError as err:
         reasons.append(f"{folder}: cannot be written to ({err.strerror or err})")
     raise WeightsError(_cannot_be_had(name, reasons))
@@ -182,14 +178,17 @@ def fetch(name: str, *, progress: bool = True) -> Path:
 def verify(path: Path, source: Source) -> str:
     """Check a published file, and record its digest where none is known yet.
 
+    Args:
+        path: The file.
+        source: Where it is from.
+
     Returns:
-        `published` if the publisher's digest was checked, `recorded` if an earlier use's,
-        `first use` if there was none.
+        As `LocalFile.digest_from`.
 
     Raises:
         WeightsError: When the digest is another.
     """
-    digest, record = sha256_of(path), record_of(source)
+    digest, record = sha256_of(path), record_path(source)
     known = source.sha256 or _recorded(record)
     if known is None:
         _write_record(record, digest)
@@ -204,8 +203,8 @@ def verify(path: Path, source: Source) -> str:
     return "published" if source.sha256 else "recorded"
 
 
-def record_of(source: Source) -> Path:
-    """Where the digest of a file is kept that has no published one: beside the file in `home`."""
+def record_path(source: Source) -> Path:
+    """Where the digest of a file is recorded that has no published one: beside it in `home`."""
     return home() / f"{source.file}.sha256"
 
 
@@ -228,35 +227,26 @@ def _places(source: Source) -> Iterator[Path]:
 
 
 def _torch_hub() -> Path:
-    """torch.hub's folder, told without importing torch (its documented rule)."""
+    """torch.hub's folder, by its documented rule: importing torch takes a second."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch") / "hub"
 
 
-def _address(source: Source) -> str:
-    """Where the source is, with the hub's mirror if there is one."""
-    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    return source.url.format(hub=hub.rstrip("/"))
+def _fetch_from(source: Source) -> Path:
+    """Download a file and check it: against the table, an earlier use, or what the hub announces.
 
-
-def _fetch_from(source: Source, name: str, progress: bool) -> Path:
-    for switch in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        if os.environ.get(switch, "").upper() in {"1", "ON", "YES", "TRUE"}:
-            raise DownloadError(f"not tried, {switch} is set")
-    target, record = home() / source.file, record_of(source)
-    known = source.sha256 or _recorded(record)
-    bar = _bar(name) if progress and sys.stderr.isatty() else nullcontext()
-    with bar as report:
-        digest = download(_address(source), target, sha256=known, report=report)
-    if known is None:
-        _write_record(record, digest)
-    return target
-
-
-def _bar(name: str) -> AbstractContextManager[Report]:
-    from qualiclip_metric._progress import bytes_bar
-
-    return bytes_bar(f"fetching {name} ({PUBLISHED[name].licence})")
+    Raises:
+        DownloadError: When it cannot be had, or is not what it should be; it is removed then.
+    """
+    path, announced = download(source, home())
+    known = source.sha256 or _recorded(record_path(source)) or announced
+    digest = sha256_of(path)
+    if known is not None and digest != known:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise DownloadError(f"wrong digest: sha256 is {digest}, expected {known}")
+    verify(path, source)
+    return path
 
 
 def _recorded(record: Path) -> str | None:
@@ -264,7 +254,7 @@ def _recorded(record: Path) -> str | None:
 
 
 def _write_record(record: Path, digest: str) -> None:
-    """In the format of `sha256sum`, so that `sha256sum --check` reads it, too."""
+    """Record a digest in the format that `sha256sum --check` reads."""
     try:
         write_text(record, f"{digest}  {record.name.removesuffix('.sha256')}\n")
     except OSError as err:
@@ -285,7 +275,7 @@ def _cannot_be_had(name: str, reasons: list[str]) -> str:
     lines += [f"  tried   {reason}" for reason in reasons]
     for source in entry.sources:
         digest = source.sha256 or "not published, recorded on first use"
-        lines.append(f"  file    {source.file} from {_address(source)} (sha256: {digest})")
+        lines.append(f"  file    {source.file} from {address(source)} (sha256: {digest})")
     lines += [
         f"  put it  into {home()} (QUALICLIP_HOME names another folder)",
         f"  or      {_BY_PATH.get(name, 'give its path as the model')}",

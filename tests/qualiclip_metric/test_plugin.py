@@ -10,10 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from qualiclip_metric import formats, plugin, weights
+from qualiclip_metric import formats, plugin
 from qualiclip_metric.build import create
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.weights import table
 
 pyiqa = pytest.importorskip("pyiqa")
 
@@ -22,7 +23,7 @@ pyiqa = pytest.importorskip("pyiqa")
 def published(random_lite: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small model stands for the published one."""
     monkeypatch.setenv("QUALICLIP_WEIGHTS", str(random_lite))
-    monkeypatch.setattr(weights, "_REGISTERED", {})
+    monkeypatch.setattr(table, "_REGISTERED", {})
     return random_lite
 
 

@@ -87,9 +87,9 @@ OUR = "qualiclip_metric"
 DOORS = [
     (("pyiqa",), ("plugin", "training")),
     (("typer",), ("cli",)),
-    (("rich",), ("cli", "_progress")),
-    (("urllib.request", "requests", "httpx", "socket"), ("_download",)),
-    (("huggingface_hub",), ("weights", "_download", "cli.info")),
+    (("rich",), ("cli",)),
+    (("urllib.request", "requests", "httpx", "socket"), ()),
+    (("huggingface_hub", "pooch"), ("weights", "cli.info")),
     (("accelerate", "tensorboard", "torch.utils.tensorboard"), ("training",)),
     (("matplotlib",), ("explanations.figure", "explanations.overlay")),
     (("jinja2",), ("explanations.sheet",)),

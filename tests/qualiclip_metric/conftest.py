@@ -1,0 +1,125 @@
+"""A weights folder of its own for tests that ask for one, and a hub on this machine."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+from huggingface_hub.utils import close_session
+
+from qualiclip_metric.weights import table
+
+COMMIT = "c0ffee" + "0" * 34
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty weights folder, empty caches, no network, no registered names."""
+    for name in ("QUALICLIP_WEIGHTS", "HF_ENDPOINT", "TORCH_HOME", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("QUALICLIP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("no_proxy", "*")
+    # what the library read from the environment when it was imported
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(table, "_REGISTERED", {})
+    return tmp_path / "home"
+
+
+@dataclass
+class Hub:
+    """A hub's files and manners, and what it was asked for.
+
+    Args:
+        url: Its address.
+        files: "repository/file" -> content; any revision has the same files.
+        etags: "repository/file" -> digest to announce in place of the right one.
+        statuses: HTTP statuses to answer the next requests with.
+        cut_after: Bytes after which the next transfers break.
+        delay: Seconds before a file is sent.
+        asked: (method, path, Range header) of each request.
+    """
+
+    url: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    etags: dict[str, str] = field(default_factory=dict)
+    statuses: list[int] = field(default_factory=list)
+    cut_after: list[int] = field(default_factory=list)
+    delay: float = 0.0
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    @property
+    def fetched(self) -> list[str]:
+        """Paths of the files that were sent, in order."""
+        return [path for method, path, _ in self.asked if method == "GET" and "/resolve/" in path]
+
+
+def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            """Say nothing."""
+
+        def do_HEAD(self) -> None:
+            self._answer()
+
+        def do_GET(self) -> None:
+            time.sleep(hub.delay)
+            self._answer()
+
+        def _answer(self) -> None:
+            hub.asked.append((self.command, self.path, self.headers.get("Range")))
+            repo, _, name = self.path.lstrip("/").replace("%2B", "+").partition("/resolve/")
+            key = f"{repo}/{name.partition('/')[2]}"
+            if hub.statuses or key not in hub.files:
+                self.send_response(hub.statuses.pop(0) if hub.statuses else 404)
+                self.send_header("X-Error-Code", "EntryNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            body = hub.files[key]
+            etag = hub.etags.get(key, hashlib.sha256(body).hexdigest())
+            start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(body) - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            self.send_header("ETag", f'"{etag}"')
+            self.send_header("X-Linked-ETag", f'"{etag}"')
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.end_headers()
+            if self.command == "GET":
+                end = start + hub.cut_after.pop(0) if hub.cut_after else len(body)
+                self.wfile.write(body[start:end])
+
+    return Handler
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub on this machine, named as the mirror; the network is on."""
+    hub = Hub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(hub))
+    hub.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("HF_ENDPOINT", f"{hub.url}/")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    close_session()
+    yield hub
+    close_session()
+    server.shutdown()
+    thread.join()
+    server.server_close()
