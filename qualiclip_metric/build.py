@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qualiclip_metric import formats, weights
 from qualiclip_metric.encoders import ENCODERS, Encoder
-from qualiclip_metric.engines import DTYPES, choose
+from qualiclip_metric.engines import DTYPES, choose_engine
 from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs, sentence_features
@@ -56,7 +56,7 @@ def create(
     """
     if precision not in DTYPES:
         raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, got {precision!r}")
-    engine = choose(engine, torch.device(device or "cpu"))
+    engine = choose_engine(engine, torch.device(device or "cpu"))
     checkpoint = load(model) if prompts is None else asking(load(model), prompts)
     metric = from_checkpoint(checkpoint, temperature=temperature)
     metric.signature = Signature(

@@ -1,8 +1,7 @@
 """What this machine can do at best, and how much of it the RN50 tower reaches.
 
-Knows plans and torch's own operations. The limit is the highest rate that a matrix product or a
-convolution of any tried shape reaches in the same precision; the tower's operations are counted
-from its plan.
+The limit is the highest rate that a matrix product or a convolution of any tried shape reaches in
+the same precision; the tower's operations are counted from its layer graph.
 """
 
 import time
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from qualiclip_metric.encoders.rn50 import RN50Encoder
-from qualiclip_metric.engines.plan import Conv, Residual, Stage
+from qualiclip_metric.engines.layers import Conv, Residual, Stage
 
 MATRICES = (512, 1024, 2048, 4096)
 CONVOLUTIONS = ((64, 128), (128, 128), (256, 64), (512, 32))
@@ -23,7 +22,7 @@ CONVOLUTIONS = ((64, 128), (128, 128), (256, 64), (512, 32))
 
 def operations(height: int, width: int) -> float:
     """Multiplications and additions of the RN50 trunk's convolutions for one image."""
-    (stages,) = RN50Encoder().plan().parts
+    (stages,) = RN50Encoder().layer_graph().parts
     return _count(stages, height, width)[0]
 
 

@@ -1,7 +1,7 @@
-"""Image encoders: RGB in [0, 1], (N, 3, H, W) -> features (N, D). They know nothing of quality.
+"""Image encoders: RGB in [0, 1], (N, 3, H, W) -> features (N, D).
 
-Each is found by its architecture's name in `ENCODERS`; what they have in common is `Encoder`. One
-is imported when it is used: what the other needs takes its time and memory.
+`ENCODERS` maps an architecture's name to its encoder; `Encoder` is their base class. An encoder's
+module is imported at its first use, because the libraries that the other needs take time to import.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ENCODERS", "Encoder", "LiteEncoder", "RN50Encoder"]
 
-_HOME = {"LiteEncoder": "lite", "RN50Encoder": "rn50"}
+_MODULES = {"LiteEncoder": "lite", "RN50Encoder": "rn50"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def _lite() -> Encoder:
@@ -38,4 +38,4 @@ def _rn50() -> Encoder:
 
 
 ENCODERS: dict[str, Callable[[], Encoder]] = {"lite": _lite, "rn50": _rn50}
-"""Architecture -> what makes the encoder, with random weights."""
+"""Architecture -> function that makes the encoder, with random weights."""

@@ -1,7 +1,8 @@
-"""What every image encoder is, and how it computes: through its modules, or through an engine.
+"""The base class of image encoders, which compute through their modules or through an engine.
 
 The modules are the reference: they are trained, saved and differentiated. Where no gradient is
-asked for, an engine computes the same feature maps several times faster from a plan of the trunk.
+asked for, an engine computes the same feature maps several times faster from the
+trunk's layer graph.
 """
 
 from abc import ABC, abstractmethod
@@ -10,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from qualiclip_metric.engines import ENGINES, Engine
-from qualiclip_metric.engines.plan import Plan
+from qualiclip_metric.engines.layers import LayerGraph
 
 Weights = tuple[tuple[int, int], ...]
 
@@ -41,7 +43,7 @@ class Encoder(nn.Module, ABC):
     @property
     @abstractmethod
     def last_stage(self) -> nn.Module:
-        """The last layer whose outcome still has a height and a width."""
+        """The last layer whose output has a height and a width."""
 
     @abstractmethod
     def maps(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -52,24 +54,24 @@ class Encoder(nn.Module, ABC):
         """The trunk's feature maps -> image features, (N, dim)."""
 
     @abstractmethod
-    def plan(self) -> Plan:
-        """What `maps` computes in evaluation mode."""
+    def layer_graph(self) -> LayerGraph:
+        """The layers that `maps` computes in evaluation mode."""
 
     def compute_with(self, engine: str, dtype: torch.dtype | None = None) -> None:
         """Choose how feature maps are computed where no gradient is asked for.
 
         Args:
             engine: Key of `ENGINES`.
-            dtype: Precision of the trunk; that of its weights unless told. The weights themselves
-                stay as they are.
+            dtype: Precision of the trunk; that of its weights unless told. The encoder's own
+                weights stay as they are.
         """
         self._inference = _Inference(engine, dtype)
 
     def forward(self, img: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.
 
-        Modules compute while training, where a gradient is asked for, under autocast, in a trace,
-        and where hooks look on; an engine does otherwise.
+        The modules compute while training, where a gradient is asked for, under autocast, in a
+        trace, and where the trunk has hooks; otherwise an engine does.
         """
         engine = self._inference.ready(self) if self._may_use_engine(img) else None
         return self.features(self.maps(img) if engine is None else engine(img))
@@ -87,8 +89,35 @@ class Encoder(nn.Module, ABC):
         )
 
 
+def to_last_grid(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Average feature maps over windows, so that all have the last one's height and width.
+
+    Args:
+        maps: (N, C_i, h_i, w_i), each size a multiple of the last map's, up to windows that the
+            lower and the right border cut off.
+
+    Returns:
+        (N, C_i, h, w) each, fp32. A window at the border averages the positions that it has.
+
+    Raises:
+        ValueError: When a map does not divide into the last one's grid.
+    """
+    height, width = maps[-1].shape[2:]
+    averaged = []
+    for one in maps:
+        window = (-(-one.shape[2] // height), -(-one.shape[3] // width))
+        pooled = functional.avg_pool2d(one.float(), window, ceil_mode=True, count_include_pad=False)
+        if pooled.shape[2:] != maps[-1].shape[2:]:
+            raise ValueError(
+                f"feature maps: expected sizes that are multiples of {height}x{width}, "
+                f"got {one.shape[2]}x{one.shape[3]}"
+            )
+        averaged.append(pooled)
+    return tuple(averaged)
+
+
 class _Inference:
-    """An engine for an encoder, made at its first use and again when the weights have changed.
+    """Makes an encoder's engine at its first use, and again when the weights have changed.
 
     A copy starts without the engine: an encoder can be copied and pickled at any time.
     """
@@ -111,7 +140,9 @@ class _Inference:
         if own not in (torch.float32, torch.bfloat16, torch.float16):
             return None
         if self._made is None or self._made[0] != tuple(weights):
-            made = ENGINES[self.engine](encoder.plan(), self.dtype or own, encoder.mean.device)
+            made = ENGINES[self.engine](
+                encoder.layer_graph(), self.dtype or own, encoder.mean.device
+            )
             self._made = (tuple(weights), made)
         return self._made[1]
 

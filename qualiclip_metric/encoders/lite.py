@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from qualiclip_metric.encoders.encoder import Encoder
-from qualiclip_metric.engines.plan import Activation, Conv, Plan, Residual, Stage, folded
+from qualiclip_metric.engines.layers import (
+    Activation,
+    Conv,
+    LayerGraph,
+    Residual,
+    Stage,
+    folded_conv,
+)
 
 ARCHITECTURE = "tf_efficientnet_lite0"
 TEXT_DIM = 384
@@ -28,7 +35,7 @@ _CONV_BN = (("conv_stem", "bn1"),)
 _SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 _INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
-EXACT = 6
+FP32_STAGES = 6
 """Leading convolutions that stay fp32 in lower precisions: rounding what they give puts faint noise
 into smooth areas, which the score of a blurred photo would take for detail."""
 
@@ -77,7 +84,7 @@ class LiteEncoder(Encoder):
             features: Tensor = self.projection(pooled)
         return features
 
-    def plan(self) -> Plan:
+    def layer_graph(self) -> LayerGraph:
         """Two parts, each ending where an average is taken."""
         stages: list[Stage] = [_stage(self.trunk.conv_stem, self.trunk.bn1)]
         parts = []
@@ -87,7 +94,7 @@ class LiteEncoder(Encoder):
             if index in BLOCKS:
                 parts.append(tuple(stages))
                 stages = []
-        return Plan(self.mean.flatten(), self.std.flatten(), tuple(parts), EXACT)
+        return LayerGraph(self.mean.flatten(), self.std.flatten(), tuple(parts), FP32_STAGES)
 
 
 def _averages(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:
@@ -97,7 +104,7 @@ def _averages(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:
 def _stage(conv: nn.Conv2d, activation: nn.Module) -> Conv:
     """A convolution whose batch normalisation is folded already, and what stands behind it."""
     name: Activation = "none" if isinstance(activation, nn.Identity) else "relu6"
-    return folded(conv, activation=name, same=isinstance(conv, Conv2dSame))
+    return folded_conv(conv, activation=name, same=isinstance(conv, Conv2dSame))
 
 
 def _block_stages(block: Any) -> tuple[Stage, ...]:

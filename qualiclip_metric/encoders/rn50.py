@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from qualiclip_metric.encoders.encoder import Encoder
-from qualiclip_metric.engines.plan import Plan, Pool, Residual, Stage, folded
+from qualiclip_metric.engines.layers import LayerGraph, Pool, Residual, Stage, folded_conv
 
 LAYERS = (3, 4, 6, 3)
 STEM = 64
@@ -164,28 +164,32 @@ class RN50Encoder(Encoder):
             features: Tensor = self.pool(feature_map.to(self.pool.q_proj.weight.dtype))
         return features
 
-    def plan(self) -> Plan:
+    def layer_graph(self) -> LayerGraph:
         """The trunk as one part: three convolutions and a pool, then four stages of blocks."""
         trunk = self.trunk
         stages: list[Stage] = [
-            folded(trunk.conv1, trunk.bn1, "relu"),
-            folded(trunk.conv2, trunk.bn2, "relu"),
-            folded(trunk.conv3, trunk.bn3, "relu"),
+            folded_conv(trunk.conv1, trunk.bn1, "relu"),
+            folded_conv(trunk.conv2, trunk.bn2, "relu"),
+            folded_conv(trunk.conv3, trunk.bn3, "relu"),
             Pool(2),
         ]
         for layer in (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4):
             stages += [_residual(block) for block in layer]
-        return Plan(self.mean.flatten(), self.std.flatten(), (tuple(stages),))
+        return LayerGraph(self.mean.flatten(), self.std.flatten(), (tuple(stages),))
 
 
 def _residual(block: nn.Module) -> Residual:
     """A bottleneck block; where it halves the resolution, both ways do it by averaging."""
     assert isinstance(block, Bottleneck)
     pool = (Pool(block.stride),) if block.stride > 1 else ()
-    branch = (folded(block.conv1, block.bn1, "relu"), folded(block.conv2, block.bn2, "relu"), *pool)
+    branch = (
+        folded_conv(block.conv1, block.bn1, "relu"),
+        folded_conv(block.conv2, block.bn2, "relu"),
+        *pool,
+    )
     shortcut: tuple[Stage, ...] = ()
     if block.downsample is not None:
         _, conv, bn = block.downsample
         assert isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d)
-        shortcut = (*pool, folded(conv, bn))
-    return Residual(branch, folded(block.conv3, block.bn3, "relu"), shortcut)
+        shortcut = (*pool, folded_conv(conv, bn))
+    return Residual(branch, folded_conv(block.conv3, block.bn3, "relu"), shortcut)

@@ -1,7 +1,7 @@
-"""Engines: what computes a trunk's feature maps where no gradient is asked for.
+"""Engines: they compute a trunk's feature maps where no gradient is asked for.
 
-An engine is made from a plan, a precision and a device, and maps RGB in [0, 1], (N, 3, H, W), to
-the feature maps of the plan's parts. It knows no encoders.
+An engine is made from a layer graph, a precision and a device, and maps RGB in [0, 1],
+(N, 3, H, W), to the whole feature map of each part of the graph.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from qualiclip_metric.engines.plan import Plan
+from qualiclip_metric.engines.layers import LayerGraph
 from qualiclip_metric.engines.strips import StripEngine
 
 Engine = Callable[[Tensor], tuple[Tensor, ...]]
@@ -22,14 +22,14 @@ OPENVINO_PIXELS = 2**24
 200 bytes and more per pixel."""
 
 
-def _openvino(plan: Plan, dtype: torch.dtype, device: torch.device) -> Engine:
+def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
     from qualiclip_metric.engines.openvino import OpenVINOEngine
 
-    whole = OpenVINOEngine(plan, dtype, device)
+    whole = OpenVINOEngine(graph, dtype, device)
 
     @cache
     def strips() -> Engine:
-        return StripEngine(plan, dtype, device)
+        return StripEngine(graph, dtype, device)
 
     def by_size(img: Tensor) -> tuple[Tensor, ...]:
         large = img.shape[2] * img.shape[3] > OPENVINO_PIXELS
@@ -38,7 +38,7 @@ def _openvino(plan: Plan, dtype: torch.dtype, device: torch.device) -> Engine:
     return by_size
 
 
-ENGINES: dict[str, Callable[[Plan, torch.dtype, torch.device], Engine]] = {
+ENGINES: dict[str, Callable[[LayerGraph, torch.dtype, torch.device], Engine]] = {
     "torch": StripEngine,
     "openvino": _openvino,
 }
@@ -50,8 +50,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 """Precisions by the name that users give."""
 
 
-def choose(engine: str, device: torch.device) -> str:
-    """The engine that a user means.
+def choose_engine(engine: str, device: torch.device) -> str:
+    """The engine that a name stands for on a device.
 
     Args:
         engine: A name from `ENGINES`, or `auto`.
@@ -61,8 +61,8 @@ def choose(engine: str, device: torch.device) -> str:
         A name from `ENGINES`; for `auto`, openvino on the CPU where it is installed.
 
     Raises:
-        ValueError: When it is none, or does not serve the device.
-        ImportError: When it is not installed, with the cure.
+        ValueError: When the name is unknown, or the engine does not serve the device.
+        ImportError: When the engine is not installed, with the cure.
     """
     installed = find_spec("openvino") is not None
     if engine == "auto":

@@ -1,7 +1,7 @@
-"""Runs a plan in OpenVINO, on CPUs. Knows plans, no models.
+"""Engine `openvino`: runs a layer graph in OpenVINO, on CPUs.
 
-The graph is built from the plan itself, without a trace or a file in between, and takes any batch
-and size. For bf16 its weights are rounded here: OpenVINO would do it one by one.
+OpenVINO's model is built from the layer graph, without a trace or a file in between, and takes any
+batch and size. For bf16 the weights are rounded here: OpenVINO would round each to the nearest.
 
 Reference: OpenVINO's operation set 13 and the properties of its CPU plugin.
 """
@@ -17,58 +17,68 @@ import torch
 from openvino import opset13 as ops
 from torch import Tensor
 
-from qualiclip_metric.engines.plan import Conv, Plan, Pool, Residual, Stage
+from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, Stage
 from qualiclip_metric.engines.rounding import to_bf16
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
 class OpenVINOEngine:
-    """A plan, compiled for the CPU.
+    """A layer graph, compiled for the CPU.
 
     Args:
-        plan: What to compute.
+        graph: What to compute.
         dtype: Precision of weights and activations, fp32 or bf16.
-        device: Ignored: the CPU it is.
+        device: Not used; always the CPU.
 
     Raises:
-        ValueError: When the precision is another.
+        ValueError: When the precision is neither.
     """
 
-    def __init__(self, plan: Plan, dtype: torch.dtype, device: torch.device | None = None) -> None:
+    def __init__(
+        self, graph: LayerGraph, dtype: torch.dtype, device: torch.device | None = None
+    ) -> None:
         if dtype not in PRECISIONS:
             raise ValueError(f"engine openvino: expected fp32 or bf16, got {dtype}")
-        exact = plan.exact if dtype == torch.bfloat16 else 0
-        first, *others = plan.parts
-        rest = (first[exact:], *others)
-        self._exact = _compiled([first[:exact]], torch.float32, plan) if exact else None
-        self._rest = _compiled(rest, dtype, None if exact else plan)
-        self._one_at_a_time = Lock()
+        fp32 = graph.fp32_stages if dtype == torch.bfloat16 else 0
+        first, *others = graph.parts
+        rest = (first[fp32:], *others)
+        self._first = _compiled([first[:fp32]], torch.float32, graph) if fp32 else None
+        self._rest = _compiled(rest, dtype, None if fp32 else graph)
+        self._lock = Lock()
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, fp32."""
         pixels = img.detach().float().contiguous().numpy()
-        with self._one_at_a_time:
-            if self._exact is not None:
-                pixels = self._exact.infer([pixels], share_inputs=True)[0]
-            found = self._rest.infer([pixels], share_inputs=True)
-            return tuple(torch.from_numpy(found[index]) for index in range(len(found)))
+        with self._lock:
+            if self._first is not None:
+                pixels = self._first.infer([pixels], share_inputs=True)[0]
+            maps = self._rest.infer([pixels], share_inputs=True)
+            return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
 
 
-def _compiled(parts: Sequence[Sequence[Stage]], dtype: torch.dtype, image: Plan | None) -> Any:
-    """What runs some parts: on images, normalised as a plan says, or on a feature map."""
-    given = ops.parameter([-1, 3 if image else -1, -1, -1], np.float32, name="given")
-    node, ends = _normalised(image, given) if image else given, []
+def _compiled(
+    parts: Sequence[Sequence[Stage]], dtype: torch.dtype, graph: LayerGraph | None
+) -> Any:
+    """An inference request for some parts.
+
+    Args:
+        parts: Stages of each part.
+        dtype: Precision of weights and activations.
+        graph: Normalises the input, if it is images; none if it is a feature map.
+    """
+    given = ops.parameter([-1, 3 if graph else -1, -1, -1], np.float32, name="given")
+    node, ends = _normalised(graph, given) if graph else given, []
     for part in parts:
-        node = _chain(part, node, bf16=dtype == torch.bfloat16)
+        node = _sequence(part, node, bf16=dtype == torch.bfloat16)
         ends.append(ops.result(node))
     options = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    graph = ov.Model(ends, [given], "trunk")
-    return _core().compile_model(graph, "CPU", options).create_infer_request()
+    model = ov.Model(ends, [given], "trunk")
+    return _core().compile_model(model, "CPU", options).create_infer_request()
 
 
 @cache
@@ -82,12 +92,12 @@ def _core() -> ov.Core:
     return ov.Core()
 
 
-def _normalised(plan: Plan, image: Any) -> Any:
-    scale, shift = 1 / plan.std, plan.mean / plan.std
+def _normalised(graph: LayerGraph, image: Any) -> Any:
+    scale, shift = 1 / graph.std, graph.mean / graph.std
     return ops.subtract(ops.multiply(image, _per_channel(scale)), _per_channel(shift))
 
 
-def _chain(stages: Sequence[Stage], node: Any, bf16: bool) -> Any:
+def _sequence(stages: Sequence[Stage], node: Any, bf16: bool) -> Any:
     for stage in stages:
         if isinstance(stage, Conv):
             node = _activated(_convolved(stage, node, bf16), stage)
@@ -95,13 +105,13 @@ def _chain(stages: Sequence[Stage], node: Any, bf16: bool) -> Any:
             size = [stage.kernel] * 2
             node = ops.avg_pool(node, size, [0, 0], [0, 0], size, exclude_pad=True)
         else:
-            node = _sum(stage, node, bf16)
+            node = _residual(stage, node, bf16)
     return node
 
 
-def _sum(stage: Residual, node: Any, bf16: bool) -> Any:
-    long = _convolved(stage.last, _chain(stage.branch, node, bf16), bf16)
-    return _activated(ops.add(long, _chain(stage.shortcut, node, bf16)), stage.last)
+def _residual(stage: Residual, node: Any, bf16: bool) -> Any:
+    branch = _convolved(stage.last, _sequence(stage.branch, node, bf16), bf16)
+    return _activated(ops.add(branch, _sequence(stage.shortcut, node, bf16)), stage.last)
 
 
 def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:

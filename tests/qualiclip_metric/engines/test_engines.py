@@ -1,4 +1,4 @@
-"""Engines against the modules that their plans come from: the same feature maps, only faster."""
+"""Engines give the feature maps of the modules that their layer graphs were made from."""
 
 import copy
 import pickle
@@ -16,8 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from qualiclip_metric import create
 from qualiclip_metric.distortions import distort
 from qualiclip_metric.encoders import ENCODERS, Encoder
-from qualiclip_metric.engines import DTYPES, ENGINES, choose, strips
-from qualiclip_metric.engines.plan import Conv, Plan, Residual, Stage
+from qualiclip_metric.encoders.encoder import to_last_grid
+from qualiclip_metric.engines import DTYPES, ENGINES, choose_engine, convolution
+from qualiclip_metric.engines.layers import Conv, LayerGraph, Residual, Stage
 from qualiclip_metric.engines.rounding import to_bf16
 from qualiclip_metric.engines.strips import StripEngine
 
@@ -50,8 +51,8 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 
 
 @pytest.fixture(scope="module")
-def plan(encoder: Encoder) -> Plan:
-    return encoder.plan()
+def graph(encoder: Encoder) -> LayerGraph:
+    return encoder.layer_graph()
 
 
 def image(n: int, height: int, width: int) -> Tensor:
@@ -67,26 +68,51 @@ def relative(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> float:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("strip_pixels", [WHOLE, 20_000, 1], ids=["whole", "strips", "thin strips"])
 def test_strips_give_the_modules_feature_maps(
-    encoder: Encoder, plan: Plan, size: tuple[int, int], strip_pixels: int
+    encoder: Encoder, graph: LayerGraph, size: tuple[int, int], strip_pixels: int
 ) -> None:
     img = image(2, *size)
-    engine = StripEngine(plan, torch.float32, CPU, strip_pixels)
+    engine = StripEngine(graph, torch.float32, CPU, strip_pixels)
     assert relative(engine(img), encoder.maps(img)) < 2e-5
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.parametrize("size", [*SIZES, (33, 47)])
+def test_maps_of_strips_on_the_last_grid_are_those_of_the_whole_image(
+    encoder: Encoder, graph: LayerGraph, engine: str, size: tuple[int, int]
+) -> None:
+    """A pooling that weights positions needs `lite`'s two maps position by position."""
+    if engine == "openvino":
+        pytest.importorskip("openvino", reason="extra openvino is not installed")
+    img = image(2, *size)
+    strips = StripEngine(graph, torch.float32, CPU, 10_000)
+    compute = strips if engine == "torch" else ENGINES[engine](graph, torch.float32, CPU)
+    found, expected = to_last_grid(compute(img)), to_last_grid(encoder.maps(img))
+    assert len({tuple(one.shape[2:]) for one in found}) == 1
+    assert relative(found, expected) < 2e-5
+
+
+def test_the_last_grid_averages_whole_and_cut_off_windows() -> None:
+    large = torch.arange(15.0).view(1, 1, 3, 5)
+    averaged, last = to_last_grid([large, torch.zeros(1, 2, 2, 3)])
+    assert averaged.tolist() == [[[[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]]]
+    assert last.shape == (1, 2, 2, 3)
+    with pytest.raises(ValueError, match="multiples of 4x4, got 5x5"):
+        to_last_grid([torch.zeros(1, 1, 5, 5), torch.zeros(1, 2, 4, 4)])
 
 
 @pytest.mark.parametrize("strip_pixels", [WHOLE, 10_000])
 def test_strips_without_fused_operations_too(
-    encoder: Encoder, plan: Plan, strip_pixels: int, monkeypatch: pytest.MonkeyPatch
+    encoder: Encoder, graph: LayerGraph, strip_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strips, "_has_fused", lambda *_: False)
+    monkeypatch.setattr(convolution, "has_fused_operations", lambda *_: False)
     img = image(1, 131, 200)
-    engine = StripEngine(plan, torch.float32, CPU, strip_pixels)
+    engine = StripEngine(graph, torch.float32, CPU, strip_pixels)
     assert relative(engine(img), encoder.maps(img)) < 2e-5
 
 
-def test_strips_in_bf16_are_near(encoder: Encoder, plan: Plan) -> None:
+def test_strips_in_bf16_are_near(encoder: Encoder, graph: LayerGraph) -> None:
     img = image(1, 131, 200)
-    (found, *_) = StripEngine(plan, torch.bfloat16, CPU, 10_000)(img)
+    (found, *_) = StripEngine(graph, torch.bfloat16, CPU, 10_000)(img)
     assert found.dtype == torch.bfloat16
     assert 0 < relative((found,), encoder.maps(img)[:1]) < 0.05
 
@@ -105,9 +131,9 @@ class Sizes(TorchDispatchMode):
         return out
 
 
-def test_a_large_image_takes_the_memory_of_a_strip(plan: Plan) -> None:
+def test_a_large_image_takes_the_memory_of_a_strip(graph: LayerGraph) -> None:
     def largest(strip_pixels: int) -> int:
-        engine = StripEngine(plan, torch.float32, CPU, strip_pixels)
+        engine = StripEngine(graph, torch.float32, CPU, strip_pixels)
         with Sizes() as sizes:
             engine(img)
         return sizes.largest
@@ -118,18 +144,18 @@ def test_a_large_image_takes_the_memory_of_a_strip(plan: Plan) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_openvino_gives_the_modules_feature_maps(
-    encoder: Encoder, plan: Plan, precision: str
+    encoder: Encoder, graph: LayerGraph, precision: str
 ) -> None:
     pytest.importorskip("openvino", reason="extra openvino is not installed")
-    engine = ENGINES["openvino"](plan, DTYPES[precision], CPU)
+    engine = ENGINES["openvino"](graph, DTYPES[precision], CPU)
     limit = {"fp32": 2e-5, "bf16": 0.1}[precision]
     for size in SIZES:
         img = image(2, *size)
         assert relative(engine(img), encoder.maps(img)) < limit
 
 
-def test_rounded_weights_keep_what_they_add_up_to(plan: Plan) -> None:
-    for conv in convolutions([stage for part in plan.parts for stage in part]):
+def test_rounded_weights_keep_what_they_add_up_to(graph: LayerGraph) -> None:
+    for conv in convolutions([stage for part in graph.parts for stage in part]):
         rounded = to_bf16(conv)
         for tensor in (rounded.weight, rounded.bias):
             assert torch.equal(tensor.bfloat16().float(), tensor)
@@ -155,10 +181,10 @@ def _nearest(conv: Conv) -> Conv:
 
 
 def test_openvino_leaves_huge_images_to_strips(
-    plan: Plan, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    graph: LayerGraph, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino", reason="extra openvino is not installed")
-    engine = ENGINES["openvino"](plan, torch.bfloat16, CPU)
+    engine = ENGINES["openvino"](graph, torch.bfloat16, CPU)
     img = image(1, 160, 224)
     assert engine(img)[0].dtype == torch.float32
     monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 160 * 224 - 1)
@@ -188,10 +214,10 @@ def test_openvino_dropped_by_a_thread_leaves_signals_handled() -> None:
     assert (ran.returncode, ran.stdout.strip()) == (0, "handled"), ran.stderr
 
 
-def test_openvino_takes_no_other_precision(plan: Plan) -> None:
+def test_openvino_takes_no_other_precision(graph: LayerGraph) -> None:
     pytest.importorskip("openvino", reason="extra openvino is not installed")
     with pytest.raises(ValueError, match="fp32 or bf16"):
-        ENGINES["openvino"](plan, torch.float16, CPU)
+        ENGINES["openvino"](graph, torch.float16, CPU)
 
 
 class Spy:
@@ -201,9 +227,11 @@ class Spy:
         self.made, self.used = 0, 0
         monkeypatch.setitem(ENGINES, "torch", self.make)
 
-    def make(self, plan: Plan, dtype: torch.dtype, device: torch.device) -> Callable[..., object]:
+    def make(
+        self, graph: LayerGraph, dtype: torch.dtype, device: torch.device
+    ) -> Callable[..., object]:
         self.made += 1
-        engine = StripEngine(plan, dtype, device)
+        engine = StripEngine(graph, dtype, device)
 
         def use(img: Tensor) -> tuple[Tensor, ...]:
             self.used += 1
@@ -302,16 +330,16 @@ def test_auto_takes_openvino_where_it_is_and_serves(monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("qualiclip_metric.engines.find_spec", lambda _: spec)
 
     installed(True)
-    assert choose("auto", CPU) == "openvino"
-    assert choose("auto", torch.device("cuda")) == "torch"
+    assert choose_engine("auto", CPU) == "openvino"
+    assert choose_engine("auto", torch.device("cuda")) == "torch"
     with pytest.raises(ValueError, match="on the CPU, not on cuda"):
-        choose("openvino", torch.device("cuda"))
+        choose_engine("openvino", torch.device("cuda"))
     installed(False)
-    assert choose("auto", CPU) == "torch"
+    assert choose_engine("auto", CPU) == "torch"
     with pytest.raises(ImportError, match=r"pip install 'qualiclip-metric\[openvino\]'"):
-        choose("openvino", CPU)
+        choose_engine("openvino", CPU)
     with pytest.raises(ValueError, match="expected torch, openvino or auto, got 'tpu'"):
-        choose("tpu", CPU)
+        choose_engine("tpu", CPU)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -1,8 +1,7 @@
-"""What a convolutional trunk computes in evaluation mode, as data that any engine can run.
+"""The layer graph: what a convolutional trunk computes in evaluation mode, as data for the engines.
 
-Knows weights and their order, and no way of computing: `strips` runs a plan in torch, `openvino` in
-OpenVINO. Batch normalisation is folded into the convolutions once, when the plan is made; the
-modules that it was made from stay as they are.
+Batch normalisation is folded into the convolutions once, when the graph is made; the modules that
+it was made from stay as they are.
 """
 
 from collections.abc import Sequence
@@ -25,9 +24,9 @@ class Conv:
         bias: (out,), fp32.
         stride: Of both axes.
         groups: As in torch.
-        activation: What is applied to the outcome.
-        same: Pads as TensorFlow's "same" does, by the input's size and more behind than before;
-            else half the kernel on each side.
+        activation: Applied to the sum of products and bias.
+        same: Pads as TensorFlow's "same" does: as far as the input's size needs it, and more
+            behind than before. Otherwise half the kernel is padded on each side.
     """
 
     weight: Tensor
@@ -56,7 +55,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """Average of `kernel` x `kernel` positions, side by side; what is left over is dropped."""
+    """Average of `kernel` x `kernel` positions, side by side; an incomplete window is dropped."""
 
     kernel: int
 
@@ -67,12 +66,12 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """A sum of two ways: through `branch` and `last`, and through `shortcut`.
+    """activation(last(branch(x)) + shortcut(x)).
 
     Args:
-        branch: Stages of the long way, all but the last.
-        last: 1x1 convolution that ends the long way; its activation is applied to the sum.
-        shortcut: Stages of the short way; none leaves the input as it is.
+        branch: All stages of the branch but the last.
+        last: The 1x1 convolution that ends the branch; its activation is applied to the sum.
+        shortcut: Stages of the shortcut; none for the identity.
     """
 
     branch: "tuple[Stage, ...]"
@@ -90,51 +89,66 @@ Stage = Conv | Pool | Residual
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """A trunk: RGB in [0, 1] -> one feature map per part, each part going on from the one before.
+class LayerGraph:
+    """A trunk: RGB in [0, 1] -> one feature map per part; each part continues the one before.
 
     Args:
         mean: Subtracted from the image, (3,).
         std: The image is divided by it, (3,).
-        parts: Stages of each part. None but the first may begin with a residual whose shortcut is
-            the part's input: engines add in place, and that input is an outcome.
-        exact: So many leading stages of the first part are computed in fp32 whatever the precision:
-            where rounding what they give would show in the score.
+        parts: Stages of each part. Only the first may begin with a residual whose shortcut is
+            the identity: engines add in place, and would overwrite the feature map before it.
+        fp32_stages: Number of leading stages of the first part that are computed in fp32 in every
+            precision, because rounding their outputs would show in the score.
     """
 
     mean: Tensor
     std: Tensor
     parts: tuple[tuple[Stage, ...], ...]
-    exact: int = 0
+    fp32_stages: int = 0
 
     @property
-    def widest(self) -> float:
-        """Values per pixel of the image in the largest feature map that any stage gives."""
-        return _widest([stage for part in self.parts for stage in part], 1.0)[0]
+    def max_values_per_pixel(self) -> float:
+        """Values in the largest feature map of any stage, per pixel of the image."""
+        return _largest_map([stage for part in self.parts for stage in part], 1.0)[0]
 
 
-def _widest(stages: "Sequence[Stage]", area: float) -> tuple[float, float]:
-    """Values per pixel in the largest map, and the last map's positions per pixel."""
-    most = 0.0
+def _largest_map(stages: Sequence[Stage], area: float) -> tuple[float, float]:
+    """Values per pixel in the largest map, and positions per pixel of the last one.
+
+    Args:
+        stages: In their order.
+        area: Positions of their input per pixel of the image.
+    """
+    largest = 0.0
     for stage in stages:
         if isinstance(stage, Conv):
             area /= stage.stride**2
-            most = max(most, area * len(stage.weight))
+            largest = max(largest, area * len(stage.weight))
         elif isinstance(stage, Pool):
             area /= stage.kernel**2
         else:
-            inner, behind = _widest([*stage.branch, stage.last], area)
-            most, area = max(most, inner), behind
-    return most, area
+            inner, area = _largest_map([*stage.branch, stage.last], area)
+            largest = max(largest, inner)
+    return largest, area
 
 
-def folded(
+def folded_conv(
     conv: nn.Conv2d,
     bn: nn.BatchNorm2d | None = None,
     activation: Activation = "none",
     same: bool = False,
 ) -> Conv:
-    """A convolution with the batch normalisation behind it, in evaluation mode, merged into it."""
+    """A module's convolution, with the batch normalisation behind it folded in.
+
+    Args:
+        conv: With or without a bias.
+        bn: Used in evaluation mode; none if the convolution stands alone.
+        activation: Applied behind both.
+        same: As in :class:`Conv`.
+
+    Returns:
+        The convolution in fp32; it shares no memory with `bn`.
+    """
     weight, bias = conv.weight.detach().float(), conv.bias
     if bn is not None:
         assert bn.running_mean is not None and bn.running_var is not None
