@@ -15,7 +15,12 @@ LOG = "validation.jsonl"
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write the resumable state; a kill at any moment leaves the old file or the new one."""
+    """Write the resumable state; a kill at any moment leaves the old file or the new one.
+
+    Args:
+        folder: Of the run.
+        state: Tensors and plain values.
+    """
     with replacing(folder / STATE) as scratch, scratch.open("wb") as file:
         torch.save(state, file)
         file.flush()
@@ -36,7 +41,15 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
-    """Append one validation, replacing what a run that was cut off had written from here on."""
+    """Append one validation, replacing those of this step and later ones.
+
+    A resumed run goes through steps again that the run before it had validated.
+
+    Args:
+        folder: Of the run.
+        step: Steps done.
+        values: Plain values of the validation.
+    """
     path = folder / LOG
     lines = path.read_text().splitlines() if path.is_file() else []
     kept = [line for line in lines if json.loads(line)["step"] < step]

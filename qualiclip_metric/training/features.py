@@ -90,7 +90,16 @@ def missing_batches(folder: Path, config: TrainConfig, batch_size: int) -> list[
 
 
 def share(batches: Sequence[int], rank: int, world: int) -> list[int]:
-    """The batches that one of `world` processes computes: every `world`-th of their pieces."""
+    """The batches that one process computes: every `world`-th of the pieces.
+
+    Args:
+        batches: As `missing_batches` gives them.
+        rank: Number of the process.
+        world: Number of processes.
+
+    Returns:
+        Numbers of batches, ascending.
+    """
     pieces = sorted({b // PIECE for b in batches})[rank::world]
     return [b for b in batches if b // PIECE in pieces]
 

@@ -1,8 +1,8 @@
-"""QualiCLIP+: prompt contexts fitted to opinions. The one place here that learns from a MOS.
+"""QualiCLIP+: prompt contexts fitted to opinions, the only training here that learns from a MOS.
 
 The image encoder stays QualiCLIP's; only the context tokens around the words of the antonym prompts
 learn (as in the published QualiCLIP+ checkpoints and pyiqa's option files: Adam, MSE and PLCC
-loss, crops of 384). The outcome is opinion-aware, and no other training here uses labels.
+loss, crops of 384). The outcome is opinion-aware.
 """
 
 import csv
@@ -62,7 +62,13 @@ class PlusConfig(Settings):
 
 @dataclass(frozen=True)
 class PlusReport:
-    """What the loop tells after each epoch: its number, of how many, and the mean loss."""
+    """How far a run is after an epoch.
+
+    Attributes:
+        epoch: Epochs done.
+        epochs: Of how many.
+        loss: Mean of the epoch's losses.
+    """
 
     epoch: int
     epochs: int
@@ -122,34 +128,16 @@ def train_plus(
         )
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    origin, metric = _start(config, pretrained)
+    origin, metric = _with_context(config, pretrained)
     context = [p for p in metric.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(context, lr=config.learning_rate)
     first = _resume(folder, config, context, optimizer) if resume else 0
-    low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
-
+    scaled = _scaled(labels)
     for epoch in range(first, config.epochs):
-        rng = data.generator(config.seed, epoch, _ORDER)
-        order = torch.randperm(len(labels), generator=rng).tolist()
-        losses = []
-        for at in range(0, len(order) - config.batch_size + 1, config.batch_size):
-            batch = [labels[i] for i in order[at : at + config.batch_size]]
-            crops = torch.stack([_crop(p, config, epoch * len(order) + at + k)
-                                 for k, (p, _) in enumerate(batch)])  # fmt: skip
-            mos = torch.tensor([(value - low) / (high - low) for _, value in batch])
-            done = (epoch + at / len(order)) / config.epochs
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-            loss = plus_loss(metric(crops)[:, 0], mos, config)
-            if not loss.isfinite():
-                raise FloatingPointError(f"epoch {epoch}: the loss is {loss.item()}")
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            optimizer.step()
-            losses.append(float(loss.detach()))
+        loss = _train_epoch(config, metric, optimizer, scaled, epoch)
         files.save_state(folder, _state(epoch + 1, config, context, optimizer))
         if report is not None:
-            report(PlusReport(epoch + 1, config.epochs, sum(losses) / len(losses)))
+            report(PlusReport(epoch + 1, config.epochs, loss))
 
     training = {"config": config.to_dict(), "labels": len(labels), "opinion_aware": True}
     model = dataclasses.replace(
@@ -159,10 +147,56 @@ def train_plus(
     return folder / files.MODEL
 
 
+def _train_epoch(
+    config: PlusConfig,
+    metric: QualiCLIP,
+    optimizer: torch.optim.Optimizer,
+    labels: Sequence[tuple[Path, float]],
+    epoch: int,
+) -> float:
+    """One pass over the images in an order of its own; the mean loss."""
+    rng = data.generator(config.seed, epoch, _ORDER)
+    order = torch.randperm(len(labels), generator=rng).tolist()
+    losses = []
+    for at in range(0, len(order) - config.batch_size + 1, config.batch_size):
+        batch = [labels[i] for i in order[at : at + config.batch_size]]
+        number = epoch * len(order) + at
+        crops = torch.stack([_crop(p, config, number + k) for k, (p, _) in enumerate(batch)])
+        mos = torch.tensor([value for _, value in batch])
+        done = (epoch + at / len(order)) / config.epochs
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        loss = plus_loss(metric(crops)[:, 0], mos, config)
+        if not loss.isfinite():
+            raise FloatingPointError(f"epoch {epoch}: the loss is {loss.item()}")
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return sum(losses) / len(losses)
+
+
+def _scaled(labels: Sequence[tuple[Path, float]]) -> list[tuple[Path, float]]:
+    """Labels with their MOS scaled to [0, 1]."""
+    low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
+    return [(path, (mos - low) / (high - low)) for path, mos in labels]
+
+
 def plus_loss(
     score: Float[Tensor, " n"], mos: Float[Tensor, " n"], config: PlusConfig
 ) -> Float[Tensor, ""]:
-    """Weighted sum of the mean squared error and of (1 - PLCC) / 2; MOS scaled to [0, 1]."""
+    """The loss of QualiCLIP+ on one batch, as in pyiqa's option files.
+
+        weight_mse * mean((score - mos)^2) + weight_plcc * (1 - PLCC(score, mos)) / 2
+
+    Args:
+        score: Of the metric, 0 to 1.
+        mos: Scaled to [0, 1].
+        config: Weights of both terms.
+
+    Returns:
+        Scalar, 0 or more.
+    """
     centred = score - score.mean(), mos - mos.mean()
     norms = [c.norm().clamp_min(1e-8) for c in centred]
     plcc = (centred[0] * centred[1]).sum() / (norms[0] * norms[1])
@@ -171,7 +205,9 @@ def plus_loss(
     return total
 
 
-def _start(config: PlusConfig, pretrained: str | Path) -> tuple[formats.Checkpoint, QualiCLIP]:
+def _with_context(
+    config: PlusConfig, pretrained: str | Path
+) -> tuple[formats.Checkpoint, QualiCLIP]:
     from qualiclip_metric.text.clip import initial_learner
 
     base = load(pretrained)
@@ -211,7 +247,7 @@ def _resume(
     if state["config"] != config.to_dict():
         raise ValueError(f"--resume: {folder} was begun with other settings")
     with torch.no_grad():
-        for mine, theirs in zip(context, state["context"], strict=True):
-            mine.copy_(theirs)
+        for own, saved in zip(context, state["context"], strict=True):
+            own.copy_(saved)
     optimizer.load_state_dict(state["optimizer"])
     return int(state["epoch"])
