@@ -1,7 +1,4 @@
-"""The metric: an image encoder, antonym prompts, and the softmax between them.
-
-Knows tensors only: nothing of files, CLIP's weights, pyiqa or training. Start reading here.
-"""
+"""The metric: an image encoder, antonym prompts, the softmax between them. Start reading here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +15,16 @@ MIN_SIZE = 32
 def pair_probabilities(
     cosine: Float[Tensor, "n pairs 2"], scale: float | Float[Tensor, ""]
 ) -> Float[Tensor, "n pairs"]:
-    """Probability of the positive prompt of each antonym pair; arguments as of `antonym_score`."""
+    """Probability of the positive prompt of each antonym pair.
+
+    Args:
+        cosine: Cosine similarities, (N, P, 2), the positive prompt of each pair first.
+        scale: What the cosines are multiplied by before the softmax.
+
+    Returns:
+        (N, P) in [0, 1]: exp(s c+) / (exp(s c+) + exp(s c-)) for cosines c+, c- and scale s
+        (CLIP-IQA, arXiv 2207.12396, section 3.2).
+    """
     return (scale * cosine).softmax(dim=-1)[..., 0]
 
 
@@ -42,7 +48,15 @@ def antonym_score(
 def cosine(
     features: Float[Tensor, "n d"], prompts: Float[Tensor, "pairs 2 d"]
 ) -> Float[Tensor, "n pairs 2"]:
-    """Cosine similarity of image features to the unit features of the prompts, (N, P, 2)."""
+    """Cosine similarity of image features to the features of the prompts.
+
+    Args:
+        features: Of the images, (N, D), of any length.
+        prompts: Of the antonym prompts, (P, 2, D), of unit length, positive first.
+
+    Returns:
+        (N, P, 2) in [-1, 1].
+    """
     unit = nn.functional.normalize(features, dim=-1)
     # a product and a sum stay fp32 under autocast, where a matrix product would be rounded
     return (unit[:, None, None] * prompts).sum(dim=-1)
@@ -51,8 +65,7 @@ def cosine(
 class QualiCLIP(nn.Module):
     """No-reference image quality as closeness to positive rather than negative prompts.
 
-    The encoder is injected and the class knows nothing of which one it holds: `lite`'s small
-    network and the published RN50 tower are both served by it.
+    Any encoder serves: `lite`'s small network as well as the published RN50 tower.
 
     Args:
         encoder: Module that maps RGB in [0, 1], (N, 3, H, W), to image features (N, D). It does its

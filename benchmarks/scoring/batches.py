@@ -17,8 +17,7 @@ from torch.nn.functional import interpolate
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.results.store import Row
 from qualiclip_metric.images import read
-from qualiclip_metric.scoring import decode_ahead, outcomes
-from qualiclip_metric.scoring import plan as plan_sizes
+from qualiclip_metric.scoring.batches import decode_ahead, plan_batches, score_each
 
 MAX_PIXELS = 8_000_000
 """Pixels in one batch: two 4K images, eight of 1024x768."""
@@ -46,7 +45,9 @@ def plan(items: Iterable[Item], batch_size: int) -> list[Batch]:
     return [
         tuple(members[position] for position in positions)
         for size, members in sizes.items()
-        for positions, _ in plan_sizes([size] * len(members), batch_size, MAX_PIXELS, len(members))
+        for positions, _ in plan_batches(
+            [size] * len(members), batch_size, MAX_PIXELS, len(members)
+        )
     ]
 
 
@@ -88,7 +89,7 @@ def score_batches(
         except (ValueError, OSError, RuntimeError, MemoryError) as err:
             return describe(err)
 
-    def looks(image: Tensor) -> object:
+    def batch_key(image: Tensor) -> object:
         return image.shape if scorer.batched else id(image)
 
     def forward(images: Sequence[Tensor]) -> list[_Outcome] | str:
@@ -101,7 +102,7 @@ def score_batches(
 
     sized = ((batch, sum(item.height * item.width for item in batch)) for batch in batches)
     for images in decode_ahead(sized, decoded, workers):
-        yield [_row(item, outcome) for item, outcome in outcomes(images, forward, looks)]
+        yield [_row(item, outcome) for item, outcome in score_each(images, forward, batch_key)]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ from torch import Tensor
 
 from benchmarks.reference.seeded import write_official
 from benchmarks.speed.photos import photos
-from qualiclip_metric import create, images, scoring
+from qualiclip_metric import create, images
+from qualiclip_metric.scoring import batches as batching
+from qualiclip_metric.scoring import score_files
 
 MODELS = ("lite", "rn50-seeded")
 ROUNDS = 5
@@ -38,7 +40,7 @@ class Work:
     """The photos of a measurement, decoded, and the batches that scoring would make of them."""
 
     files: list[Path]
-    pixels: list[scoring.Pixels]
+    pixels: list[batching.Pixels]
     batches: list[tuple[int, ...]]
 
     @property
@@ -48,21 +50,21 @@ class Work:
 
     def tensors(self, device: str | torch.device) -> Iterator[Tensor]:
         """The batches as the path hands them to the network, one at a time."""
-        floats = scoring.Floats(device)
+        buffer = batching.BatchBuffer(device)
         for batch in self.batches:
-            yield floats([self.pixels[index] for index in batch])
+            yield buffer.fill([self.pixels[index] for index in batch])
 
 
 def load(files: Sequence[Path], batch_size: int, device: str | torch.device) -> Work:
-    """Decode photos and plan their batches as `qualiclip_metric.scoring.score` does.
+    """Decode photos and plan their batches as `qualiclip_metric.scoring.score_files` does.
 
     Raises:
         ImageError: When a file is no image.
     """
     pixels = [images.pixels(path) for path in files]
     sizes = [(one.shape[0], one.shape[1]) for one in pixels]
-    window = scoring.WINDOW_BATCHES * batch_size
-    planned = scoring.plan(sizes, batch_size, scoring.batch_pixels(device), window)
+    window = batching.WINDOW_BATCHES * batch_size
+    planned = batching.plan_batches(sizes, batch_size, batching.batch_pixels(device), window)
     return Work(list(files), pixels, [positions for positions, _ in planned])
 
 
@@ -164,7 +166,7 @@ def decoders(files: Sequence[Path], workers: int) -> Json:
     found["one_thread"] = _rate(lambda: sum(1 for _ in map(images.pixels, files)), len(files))
     batches = [([path], 0) for path in files]
     found["threads"] = _rate(
-        lambda: sum(1 for _ in scoring.decode_ahead(batches, images.pixels, workers)), len(files)
+        lambda: sum(1 for _ in batching.decode_ahead(batches, images.pixels, workers)), len(files)
     )
     with get_context("spawn").Pool(workers) as pool:
         pool.map(images.size, files[: 4 * workers], chunksize=1)
@@ -200,7 +202,7 @@ def _bare(metric: Metric, work: Work, device: str | torch.device) -> float:
 
 def _whole(metric: Metric, files: Sequence[Path], batch_size: int, workers: int | None) -> float:
     results, elapsed = _timed(
-        lambda: list(scoring.score(metric, files, batch_size=batch_size, workers=workers))
+        lambda: list(score_files(metric, files, batch_size=batch_size, workers=workers))
     )
     failed = [result.error for result in results if result.error is not None]
     if failed:

@@ -4,58 +4,25 @@ The photos are files of the scikit-image wheel that anyone may use: CC0 or publi
 """
 
 import csv
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 
-from qualiclip_metric.cli.options import ModelOption
-from qualiclip_metric.cli.terminal import fail, progress
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from qualiclip_metric.metric import QualiCLIP
-
-
-class Photo(NamedTuple):
-    """A photo of `skimage.data`: its name there, who made it, and the place a tile shows."""
-
-    name: str
-    credit: str
-    centre: tuple[float, float]  # shares of width and height
-
-
-PHOTOS = (
-    Photo("astronaut", "Eileen Collins by NASA, public domain", (0.43, 0.25)),
-    Photo("chelsea", "Chelsea by Stefan van der Walt, CC0", (0.48, 0.42)),
-    Photo("rocket", "DSCOVR launch by SpaceX, public domain", (0.5, 0.78)),
-    Photo("coffee", "Coffee by Rachel Michetti, CC0", (0.55, 0.45)),
-)
-DISTORTIONS = {
-    "gaublur": "Gaussian blur",
-    "jpeg": "JPEG",
-    "whitenoise": "White noise",
-    "darken": "Darkening",
-}
-"""Distortions of the demo, one of each of the best-known groups, and their names for people."""
-SEED = 0
-
-
-class Strip(NamedTuple):
-    """A photo under one distortion: clean first, then levels 1 to 5."""
-
-    photo: Photo
-    distortion: str
-    tiles: "Tensor"  # (6, 3, H, W) in [0, 1]
-    scores: list[float]
+from qualiclip_metric.cli.demo_strips import DISTORTIONS, PHOTOS, Strip, diagonal, make_strip
+from qualiclip_metric.cli.options import DeviceOption, ModelOption, out_option
+from qualiclip_metric.cli.terminal import fail
+from qualiclip_metric.files import replacing, write_text
+from qualiclip_metric.progress import progress_bar
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for demo.png and scores.csv.")
-    ] = Path("qualiclip-demo"),
+    out: Annotated[Path, out_option("Folder for demo.png and scores.csv.")] = Path(
+        "qualiclip-demo"
+    ),
     model: ModelOption = "lite",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Score four sample photos, clean and degraded at five levels; print a table, draw a picture.
 
@@ -67,41 +34,23 @@ def demo(
     from qualiclip_metric.sample_photos import sample_photo
 
     photos = [(photo, from_uint8(sample_photo(photo.name))) for photo in PHOTOS]
-    metric = load_metric(model, "cpu")
+    metric = load_metric(model, device)
     strips = []
-    with progress("scoring", len(PHOTOS) * len(DISTORTIONS)) as update:
+    with progress_bar("scoring", len(PHOTOS) * len(DISTORTIONS), unit="rows") as progress:
         for photo, image in photos:
             for distortion in DISTORTIONS:
-                strips.append(strip(metric, photo, image, distortion))
-                update(len(strips))
+                strips.append(make_strip(metric, photo, image, distortion))
+                progress.advance()
     typer.echo(table(strips))
     typer.echo(metric.signature, err=True)
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        draw(diagonal(strips), DISTORTIONS, str(metric.signature)).save(out / "demo.png")
-        write_csv(strips, out / "scores.csv")
+        with replacing(out / "demo.png") as scratch:
+            picture = draw(diagonal(strips), DISTORTIONS, str(metric.signature))
+            picture.save(scratch, "png")
+        write_text(out / "scores.csv", csv_text(strips))
     except OSError as err:
         fail(f"--out: {err}")
     typer.echo(f"wrote {out / 'demo.png'} and {out / 'scores.csv'}", err=True)
-
-
-def strip(metric: "QualiCLIP", photo: Photo, image: "Tensor", distortion: str) -> Strip:
-    """A photo and its ladder of one distortion, scored as a batch."""
-    import torch
-
-    from qualiclip_metric.distortions import ladder
-
-    rng = torch.Generator().manual_seed(SEED)
-    tiles = torch.cat([image[None], ladder(image[None], distortion, rng)[:, 0]])
-    with torch.inference_mode():
-        scores = metric(tiles.to(metric.device)).flatten().tolist()
-    return Strip(photo, distortion, tiles, scores)
-
-
-def diagonal(strips: list[Strip]) -> list[Strip]:
-    """One strip of each photo, each under another distortion: the rows of the picture."""
-    names = list(DISTORTIONS)
-    return [s for s in strips if PHOTOS.index(s.photo) % len(names) == names.index(s.distortion)]
 
 
 def table(strips: list[Strip]) -> str:
@@ -114,11 +63,12 @@ def table(strips: list[Strip]) -> str:
     return "\n".join(lines)
 
 
-def write_csv(strips: list[Strip], path: Path) -> None:
-    """The same with every score in a row of its own; level 0 is the clean photo."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("photo", "distortion", "level", "score"))
-        for entry in strips:
-            for level, value in enumerate(entry.scores):
-                writer.writerow((entry.photo.name, entry.distortion, level, f"{value:.6f}"))
+def csv_text(strips: list[Strip]) -> str:
+    """The same as csv, with every score in a row of its own; level 0 is the clean photo."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("photo", "distortion", "level", "score"))
+    for entry in strips:
+        for level, value in enumerate(entry.scores):
+            writer.writerow((entry.photo.name, entry.distortion, level, f"{value:.6f}"))
+    return out.getvalue()

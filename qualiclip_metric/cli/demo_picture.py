@@ -1,19 +1,13 @@
-"""The demo's picture: one row per photo, from clean to worst, the score under each tile.
-
-Knows Pillow and numbers; knows neither models nor files.
-"""
+"""The demo's picture: one row per photo, from clean to worst, the score under each tile."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
+from qualiclip_metric.cli.demo_strips import Strip
 from qualiclip_metric.images import to_picture
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from qualiclip_metric.cli.demo import Strip
 
 TILE = (240, 180)  # px; tiles show the photo at its own resolution, so that damage stays visible
 GAP, MARGIN, LABEL, HEAD, FOOT = 14, 36, 170, 62, 84  # px
@@ -28,13 +22,16 @@ class _Font(Protocol):
 _font: _Font = ImageFont.load_default
 
 
-def draw(strips: "Sequence[Strip]", names: Mapping[str, str], signature: str) -> Image.Image:
-    """The whole sheet.
+def draw(strips: Sequence[Strip], names: Mapping[str, str], signature: str) -> Image.Image:
+    """Draw the picture.
 
     Args:
         strips: Rows, each of a clean photo and its levels.
         names: Distortion -> its name for people.
         signature: What the scores depend on; stated at the bottom with the photos' credits.
+
+    Returns:
+        An RGB picture.
     """
     columns = len(strips[0].scores)
     width = 2 * MARGIN + LABEL + columns * (TILE[0] + GAP) - GAP
@@ -62,8 +59,17 @@ def draw(strips: "Sequence[Strip]", names: Mapping[str, str], signature: str) ->
     return sheet
 
 
-def crop(image: "Tensor", centre: tuple[float, float]) -> Image.Image:
-    """The part of a photo, (3, H, W) in [0, 1], around a place, as large as a tile, unscaled."""
+def crop(image: Tensor, centre: tuple[float, float]) -> Image.Image:
+    """Cut a tile out of a photo, at the photo's own resolution.
+
+    Args:
+        image: (3, H, W) RGB in [0, 1], at least as large as a tile.
+        centre: Place in the tile's middle, as far as the photo reaches, as shares of width and
+            height.
+
+    Returns:
+        An RGB picture of `TILE`.
+    """
     height, width = image.shape[-2:]
     left = _clamp(round(centre[0] * width) - TILE[0] // 2, width - TILE[0])
     top = _clamp(round(centre[1] * height) - TILE[1] // 2, height - TILE[1])

@@ -1,20 +1,21 @@
-"""`qualiclip distort`: degrade one image, or show what every distortion does to it.
-
-Knows the command line and files; the distortions are in `qualiclip_metric.distortions`.
-"""
+"""`qualiclip distort`: degrade one image, or show what every distortion does to it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from qualiclip_metric.cli.options import SeedOption, out_option
+from qualiclip_metric.cli.terminal import DATA_ERROR, fail
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def distort(
     image: Annotated[Path, typer.Argument(metavar="IMG", help="The image to degrade.")],
     *,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="File to write; .png keeps the result exact.")
-    ],
+    out: Annotated[Path, out_option("File to write; .png keeps the result exact.")],
     types: Annotated[
         list[str] | None,
         typer.Option(
@@ -27,18 +28,18 @@ def distort(
     sheet: Annotated[
         bool, typer.Option("--sheet", help="Draw all 24 types at all 5 levels on one page.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of angles, places and noise.")] = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Degrade an image with the distortions of the training: 24 types, 5 levels.
 
     Give --type with --level, or --sheet.
     """
     _check_usage(types, level, sheet, out)
-    import torch
+    from PIL import Image
 
     from qualiclip_metric import distortions, images
     from qualiclip_metric.distortions.sheet import contact_sheet
-    from qualiclip_metric.images import to_picture
+    from qualiclip_metric.files import replacing
 
     try:
         chosen = [distortion.name for distortion in distortions.resolve(types)] if types else []
@@ -49,16 +50,24 @@ def distort(
         if sheet:
             picture = contact_sheet(img, seed)
         else:
-            rng = torch.Generator().manual_seed(seed)
-            worse = img[None]
-            for name in chosen:
-                worse = distortions.distort(worse, name, level or 1, rng)
-            picture = to_picture(worse[0])
-        picture.save(out)
+            picture = images.to_picture(_degraded(img, chosen, level or 1, seed))
+        with replacing(out) as scratch:
+            picture.save(scratch, Image.registered_extensions()[out.suffix.lower()])
     except (ValueError, OSError) as err:
-        typer.echo(f"error: {err}", err=True)
-        raise typer.Exit(1) from err
+        fail(err, DATA_ERROR)
     typer.echo(f"wrote {out}", err=True)
+
+
+def _degraded(img: "Tensor", names: list[str], level: int, seed: int) -> "Tensor":
+    """An image, (3, H, W), under several distortions, one after the other."""
+    import torch
+
+    from qualiclip_metric.distortions import distort
+
+    rng = torch.Generator().manual_seed(seed)
+    for name in names:
+        img = distort(img[None], name, level, rng)[0]
+    return img
 
 
 def _check_usage(types: list[str] | None, level: int | None, sheet: bool, out: Path) -> None:

@@ -1,7 +1,4 @@
-"""`qualiclip explain`: image files -> figures, or one page. Results on stdout, the rest on stderr.
-
-Knows the command line and files; maps, figures and pages are in `qualiclip_metric.explanations`.
-"""
+"""`qualiclip explain`: image files -> figures, or one page. One line per image on stdout."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -15,26 +12,30 @@ from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
     DeviceOption,
     Engine,
+    EngineOption,
+    ImagesArgument,
     ModelOption,
     Precision,
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
+    out_option,
 )
-from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable, progress
+from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
 from qualiclip_metric.files import replacing
+from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qualiclip_metric.explanations.case import Case
+    from qualiclip_metric.explanations.explanation import Explanation
     from qualiclip_metric.metric import QualiCLIP
 
 INDEX = "index.html"
 
 
 class Map(str, Enum):
-    """What is drawn: keys of `explanations.case.MAPS`."""
+    """What is drawn: keys of `explanations.explanation.MAPS`."""
 
     grad = "grad"
     occlusion = "occlusion"
@@ -49,12 +50,8 @@ class Form(str, Enum):
 
 
 def explain(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="IMG", help="Image files, folders, patterns.")
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for the figures, or for index.html.")
-    ],
+    paths: ImagesArgument,
+    out: Annotated[Path, out_option("Folder for the figures, or for index.html.")],
     kind: Annotated[
         Map,
         typer.Option(
@@ -74,16 +71,14 @@ def explain(
     prompts: PromptsOption = None,
     recursive: RecursiveOption = True,
     precision: PrecisionOption = Precision.fp32,
-    engine: Annotated[
-        Engine, typer.Option(help="What computes scores; maps by gradient are always torch's.")
-    ] = Engine.torch,
+    engine: EngineOption = Engine.torch,
     device: DeviceOption = "cpu",
 ) -> None:
     """Draw where images are bad, where they are good, and what each antonym pair says.
 
-    Everything is computed at full size; figures show a reduced copy. One line per image on stdout:
-    score, image, figure. A file that cannot be explained costs a line on stderr, and exit code 1 at
-    the end.
+    Everything is computed at full size; figures show a reduced copy. Maps by gradient are always
+    torch's. One line per image on stdout: score, image, figure. A file that cannot be explained
+    costs a line on stderr, and exit code 1 at the end.
     """
     from qualiclip_metric.images import find
 
@@ -98,7 +93,7 @@ def explain(
     except OSError as err:
         fail(f"--out: {err}")
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
-    run = _Run(metric, files, lambda path: _examined(metric, path, kind.value, asked))
+    run = _Run(metric, files, lambda path: _explain(metric, path, kind.value, asked))
     try:
         (_figures if form is Form.png else _page)(run, out)
     except OSError as err:
@@ -118,39 +113,39 @@ def _pair(metric: "QualiCLIP", pair: str | None) -> int | str | None:
     return asked
 
 
-def _examined(metric: "QualiCLIP", path: Path, kind: str, pair: int | str | None) -> "Case":
-    from qualiclip_metric.explanations.case import examine
+def _explain(metric: "QualiCLIP", path: Path, kind: str, pair: int | str | None) -> "Explanation":
+    from qualiclip_metric.explanations.explanation import explain_image
     from qualiclip_metric.images import read
 
-    return examine(metric, read(path), printable(path), kind=kind, pair=pair)
+    return explain_image(metric, read(path), printable(path), kind=kind, pair=pair)
 
 
 class _Run:
     """Explains file after file; keeps count of what failed, and takes Ctrl-C for the end."""
 
     def __init__(
-        self, metric: "QualiCLIP", files: Sequence[Path], examine: "Callable[[Path], Case]"
+        self, metric: "QualiCLIP", files: Sequence[Path], explain: "Callable[[Path], Explanation]"
     ) -> None:
-        self.signature, self.files, self.examine = str(metric.signature), files, examine
+        self.signature, self.files, self.explain = str(metric.signature), files, explain
         self.done, self.interrupted = 0, False
         self.failed: list[tuple[str, str]] = []
 
-    def each(self, use: "Callable[[Path, Case], None]") -> None:
+    def each(self, use: "Callable[[Path, Explanation], None]") -> None:
         """Explain every file, and hand on what was found."""
-        with progress("explaining", len(self.files)) as update:
+        with progress_bar("explaining", len(self.files)) as progress:
             try:
                 for path in self.files:
-                    case = self._outcome(path)
-                    if case is not None:
-                        use(path, case)
+                    explained = self._explained(path)
+                    if explained is not None:
+                        use(path, explained)
                     self.done += 1
-                    update(self.done)
+                    progress.update(self.done, failed=len(self.failed))
             except KeyboardInterrupt:
                 self.interrupted = True
 
-    def _outcome(self, path: Path) -> "Case | None":
+    def _explained(self, path: Path) -> "Explanation | None":
         try:
-            return self.examine(path)
+            return self.explain(path)
         except (ValueError, RuntimeError, MemoryError) as err:
             lines = str(err).removeprefix(f"{path}: ").strip().splitlines() or [type(err).__name__]
             self.failed.append((printable(path), printable(lines[0])))
@@ -174,12 +169,12 @@ def _figures(run: _Run, out: Path) -> None:
 
     names = file_names(run.files)
 
-    def save(path: Path, case: "Case") -> None:
+    def save(path: Path, explained: "Explanation") -> None:
         figure = out / names[path]
-        drawn = draw(case, run.signature)
+        drawn = draw(explained, run.signature)
         with replacing(figure) as scratch:
             scratch.write_bytes(drawn)
-        typer.echo(f"{case.score:6.4f}  {case.name}  {printable(figure)}")
+        typer.echo(f"{explained.score:6.4f}  {explained.name}  {printable(figure)}")
 
     run.each(save)
 
@@ -190,9 +185,9 @@ def _page(run: _Run, out: Path) -> None:
 
     with Sheet(out) as sheet:
 
-        def add(_path: Path, case: "Case") -> None:
-            sheet.add(case)
-            typer.echo(f"{case.score:6.4f}  {case.name}  {printable(out / INDEX)}")
+        def add(_path: Path, explained: "Explanation") -> None:
+            sheet.add(explained)
+            typer.echo(f"{explained.score:6.4f}  {explained.name}  {printable(out / INDEX)}")
 
         run.each(add)
         with replacing(out / INDEX) as scratch:

@@ -1,8 +1,8 @@
-"""Options that several commands have, said once. Knows Typer, and no command."""
+"""Options and arguments that several commands share: one name for one meaning."""
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +22,48 @@ class Engine(str, Enum):
     auto = "auto"
 
 
-ModelOption = Annotated[str, typer.Option(help="Registered name, or path of a checkpoint.")]
-RecursiveOption = Annotated[bool, typer.Option(help="Enter the folders of folders.")]
-PrecisionOption = Annotated[Precision, typer.Option(help="fp32 is the reference, bf16 is faster.")]
-DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1, mps.")]
-PromptsOption = Annotated[
-    Path | None, typer.Option(help="TOML file of antonym pairs to ask instead of the model's.")
+def out_option(what: str) -> Any:
+    """The option that says where results go: `--out`, also `--output` and `-o`.
+
+    Args:
+        what: One line of help: which files are written, and whether a file or a folder is given.
+    """
+    return typer.Option("--out", "--output", "-o", help=what)
+
+
+ImagesArgument = Annotated[
+    list[str], typer.Argument(metavar="IMAGE", help="Image files, folders, patterns.")
 ]
+ImagesOption = Annotated[
+    list[Path],
+    typer.Option("--images", help="Folder, file or pattern of photos; may be repeated."),
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", "-m", help="Registered name, or path of a checkpoint.")
+]
+RecursiveOption = Annotated[bool, typer.Option(help="Enter the folders of folders.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="fp32 is the reference, bf16 is faster.")
+]
+EngineOption = Annotated[
+    Engine,
+    typer.Option("--engine", help="What computes scores: torch, the reference, or openvino."),
+]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Where to compute: cpu, cuda, cuda:1, mps.")
+]
+PromptsOption = Annotated[
+    Path | None,
+    typer.Option("--prompts", help="TOML file of antonym pairs to ask instead of the model's."),
+]
+BatchSizeOption = Annotated[
+    int, typer.Option("--batch-size", min=1, help="Most images of one size at once.")
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Decoding threads; as many as cores, at most 8."),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", min=0, help="Of everything that is drawn at random.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="All of it as JSON.")]

@@ -1,4 +1,4 @@
-"""Results as text: table, csv, json, jsonl. Knows no models and no files but the one written to.
+"""Results as text: table, csv, json, jsonl.
 
 A path is data, whatever is in it: each format escapes what its readers would trip over.
 """
@@ -73,5 +73,5 @@ WRITERS: dict[Format, Callable[["Iterable[Result]", str, TextIO], None]] = {
 }
 """What writes each format: results, signature and the open file."""
 
-SAYS_SIGNATURE = frozenset({Format.json, Format.jsonl})
+HOLDS_SIGNATURE = frozenset({Format.json, Format.jsonl})
 """Formats that hold the signature themselves."""

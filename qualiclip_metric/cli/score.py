@@ -1,6 +1,5 @@
 """`qualiclip score`: image files -> scores. Results on stdout, everything else on stderr."""
 
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -13,43 +12,41 @@ import typer
 
 from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
+    BatchSizeOption,
     DeviceOption,
     Engine,
+    EngineOption,
+    ImagesArgument,
     ModelOption,
     Precision,
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
+    WorkersOption,
+    out_option,
 )
-from qualiclip_metric.cli.rows import SAYS_SIGNATURE, WRITERS, Format
-from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, progress
+from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, WRITERS, Format
+from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail
+from qualiclip_metric.files import replacing
+from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
     from qualiclip_metric.scoring import Result
 
 
 def score(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Image files, folders, patterns.")
-    ],
+    paths: ImagesArgument,
     model: ModelOption = "lite",
     form: Annotated[Format, typer.Option("--format", help="How to write results.")] = Format.table,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="File for the results; it appears once they are all there."
-        ),
+    out: Annotated[
+        Path | None, out_option("File for the results; it appears once they are all there.")
     ] = None,
     recursive: RecursiveOption = True,
     sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most images of one size at once.")] = 16,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Decoding threads; as many as cores, at most 8.")
-    ] = None,
+    batch_size: BatchSizeOption = 16,
+    workers: WorkersOption = None,
     precision: PrecisionOption = Precision.fp32,
-    engine: Annotated[
-        Engine, typer.Option(help="torch is the reference, openvino is faster on CPUs.")
-    ] = Engine.torch,
+    engine: EngineOption = Engine.torch,
     device: DeviceOption = "cpu",
     prompts: PromptsOption = None,
     background: Annotated[
@@ -65,25 +62,25 @@ def score(
     from qualiclip_metric.images import find
 
     colour = _colour(background)
-    if output is not None and not output.absolute().parent.is_dir():
-        fail(f"--output: there is no folder {output.absolute().parent}")
+    if out is not None and not out.absolute().parent.is_dir():
+        fail(f"--out: there is no folder {out.absolute().parent}")
     try:
         files = find(paths, recursive)
     except ValueError as err:
         fail(err)
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts)
-    from qualiclip_metric.scoring import score as run
+    from qualiclip_metric import scoring
 
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
-    outcomes = run(
+    results = scoring.score_files(
         metric, files, batch_size=batch_size, workers=workers, background=colour, device=device
     )
-    streams = output is None and not sort and form is not Format.json
-    tally = _Tally(outcomes, len(files), show=not (streams and sys.stdout.isatty()))
+    streams = out is None and not sort and form is not Format.json
+    tally = _Tally(results, len(files), show=not (streams and sys.stdout.isatty()))
     rows = sorted(tally, key=_best_first) if sort else tally
-    with _destination(output) as out:
-        WRITERS[form](rows, str(metric.signature), out)
-    if form not in SAYS_SIGNATURE:
+    with _destination(out) as file:
+        WRITERS[form](rows, str(metric.signature), file)
+    if form not in HOLDS_SIGNATURE:
         typer.echo(metric.signature, err=True)
     raise typer.Exit(tally.report())
 
@@ -96,12 +93,12 @@ class _Tally:
         self.done, self.failed, self.interrupted = 0, 0, False
 
     def __iter__(self) -> "Iterator[Result]":
-        with progress("scoring", self.total, self.show) as update:
+        with progress_bar("scoring", self.total, show=self.show) as progress:
             try:
                 for result in self.results:
                     self.done += 1
                     self.failed += result.score is None
-                    update(self.done)
+                    progress.update(self.done, failed=self.failed)
                     yield result
             except KeyboardInterrupt:
                 self.interrupted = True
@@ -131,19 +128,18 @@ def _colour(text: str) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _destination(output: Path | None) -> Iterator[TextIO]:
+def _destination(out: Path | None) -> Iterator[TextIO]:
     """Stdout, or a file that appears whole or not at all; both take any bytes in a path."""
-    if output is None:
+    if out is None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
         return
-    scratch = output.with_name(f".{output.name}.{os.getpid()}")
     try:
-        with scratch.open("w", encoding="utf-8", errors="surrogateescape", newline="") as out:
-            yield out
-        scratch.replace(output)
+        with (
+            replacing(out) as scratch,
+            scratch.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            yield file
     except OSError as err:
-        fail(f"--output: {err}", DATA_ERROR)
-    finally:
-        scratch.unlink(missing_ok=True)
+        fail(f"--out: {err}", DATA_ERROR)

@@ -1,24 +1,27 @@
 """`qualiclip validate`: how well a model orders the levels of distortions."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from qualiclip_metric.cli._metric import load_metric
-from qualiclip_metric.cli.options import DeviceOption, ModelOption
-from qualiclip_metric.cli.terminal import DATA_ERROR, fail, progress
+from qualiclip_metric.cli.options import (
+    DeviceOption,
+    ImagesOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+)
+from qualiclip_metric.cli.terminal import DATA_ERROR, fail
+from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
     from qualiclip_metric.training.validation import Validation
 
 
 def validate(
-    images: Annotated[
-        list[Path],
-        typer.Option("--images", help="Folder, file or pattern of pristine photos; repeatable."),
-    ],
+    images: ImagesOption,
     model: ModelOption = "lite",
     crop_size: Annotated[
         int | None,
@@ -28,12 +31,12 @@ def validate(
         list[str] | None,
         typer.Option("--type", help="Distortion type; may be repeated; all 24 unless told."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Of crops and distortions.")] = 0,
+    seed: SeedOption = 0,
     anchor: Annotated[
         str, typer.Option("--anchor", help="Also the SRCC with a full-reference score: mdsi.")
     ] = "none",
     device: DeviceOption = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="All figures as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Share of correctly ordered level pairs per distortion type, on pristine photos.
 
@@ -50,7 +53,7 @@ def validate(
     except ValueError as err:
         fail(err)
     metric = load_metric(model, device)
-    with progress("validating", len(photos)) as update:
+    with progress_bar("validating", len(photos), unit="photos") as progress:
         try:
             result = run(
                 metric,
@@ -59,7 +62,7 @@ def validate(
                 seed=seed,
                 types=chosen,
                 anchor=anchor,
-                progress=update,
+                progress=progress.update,
             )
         except ValueError as err:
             fail(err, DATA_ERROR)

@@ -1,4 +1,4 @@
-"""Contact sheet: every type at every level, to look at. Knows Pillow; knows no files."""
+"""Contact sheet: every type at every level, to look at."""
 
 import torch
 from PIL import Image, ImageDraw, ImageFont

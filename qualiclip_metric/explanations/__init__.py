@@ -1,8 +1,7 @@
 """Where an image is bad, and what says so: (N, 3, H, W) -> maps (N, 1, H, W) in [0, 1].
 
-Knows metrics and tensors; nothing of files. `METHODS` is the table of maps. One convention holds
-for all of them: a map says how much a place speaks for BAD, except `positive`, which says how much
-it speaks for good.
+`METHODS` is the table of maps. One convention holds for all of them: a map says how much a place
+speaks for BAD, except `positive`, which says how much it speaks for good.
 """
 
 from collections.abc import Callable, Sequence

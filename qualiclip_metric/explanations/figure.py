@@ -1,13 +1,13 @@
-"""The figure of one explained image, as PNG. Knows matplotlib and lays everything out in inches.
+"""The figure of one explained image, as PNG.
 
-No pyplot, so no state is shared and no window is opened.
+Everything is laid out in inches. No pyplot, so no state is shared and no window is opened.
 """
 
 import io
 import warnings
 from typing import Any, NamedTuple
 
-from qualiclip_metric.explanations.case import Case, Panel
+from qualiclip_metric.explanations.explanation import Explanation, Panel
 from qualiclip_metric.explanations.overlay import bar, overlay
 
 DPI = 110
@@ -32,11 +32,11 @@ class _Cell(NamedTuple):
     height: float
 
 
-def draw(case: Case, footer: str = "") -> bytes:
+def draw(explained: Explanation, footer: str = "") -> bytes:
     """Photo, maps with colour bars, score, and the probabilities of the antonym pairs.
 
     Args:
-        case: What `examine` found.
+        explained: What `explain_image` found.
         footer: One line in small print, such as the metric's signature.
 
     Returns:
@@ -51,21 +51,21 @@ def draw(case: Case, footer: str = "") -> bytes:
         raise ImportError(
             "figures need matplotlib: pip install 'qualiclip-metric[explain]'"
         ) from err
-    height, width = case.photo.shape[:2]
-    cells, right, bottom = _layout(width / height, 1 + len(case.maps))
-    profile = _ROW * len(case.pairs) + 0.6
+    height, width = explained.photo.shape[:2]
+    cells, right, bottom = _layout(width / height, 1 + len(explained.maps))
+    profile = _ROW * len(explained.pairs) + 0.6
     size = (
         right + _GAP + _LABELS + _BARS + _VALUES + _MARGIN,
         max(bottom, _HEADER + profile) + _FOOTER,
     )
     page = _Page(Figure(figsize=size, dpi=DPI, facecolor="white"), *size)
-    page.text(_MARGIN, 0.36, _elided(case.name, int(size[0] * 8)), size=12, weight="bold")
-    page.text(_MARGIN, 0.6, f"score {case.score:.4f}  (0 to 1, higher is better)", size=10)
-    _picture(page, cells[0], case.photo, "photo")
-    for cell, panel, values in zip(cells[1:], case.panels, case.maps, strict=True):
-        _picture(page, cell, overlay(case.photo, values, panel.colours), panel.title)
+    page.text(_MARGIN, 0.36, _elided(explained.name, int(size[0] * 8)), size=12, weight="bold")
+    page.text(_MARGIN, 0.6, f"score {explained.score:.4f}  (0 to 1, higher is better)", size=10)
+    _picture(page, cells[0], explained.photo, "photo")
+    for cell, panel, values in zip(cells[1:], explained.panels, explained.maps, strict=True):
+        _picture(page, cell, overlay(explained.photo, values, panel.colours), panel.title)
         _legend(page, cell, panel)
-    _profile(page, case, right + _GAP)
+    _profile(page, explained, right + _GAP)
     page.text(_MARGIN, size[1] - 0.12, _elided(footer, int(size[0] * 13)), size=7, color=FADED)
     out = io.BytesIO()
     with warnings.catch_warnings():  # a name in a script that the font lacks is drawn as boxes
@@ -126,24 +126,24 @@ def _legend(page: _Page, cell: _Cell, panel: Panel) -> None:
     page.text(left + width, top + 0.24, panel.high, size=8, color=FADED, ha="right")
 
 
-def _profile(page: _Page, case: Case, left: float) -> None:
+def _profile(page: _Page, explained: Explanation, left: float) -> None:
     """Bars of the pairs' probabilities, the worst one in another colour."""
     start = left + _LABELS
     page.text(start, _HEADER + 0.15, "probability of the good prompt", size=9.5, ha="center")
     top = _HEADER + 0.3
-    axes = page.axes(start, top, _BARS, _ROW * len(case.pairs))
-    axes.set(xlim=(0, 1), ylim=(len(case.pairs) - 0.5, -0.5))
-    axes.vlines((0, 0.5, 1), -0.5, len(case.pairs) - 0.5, color=RULE, linewidth=0.8, zorder=0)
-    for row, (name, value) in enumerate(zip(case.pairs, case.probabilities, strict=True)):
-        colour, weight = (ACCENT, "bold") if row == case.worst else (MUTED, "normal")
+    axes = page.axes(start, top, _BARS, _ROW * len(explained.pairs))
+    axes.set(xlim=(0, 1), ylim=(len(explained.pairs) - 0.5, -0.5))
+    axes.vlines((0, 0.5, 1), -0.5, len(explained.pairs) - 0.5, color=RULE, linewidth=0.8, zorder=0)
+    for row, (name, value) in enumerate(zip(explained.pairs, explained.probabilities, strict=True)):
+        colour, weight = (ACCENT, "bold") if row == explained.worst else (MUTED, "normal")
         axes.barh(row, value, height=0.55, color=colour)
         base = top + _ROW * (row + 0.5) + 0.05
         label = _elided(name, _LETTERS)
         page.text(start - 0.1, base, label, size=9, weight=weight, ha="right")
         page.text(start + _BARS + 0.08, base, f"{value:.2f}", size=9, weight=weight)
-    if len(case.asked) < len(case.pairs):
-        asked = ", ".join(case.pairs[index] for index in case.asked)
-        base = top + _ROW * len(case.pairs) + 0.2
+    if len(explained.asked) < len(explained.pairs):
+        asked = ", ".join(explained.pairs[index] for index in explained.asked)
+        base = top + _ROW * len(explained.pairs) + 0.2
         page.text(start, base, f"the maps ask: {_elided(asked, 44)}", size=8.5, ha="center")
 
 

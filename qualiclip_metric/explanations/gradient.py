@@ -1,4 +1,4 @@
-"""Grad-CAM of a metric's cosines, by the package captum. Knows no files and no figures.
+"""Grad-CAM of a metric's cosines, by the package captum.
 
 The graph starts at the output of the encoder's last stage, not at the image: grad-CAM needs nothing
 below, and a map so costs the memory of a score, at any size.

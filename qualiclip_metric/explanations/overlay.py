@@ -1,4 +1,4 @@
-"""A map over a photo, in colour. Knows arrays and matplotlib's colour maps; draws no figures.
+"""A map over a photo, in colour.
 
 The photo is shown in grey under the map, so that a colour always means the map's value. The colour
 is laid on thinly where the map is low and more thickly where it is high, never so that the photo

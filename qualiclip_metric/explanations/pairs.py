@@ -1,4 +1,4 @@
-"""Which antonym pairs are asked, by index or by text. Knows no images."""
+"""Which antonym pairs are asked, by index or by text."""
 
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import pair_name

@@ -1,6 +1,6 @@
 """The contact sheet: one self-contained page for many explained images, worst first.
 
-Knows Jinja2 and Pillow. Cards are rendered and put on disk as they come, so that the memory does
+Cards are rendered and put on disk as they come, so that the memory does
 not grow with the number of images; the page is put together at the end. It holds no script and
 loads nothing: a card is a `<details>` element, which works by mouse, keyboard and screen reader.
 """
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 from PIL import Image
 
-from qualiclip_metric.explanations.case import Case
+from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.explanations.overlay import bar, overlay
 
 TEMPLATE = "sheet.html.j2"
@@ -73,21 +73,21 @@ class Sheet:
     ) -> None:
         self._scratch.close()
 
-    def add(self, case: Case) -> None:
+    def add(self, explained: Explanation) -> None:
         """Put an image's card on disk."""
-        for panel in case.panels:
+        for panel in explained.panels:
             if panel.colours not in self._legends:
                 self._legends[panel.colours] = _uri(bar(panel.colours), 256, "PNG")
         overlays = [
-            (panel, _uri(overlay(case.photo, values, panel.colours), PICTURE))
-            for panel, values in zip(case.panels, case.maps, strict=True)
+            (panel, _uri(overlay(explained.photo, values, panel.colours), PICTURE))
+            for panel, values in zip(explained.panels, explained.maps, strict=True)
         ]
-        rows = list(zip(case.pairs, case.probabilities, strict=True))
-        asked = [case.pairs[index] for index in case.asked]
+        rows = list(zip(explained.pairs, explained.probabilities, strict=True))
+        asked = [explained.pairs[index] for index in explained.asked]
         card = self._parts.card(  # type: ignore[attr-defined]
-            case=case,
-            thumbnail=_uri(case.photo, THUMBNAIL),
-            photo=_uri(case.photo, PICTURE),
+            explained=explained,
+            thumbnail=_uri(explained.photo, THUMBNAIL),
+            photo=_uri(explained.photo, PICTURE),
             overlays=overlays,
             rows=rows,
             asked=asked if len(asked) < len(rows) else [],
@@ -95,7 +95,7 @@ class Sheet:
         content = str(card).encode("utf-8", "replace")
         start = self._scratch.seek(0, io.SEEK_END)
         self._scratch.write(content)
-        self._cards.append(_Stored(case.score, len(self._cards), start, len(content)))
+        self._cards.append(_Stored(explained.score, len(self._cards), start, len(content)))
 
     def write(self, path: Path, title: str, signature: str, failed: list[tuple[str, str]]) -> None:
         """Write the page, worst image first.

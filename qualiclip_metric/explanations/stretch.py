@@ -1,4 +1,4 @@
-"""Maps into [0, 1] by each image's own extremes. Knows numbers only."""
+"""Maps into [0, 1] by each image's own extremes."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Overlapping windows over an image, and maps from one value per window. Knows numbers only.
+"""Overlapping windows over an image, and maps from one value per window.
 
 The windows lie flush with the edges, so nothing is ever padded. A pixel of the map is the weighted
 mean of the windows that cover it; the weight is a tent in either direction, greatest in a window's

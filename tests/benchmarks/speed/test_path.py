@@ -10,8 +10,9 @@ from torch import Tensor
 from benchmarks.speed import path as speed_path
 from benchmarks.speed import training as speed_training
 from benchmarks.speed.photos import SIZES, photos, write_photos
-from qualiclip_metric import images, scoring
+from qualiclip_metric import images
 from qualiclip_metric.distortions import DISTORTIONS
+from qualiclip_metric.scoring import score_files
 from qualiclip_metric.training import TrainConfig
 
 
@@ -46,7 +47,7 @@ def test_network_and_path_see_the_same_batches(files: list[Path]) -> None:
     work = speed_path.load(files, 4, "cpu")
     speed_path._bare(metric, work, "cpu")
     seen.append([])
-    list(scoring.score(metric, files, batch_size=4))
+    list(score_files(metric, files, batch_size=4))
     assert seen[0] == seen[1]
     assert sum(shape[0] for shape, _ in seen[0]) == len(files)
     assert work.megapixels == sum(shape[0] * shape[2] * shape[3] for shape, _ in seen[0]) / 1e6

@@ -16,7 +16,7 @@ from qualiclip_metric import create, images
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli import explain as command
 from qualiclip_metric.cli.explain import file_names
-from qualiclip_metric.explanations.case import MAPS, Case, examine
+from qualiclip_metric.explanations.explanation import MAPS, Explanation, explain_image
 from qualiclip_metric.explanations.figure import draw
 from qualiclip_metric.explanations.overlay import overlay
 from qualiclip_metric.explanations.sheet import Sheet
@@ -29,9 +29,11 @@ def noise(size: tuple[int, int], seed: int = 0) -> np.ndarray[Any, Any]:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def a_case(name: str = "a.png", score: float = 0.5, size: tuple[int, int] = (60, 90)) -> Case:
+def an_explanation(
+    name: str = "a.png", score: float = 0.5, size: tuple[int, int] = (60, 90)
+) -> Explanation:
     ramp = np.linspace(0, 1, size[1], dtype=np.float32)[None].repeat(size[0], axis=0)
-    return Case(
+    return Explanation(
         name=name,
         score=score,
         pairs=("Sharp/Blurry image", "Noise-free/Noisy image"),
@@ -118,7 +120,7 @@ def test_the_page_is_escaped_self_contained_and_sorted(tmp_path: Path) -> None:
     scores = {"best": 0.9, NASTY: 0.2, "middle": 0.5}
     with Sheet(tmp_path) as sheet:
         for name, score in scores.items():
-            sheet.add(a_case(name, score))
+            sheet.add(an_explanation(name, score))
         sheet.write(tmp_path / "page.html", NASTY, NASTY, [(NASTY, NASTY)])
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]  # the scratch file is gone
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
@@ -138,7 +140,7 @@ def test_the_page_is_escaped_self_contained_and_sorted(tmp_path: Path) -> None:
 def test_of_a_page_only_the_cards_places_are_kept_in_memory(tmp_path: Path) -> None:
     with Sheet(tmp_path) as sheet:
         for number in range(3):
-            sheet.add(a_case(str(number)))
+            sheet.add(an_explanation(str(number)))
         held = [value for value in vars(sheet).values() if isinstance(value, list)]
         assert [len(stored) for stored in held] == [3]
         assert all(isinstance(field, int | float) for card in held[0] for field in card)
@@ -146,7 +148,7 @@ def test_of_a_page_only_the_cards_places_are_kept_in_memory(tmp_path: Path) -> N
 
 def test_figures_of_every_aspect_hold_their_pictures() -> None:
     for size in ((40, 160), (160, 40), (100, 100)):
-        picture = Image.open(io.BytesIO(draw(a_case(size=size), "signature")))
+        picture = Image.open(io.BytesIO(draw(an_explanation(size=size), "signature")))
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
         assert 500 < picture.width < 2500
         assert 300 < picture.height < 2500
@@ -154,12 +156,12 @@ def test_figures_of_every_aspect_hold_their_pictures() -> None:
 
 
 def test_a_figure_is_the_same_each_time() -> None:
-    assert draw(a_case()) == draw(a_case())
+    assert draw(an_explanation()) == draw(an_explanation())
 
 
 @pytest.mark.parametrize("name", ["$x^2$ and $", "写真.png", "n" * 500, NASTY])
 def test_figures_take_any_name(name: str) -> None:
-    assert draw(a_case(name))[:4] == b"\x89PNG"
+    assert draw(an_explanation(name))[:4] == b"\x89PNG"
 
 
 def test_an_overlay_shows_photo_and_map() -> None:
@@ -172,9 +174,9 @@ def test_an_overlay_shows_photo_and_map() -> None:
     assert np.abs(high.astype(int) - low).mean() > 50
 
 
-def test_a_case_is_computed_at_full_size_and_shown_reduced(tiny: QualiCLIP) -> None:
+def test_an_explanation_is_computed_at_full_size_and_shown_reduced(tiny: QualiCLIP) -> None:
     img = torch.rand(3, 100, 200, generator=torch.Generator().manual_seed(0))
-    case = examine(tiny, img, "a", kind="local", pair=1, side=50)
+    case = explain_image(tiny, img, "a", kind="local", pair=1, side=50)
     assert case.score == pytest.approx(tiny(img[None]).item(), abs=1e-6)
     assert case.photo.shape == (25, 50, 3)
     assert [m.shape for m in case.maps] == [(25, 50)]
@@ -199,12 +201,12 @@ def test_names_of_figures_never_collide() -> None:
 def test_what_is_done_at_an_interruption_is_kept(
     run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    def interrupted(metric: object, path: Path, kind: str, pair: object) -> Case:
+    def interrupted(metric: object, path: Path, kind: str, pair: object) -> Explanation:
         if path.parent.name == "b":
             raise KeyboardInterrupt
-        return a_case(str(path))
+        return an_explanation(str(path))
 
-    monkeypatch.setattr(command, "_examined", interrupted)
+    monkeypatch.setattr(command, "_explain", interrupted)
     result = run(folder, "--format", form)
     assert result.exit_code == 130
     assert "interrupted: 1 of 3 images done" in result.stderr
@@ -246,4 +248,4 @@ def test_missing_extras_name_their_cure(
     monkeypatch.setitem(__import__("sys").modules, module, None)
     monkeypatch.setitem(__import__("sys").modules, f"{module}.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'qualiclip-metric\[explain\]'"):
-        _ = draw(a_case()) if module == "matplotlib" else Sheet(tmp_path)
+        _ = draw(an_explanation()) if module == "matplotlib" else Sheet(tmp_path)

@@ -130,7 +130,7 @@ def test_a_failed_run_leaves_the_old_output(
         yield Result(folder / "a.png", 0.5)
         raise TypeError("a mistake")
 
-    monkeypatch.setattr(scoring, "score", broken)
+    monkeypatch.setattr(scoring, "score_files", broken)
     result = run(folder, "--output", out)
     assert isinstance(result.exception, TypeError)
     assert out.read_text() == "precious"
@@ -145,7 +145,7 @@ def test_what_is_done_at_an_interruption_is_printed(
         yield Result(folder / "a.png", 0.5)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scoring, "score", interrupted)
+    monkeypatch.setattr(scoring, "score_files", interrupted)
     result = run(folder, *options)
     assert result.exit_code == 130
     assert "a.png" in result.stdout
@@ -172,7 +172,7 @@ def test_background(run: Any, tmp_path: Path) -> None:
         (["nothing/*.png"], "no image found"),
         (["x.png", "--background", "reddish"], "--background: expected a colour"),
         (["x.png", "--device", "abacus"], "abacus"),
-        (["x.png", "--output", "no/such/folder/f.csv"], "--output: there is no folder"),
+        (["x.png", "--out", "no/such/folder/f.csv"], "--out: there is no folder"),
         (["x.png", "--batch-size", "0"], "batch-size"),
         (["x.png", "--workers", "0"], "workers"),
         (["x.png", "--format", "xml"], "format"),

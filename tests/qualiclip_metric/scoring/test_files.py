@@ -1,76 +1,20 @@
-"""Many files to many scores: order, batches, errors, bounds."""
+"""Scores of files: order, errors, bounds, interruptions."""
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
-from qualiclip_metric import QualiCLIP, images, scoring
-from qualiclip_metric.scoring import Result, plan, score
-
-SIZES = [(40, 48), (64, 40), (40, 48), (33, 50), (40, 48), (64, 40)]
-
-
-def mean_metric(img: Tensor) -> Tensor:
-    return img.mean(dim=(1, 2, 3))
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
-    rng = np.random.default_rng(0)
-    paths = [tmp_path / f"{number}.png" for number in range(len(SIZES))]
-    for path, (height, width) in zip(paths, SIZES, strict=True):
-        Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path)
-    return paths
-
-
-# --- plan ------------------------------------------------------------------------------------
-
-
-@settings(deadline=None, max_examples=100)
-@given(
-    st.lists(st.sampled_from([(1, 10), (2, 5), (3, 3), (20, 20), (0, 0)]), max_size=60),
-    st.integers(1, 7),
-    st.integers(1, 60),
-    st.integers(0, 20),
-)
-def test_plan(sizes: list[tuple[int, int]], batch_size: int, most: int, window: int) -> None:
-    read = 0
-
-    def reader() -> Iterator[tuple[int, int]]:
-        nonlocal read
-        for size in sizes:
-            read += 1
-            yield size
-
-    seen: list[int] = []
-    for positions, pixels in plan(reader(), batch_size, most, window):
-        assert len({sizes[i] for i in positions}) == 1
-        assert len(positions) <= batch_size
-        assert pixels == sum(math.prod(sizes[i]) for i in positions)
-        assert pixels <= most or len(positions) == 1
-        assert list(positions) == sorted(positions)
-        assert read - 1 - positions[0] <= window
-        seen += positions
-        assert read == len(sizes) or read <= min(set(range(len(sizes))) - set(seen)) + window + 1
-    assert sorted(seen) == list(range(len(sizes)))
-
-
-def test_plan_joins_what_belongs_together() -> None:
-    sizes = [(4, 4), (5, 5), (4, 4), (5, 5), (4, 4)]
-    assert [p for p, _ in plan(sizes, 2, 100, 10)] == [(0, 2), (1, 3), (4,)]
-
-
-# --- scores ----------------------------------------------------------------------------------
+from qualiclip_metric import QualiCLIP, decoding, images
+from qualiclip_metric.scoring import Result, batches, score_files
+from tests.qualiclip_metric.scoring.mean_metric import SIZES, mean_metric
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 16])
@@ -78,7 +22,7 @@ def test_plan_joins_what_belongs_together() -> None:
 def test_scores_are_those_of_single_images(
     tiny: QualiCLIP, photos: list[Path], batch_size: int, workers: int
 ) -> None:
-    results = list(score(tiny, photos, batch_size=batch_size, workers=workers))
+    results = list(score_files(tiny, photos, batch_size=batch_size, workers=workers))
     assert [r.path for r in results] == photos
     assert [r.error for r in results] == [None] * len(photos)
     with torch.inference_mode():
@@ -93,44 +37,20 @@ def test_images_of_one_size_share_a_batch(photos: list[Path]) -> None:
         shapes.append(tuple(img.shape))
         return mean_metric(img)
 
-    list(score(metric, photos))
+    list(score_files(metric, photos))
     assert sorted(shapes) == [(1, 3, 33, 50), (2, 3, 64, 40), (3, 3, 40, 48)]
 
 
 def test_a_batch_is_bounded_in_pixels(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BATCH_PIXELS", 2 * 40 * 48)
+    monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 40 * 48)
     sizes = []
 
     def metric(img: Tensor) -> Tensor:
         sizes.append(len(img))
         return mean_metric(img)
 
-    assert len(list(score(metric, photos))) == 6
+    assert len(list(score_files(metric, photos))) == 6
     assert sorted(sizes) == [1, 1, 1, 1, 2]  # 64x40 fits once, 40x48 twice
-
-
-def test_batches_are_small_on_a_cpu() -> None:
-    assert scoring.batch_pixels("cpu") < scoring.batch_pixels("cuda") == scoring.BATCH_PIXELS
-
-
-def test_floats_are_what_read_gives_in_memory_that_is_used_again(photos: list[Path]) -> None:
-    floats = scoring.Floats("cpu")
-    group = [photos[0], photos[2], photos[4]]
-    batch = floats([images.pixels(path) for path in group])
-    place = batch.data_ptr()
-    assert torch.equal(batch, torch.stack([images.read(path) for path in group]))
-    smaller = floats([images.pixels(photos[3])])
-    assert smaller.data_ptr() == place
-    assert torch.equal(smaller[0], images.read(photos[3]))
-    larger = floats([images.pixels(photos[1])] * 5)
-    assert torch.equal(larger[4], images.read(photos[1]))
-
-
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_decoding_keeps_the_order(workers: int) -> None:
-    batches = [(range(start, start + 3), 2**23) for start in range(0, 30, 3)]
-    decoded = list(scoring.decode_ahead(batches, lambda n: n * n, workers))
-    assert decoded == [[(n, n * n) for n in places] for places, _ in batches]
 
 
 def test_what_the_metric_sees(tmp_path: Path) -> None:
@@ -144,7 +64,7 @@ def test_what_the_metric_sees(tmp_path: Path) -> None:
         seen.append(img[0, :, 0, 0].tolist())
         return mean_metric(img)
 
-    list(score(metric, [tmp_path / "a.png", tmp_path / "b.png"], background=(255, 0, 51)))
+    list(score_files(metric, [tmp_path / "a.png", tmp_path / "b.png"], background=(255, 0, 51)))
     assert seen[0] == pytest.approx([1, 0, 0.2])
     assert seen[1] == pytest.approx([0.2] * 3)
 
@@ -160,35 +80,32 @@ def test_turned_images_find_their_batch(tmp_path: Path) -> None:
         shapes.add(tuple(img.shape))
         return mean_metric(img)
 
-    results = list(score(metric, sorted(tmp_path.iterdir())))
+    results = list(score_files(metric, sorted(tmp_path.iterdir())))
     assert [r.score for r in results] == pytest.approx([1 / 3] * 3)
     assert shapes == {(2, 3, 40, 60), (1, 3, 60, 40)}
 
 
 def test_progress_counts_to_the_end(photos: list[Path]) -> None:
     counts: list[int] = []
-    list(score(mean_metric, photos, batch_size=2, progress=counts.append))
+    list(score_files(mean_metric, photos, batch_size=2, progress=counts.append))
     assert counts == sorted(counts)
     assert counts[-1] == len(photos)
 
 
 def test_no_files_no_results() -> None:
-    assert list(score(mean_metric, [])) == []
+    assert list(score_files(mean_metric, [])) == []
 
 
 def test_a_file_named_twice_is_scored_twice(photos: list[Path]) -> None:
-    first, second = score(mean_metric, [photos[0], photos[0]])
+    first, second = score_files(mean_metric, [photos[0], photos[0]])
     assert first == second
-
-
-# --- errors ----------------------------------------------------------------------------------
 
 
 def test_a_bad_file_is_a_row_of_its_own(tiny: QualiCLIP, photos: list[Path]) -> None:
     photos[2].write_bytes(b"")
     missing = photos[0].with_name("none.png")
     Image.new("RGB", (31, 40)).save(photos[4])
-    results = list(score(tiny, [*photos, missing]))
+    results = list(score_files(tiny, [*photos, missing]))
     assert [r.score is None for r in results] == [False, False, True, False, True, False, True]
     assert results[2] == Result(photos[2], None, "the file is empty")
     assert results[6] == Result(missing, None, "no such file")
@@ -202,7 +119,7 @@ def test_a_batch_that_fails_is_tried_image_by_image(photos: list[Path]) -> None:
             raise torch.OutOfMemoryError("out of memory\nwith a long report")
         return mean_metric(img)
 
-    results = list(score(metric, photos))
+    results = list(score_files(metric, photos))
     expected = [images.read(path).mean().item() for path in photos]
     assert [r.score for r in results] == pytest.approx(expected, abs=1e-6)
 
@@ -223,7 +140,7 @@ def test_a_metric_that_fails_gives_its_reason(
             raise failure
         return mean_metric(img)
 
-    errors = [r.error for r in score(metric, photos)]
+    errors = [r.error for r in score_files(metric, photos)]
     assert errors == [reason if size[0] == 64 else None for size in SIZES]
 
 
@@ -234,14 +151,14 @@ def test_a_score_that_is_no_number_is_an_error(photos: list[Path], value: float)
         scores[0] = value
         return scores
 
-    results = list(score(metric, photos[:3:2]))
+    results = list(score_files(metric, photos[:3:2]))
     assert results[0].score is None
     assert results[0].error == f"the metric gave {value}, no finite score"
     assert results[1].score is not None
 
 
 def test_a_wrong_number_of_scores_is_an_error(photos: list[Path]) -> None:
-    results = list(score(lambda img: torch.zeros(5), photos[:1]))
+    results = list(score_files(lambda img: torch.zeros(5), photos[:1]))
     assert results[0].error == "the metric gave 5 scores for 1 images"
 
 
@@ -250,26 +167,23 @@ def test_mistakes_in_the_code_are_not_hidden(photos: list[Path]) -> None:
         raise TypeError("a mistake")
 
     with pytest.raises(TypeError, match="a mistake"):
-        list(score(metric, photos))
+        list(score_files(metric, photos))
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": 0}])
 def test_wrong_settings_are_refused_at_once(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
-        score(mean_metric, [], **wrong)
-
-
-# --- bounds and ends -------------------------------------------------------------------------
+        score_files(mean_metric, [], **wrong)
 
 
 def test_decoding_does_not_run_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images decoded but not scored stay within the bound, whatever the number of files."""
     path = tmp_path / "a.png"
     Image.new("RGB", (40, 40)).save(path)
-    monkeypatch.setattr(scoring, "BATCH_PIXELS", 2 * 1600)
-    monkeypatch.setattr(scoring, "AHEAD_PIXELS", 4 * 1600)
+    monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 1600)
+    monkeypatch.setattr(batches, "AHEAD_PIXELS", 4 * 1600)
     lock, decoded, scored, most = threading.Lock(), 0, 0, 0
-    original: Callable[..., object] = images.pixels
+    original: Callable[..., object] = decoding.pixels
 
     def counting(*args: object) -> object:
         nonlocal decoded, most
@@ -283,8 +197,8 @@ def test_decoding_does_not_run_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         scored += len(img)
         return mean_metric(img)
 
-    monkeypatch.setattr(images, "pixels", counting)
-    assert len(list(score(metric, [path] * 60, workers=4))) == 60
+    monkeypatch.setattr(decoding, "pixels", counting)
+    assert len(list(score_files(metric, [path] * 60, workers=4))) == 60
     assert most <= 4 + 2 + 2  # ahead, one batch over it, and one in the network
 
 
@@ -296,7 +210,7 @@ def test_results_come_before_the_end(photos: list[Path]) -> None:
         calls += 1
         return mean_metric(img)
 
-    results = score(metric, photos, batch_size=1)
+    results = score_files(metric, photos, batch_size=1)
     assert next(results).path == photos[0]
     assert calls == 1
 
@@ -313,13 +227,13 @@ def test_an_interruption_loses_nothing_that_is_done(photos: list[Path]) -> None:
 
     done = []
     with pytest.raises(KeyboardInterrupt):
-        for result in score(metric, photos):
+        for result in score_files(metric, photos):
             done.append(result.path)
     assert done == [photos[0], photos[2], photos[4]]  # the batch of 40x48; two of them early
 
 
 def test_threads_end_with_the_results(photos: list[Path]) -> None:
-    results = score(mean_metric, photos, batch_size=1)
+    results = score_files(mean_metric, photos, batch_size=1)
     next(results)
     results.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("decode")]

@@ -1,6 +1,6 @@
 """One image explained: score, profile and maps, reduced to the size of a picture on a page.
 
-Everything is computed at the image's full size; only what is shown is reduced. Knows no files.
+Everything is computed at the image's full size; only what is shown is reduced.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ MAPS: dict[str, tuple[Panel, ...]] = {
 
 
 @dataclass(frozen=True)
-class Case:
+class Explanation:
     """An explained image.
 
     Args:
@@ -69,7 +69,7 @@ class Case:
         return min(range(len(self.pairs)), key=self.probabilities.__getitem__)
 
 
-def examine(
+def explain_image(
     metric: QualiCLIP,
     img: Float[Tensor, "3 h w"],
     name: str,
@@ -77,7 +77,7 @@ def examine(
     kind: str = "grad",
     pair: int | str | None = None,
     side: int = 640,
-) -> Case:
+) -> Explanation:
     """Explain an image.
 
     Args:
@@ -88,6 +88,9 @@ def examine(
         pair: Antonym pair that the maps ask, as for `explain`; None for all.
         side: Most pixels on the longer side of what is shown.
 
+    Returns:
+        Score, profile and maps; photo and maps reduced to `side`.
+
     Raises:
         ValueError: As `explain`.
         ImportError: As `explain`.
@@ -96,7 +99,7 @@ def examine(
         probabilities = metric.probabilities(img[None].to(metric.device))[0].double().tolist()
     maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in MAPS[kind]]
     photo = _reduced(img[None], side)[0].clamp(0, 1)
-    return Case(
+    return Explanation(
         name=name,
         score=sum(probabilities) / len(probabilities),
         pairs=names(metric),

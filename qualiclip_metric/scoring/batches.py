@@ -1,0 +1,170 @@
+"""Batches of images of one size: planned by headers, decoded ahead, a bad image costing itself.
+
+The headers are read first, so that images of one size meet in a batch before anything is decoded,
+and so that the memory is bounded in pixels, not in files. Decoding is Pillow's C code, which runs
+outside Python's lock: threads start at once, send no pixels about, and so decode more images per
+second than processes do (`python -m benchmarks.speed.path` prints both).
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+BATCH_PIXELS = 2**22
+"""Most pixels in a batch, unless it is a single image: 16 images of 512x512."""
+CPU_BATCH_PIXELS = 2**20
+"""The same on a CPU, where larger batches leave its caches: 4 images of 512x512."""
+AHEAD_PIXELS = 2 * BATCH_PIXELS
+"""Pixels that may be decoded, or waiting to be, besides the batch in the network and one more."""
+WINDOW_BATCHES = 8
+"""For how many batches' worth of files an image waits for others of its size."""
+
+Size = tuple[int, int]
+Pixels = NDArray[Any]
+Key = TypeVar("Key")
+Image = TypeVar("Image")
+Value = TypeVar("Value")
+
+
+def batch_pixels(device: str | torch.device) -> int:
+    """Most pixels in a batch of more than one image on a device."""
+    on_cpu = torch.device(device).type == "cpu"
+    return min(BATCH_PIXELS, CPU_BATCH_PIXELS) if on_cpu else BATCH_PIXELS
+
+
+def plan_batches(
+    sizes: Iterable[Size], batch_size: int, max_pixels: int, window: int
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Decide which images go through the network together.
+
+    Args:
+        sizes: (height, width) of each image, read no further than the window needs.
+        batch_size: Most images in a batch.
+        max_pixels: Most pixels in a batch of more than one image.
+        window: An image waits for others of its size while fewer than this many follow it.
+
+    Yields:
+        Positions of the images of a batch, and their pixels together. Every position occurs once.
+    """
+    waiting: dict[Size, list[int]] = {}
+
+    def take(size: Size) -> tuple[tuple[int, ...], int]:
+        group = waiting.pop(size)
+        return tuple(group), len(group) * math.prod(size)
+
+    for position, size in enumerate(sizes):
+        waiting.setdefault(size, []).append(position)
+        if len(waiting[size]) >= min(batch_size, max_pixels // max(1, math.prod(size))):
+            yield take(size)
+        oldest = next(iter(waiting), None)
+        if oldest is not None and position - waiting[oldest][0] >= window:
+            yield take(oldest)
+    while waiting:
+        yield take(next(iter(waiting)))
+
+
+def decode_ahead(
+    batches: Iterable[tuple[Sequence[Key], int]],
+    decode: Callable[[Key], Image],
+    workers: int,
+) -> Iterator[list[tuple[Key, Image]]]:
+    """Decode batches in order, in threads, ahead of their use but within `AHEAD_PIXELS`.
+
+    Args:
+        batches: What to decode together, and its pixels; read no further than is decoded.
+        decode: Decodes one image; what it raises ends everything.
+        workers: Threads; 0 decodes when a batch is asked for.
+
+    Yields:
+        Each batch: its keys, each with what was decoded.
+    """
+    if not workers:
+        for keys, _ in batches:
+            yield [(key, decode(key)) for key in keys]
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    queue: deque[tuple[list[tuple[Key, Future[Image]]], int]] = deque()
+    ahead = 0
+    try:
+        for keys, size in batches:
+            queue.append(([(key, pool.submit(decode, key)) for key in keys], size))
+            ahead += size
+            while len(queue) > 1 and ahead > AHEAD_PIXELS:
+                futures, freed = queue.popleft()
+                yield [(key, future.result()) for key, future in futures]
+                ahead -= freed
+        while queue:
+            futures, _ = queue.popleft()
+            yield [(key, future.result()) for key, future in futures]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def score_each(
+    batch: Sequence[tuple[Key, Image | str]],
+    forward: Callable[[Sequence[Image]], Sequence[Value] | str],
+    batch_key: Callable[[Image], object],
+) -> Iterator[tuple[Key, Value | str]]:
+    """Score the images of a batch, so that a bad one costs only itself.
+
+    Args:
+        batch: Keys and images, or the reason why there is no image.
+        forward: Images -> a value for each; or one reason for all of them, on which each is tried
+            alone.
+        batch_key: Only images for which this is equal go through together.
+
+    Yields:
+        Each key once, with its value or the reason why there is none.
+    """
+    groups: dict[object, list[tuple[Key, Image]]] = {}
+    for key, image in batch:
+        if isinstance(image, str):
+            yield key, image
+        else:  # an orientation may have turned some of a batch
+            groups.setdefault(batch_key(image), []).append((key, image))
+    for group in groups.values():
+        values = forward([image for _, image in group])
+        if not isinstance(values, str):
+            yield from zip((key for key, _ in group), values, strict=True)
+        elif len(group) == 1:
+            yield group[0][0], values
+        else:
+            for key, image in group:
+                alone = forward([image])
+                yield key, alone if isinstance(alone, str) else alone[0]
+
+
+class BatchBuffer:
+    """Images of one size -> what a metric takes, (N, 3, H, W) float32 RGB, channels last.
+
+    On a CPU each image is converted straight to its place in one buffer, which the next batch uses
+    again: fresh memory for each batch costs several times what the conversion does.
+
+    Args:
+        device: Where the batches go; to any but the CPU, pixels go as bytes.
+    """
+
+    def __init__(self, device: str | torch.device) -> None:
+        self.device = torch.device(device)
+        self.buffer = torch.empty(0)
+
+    def fill(self, group: Sequence[Pixels]) -> Float[Tensor, "n 3 h w"]:
+        """A batch of (H, W, 3) images, bytes or floats; on a CPU valid until the next call."""
+        scale = 255 if group[0].dtype == np.uint8 else 1
+        if self.device.type != "cpu":
+            return torch.from_numpy(np.stack(group)).to(self.device).permute(0, 3, 1, 2) / scale
+        numbers = len(group) * group[0].size
+        if self.buffer.numel() < numbers:
+            self.buffer = torch.empty(numbers)
+        batch = self.buffer[:numbers].view(len(group), *group[0].shape)
+        for place, image in zip(batch.numpy(), group, strict=True):
+            np.divide(image, np.float32(scale), out=place, dtype=np.float32)
+        return batch.permute(0, 3, 1, 2)

@@ -1,0 +1,154 @@
+"""Many image files -> many scores, in the order of the files, a failure being a row of its own."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric import decoding
+from qualiclip_metric.scoring.batches import (
+    WINDOW_BATCHES,
+    BatchBuffer,
+    Pixels,
+    Size,
+    batch_pixels,
+    decode_ahead,
+    plan_batches,
+    score_each,
+)
+
+Metric = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one image: a score, or the reason why there is none.
+
+    Args:
+        path: The file, as it was given.
+        score: What the metric says, finite; None on failure.
+        error: One line on what went wrong; None on success.
+    """
+
+    path: Path
+    score: float | None = None
+    error: str | None = None
+
+
+def score_files(
+    metric: Metric,
+    paths: Iterable[str | Path],
+    *,
+    batch_size: int = 16,
+    workers: int | None = None,
+    background: decoding.RGB = decoding.WHITE,
+    device: str | torch.device | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Result]:
+    """Score image files. A file that fails costs its own row and no other.
+
+    Args:
+        metric: (N, 3, H, W) RGB in [0, 1] -> N scores of any shape, one per image whatever the
+            batch. A batch that it cannot take (out of memory, say) is tried image by image. On a
+            CPU the batch's memory is used again for the next one: what is kept must be cloned.
+        paths: Files.
+        batch_size: Most images in a batch. Only images of one size share a batch, and at most
+            `batch_pixels` together.
+        workers: Decoding threads; as many as cores, 8 at most, unless told.
+        background: RGB in 0..255 under transparent pixels.
+        device: Where the metric computes; its `device` attribute, or the CPU, unless told. Pixels
+            go there as bytes.
+        progress: Called with the number of images done so far.
+
+    Yields:
+        One result per path, in the order of the paths, as soon as it and all before it are done.
+        When interrupted (Ctrl-C), first what is done out of order, then KeyboardInterrupt.
+
+    Raises:
+        ValueError: When batch_size or workers is below 1.
+    """
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    if batch_size < 1 or workers < 1:
+        raise ValueError(
+            f"expected batch_size and workers of at least 1, got {batch_size} and {workers}"
+        )
+    if device is None:
+        device = getattr(metric, "device", "cpu")
+    files = [Path(path) for path in paths]
+    return _scored(metric, files, batch_size, workers, background, device, progress)
+
+
+def _scored(
+    metric: Metric,
+    files: Sequence[Path],
+    batch_size: int,
+    workers: int,
+    background: decoding.RGB,
+    device: str | torch.device,
+    progress: Callable[[int], None] | None,
+) -> Iterator[Result]:
+    sizes = map(_header_size, files)
+    batches = plan_batches(sizes, batch_size, batch_pixels(device), WINDOW_BATCHES * batch_size)
+    buffer = BatchBuffer(device)
+
+    def decode(index: int) -> Pixels | str:
+        try:
+            return decoding.pixels(files[index], background)
+        except decoding.ImageError as err:
+            return str(err).removeprefix(f"{files[index]}: ")
+
+    def forward(group: Sequence[Pixels]) -> list[float | str] | str:
+        return _forward(metric, group, buffer)
+
+    early: dict[int, Result] = {}
+    done, ready = 0, 0
+    try:
+        for batch in decode_ahead(batches, decode, workers):
+            for index, value in score_each(batch, forward, _batch_key):
+                early[index] = _result(files[index], value)
+                done += 1
+            if progress is not None:
+                progress(done)
+            while ready in early:
+                yield early.pop(ready)
+                ready += 1
+    except KeyboardInterrupt:
+        yield from (early[index] for index in sorted(early))
+        raise
+
+
+def _result(path: Path, value: float | str) -> Result:
+    if isinstance(value, str):
+        return Result(path, error=value)
+    return Result(path, score=value)
+
+
+def _header_size(path: Path) -> Size:
+    """Size by the file's header; 0x0 where it cannot be read, decoding will then say why."""
+    try:
+        return decoding.size(path)
+    except decoding.ImageError:
+        return 0, 0
+
+
+def _batch_key(image: Pixels) -> object:
+    return image.shape, image.dtype
+
+
+def _forward(
+    metric: Metric, group: Sequence[Pixels], buffer: BatchBuffer
+) -> list[float | str] | str:
+    """Scores of images of one shape, each finite or an error; or one error for all of them."""
+    try:
+        batch = buffer.fill(group)
+        with torch.inference_mode():
+            scores = metric(batch).double().flatten().tolist()
+    except (ValueError, RuntimeError, MemoryError) as err:
+        return (str(err).strip().splitlines() or [type(err).__name__])[0]
+    if len(scores) != len(group):
+        return f"the metric gave {len(scores)} scores for {len(group)} images"
+    return [s if math.isfinite(s) else f"the metric gave {s}, no finite score" for s in scores]

@@ -1,0 +1,97 @@
+"""What is no image is refused with the file and the reason."""
+
+import struct
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from qualiclip_metric import images
+from qualiclip_metric.images import ImageError, read
+from tests.qualiclip_metric.decoding.sample_files import PHOTO, png
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "bmp", "webp", "ppm", "jp2"])
+def test_truncated_files(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(PHOTO).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    with pytest.raises(ImageError, match=f"{path.name}: "):
+        read(path)
+
+
+def test_truncation_is_an_error_even_where_pillow_is_told_to_be_lenient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)  # as pyiqa does on import
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:-2000])
+    failures = []
+
+    def attempt() -> None:
+        for _ in range(20):
+            try:
+                read(tmp_path / "b.png")
+            except ImageError:
+                failures.append(1)
+            read(tmp_path / "a.png")
+
+    threads = [threading.Thread(target=attempt) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(failures) == 80
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        (b"just a text, renamed", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "not an image"),
+        (png(8, 0, np.zeros((1, 1), np.uint8), width=40_000)[:16] + b"\0" * 9, ""),
+    ],
+)
+def test_other_content(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ImageError, match=f"a.png: .*{message}"):
+        read(tmp_path / "a.png")
+
+
+def test_decompression_bombs_are_refused(tmp_path: Path) -> None:
+    content = bytearray(png(8, 0, np.zeros((1, 1), np.uint8)))
+    content[16:24] = struct.pack(">II", 30_000, 30_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "bomb.png").write_bytes(content)
+    with pytest.raises(ImageError, match="900000000 pixels"):
+        read(tmp_path / "bomb.png")
+    with pytest.raises(ImageError, match="900000000 pixels"):
+        images.size(tmp_path / "bomb.png")
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"none\.jpg: no such file"):
+        read(tmp_path / "none.jpg")
+    with pytest.raises(ImageError, match="a folder"):
+        read(tmp_path)
+
+
+def test_damaged_bytes_give_pixels_or_an_image_error(tmp_path: Path) -> None:
+    """Nothing but ImageError comes out, whatever the bytes."""
+    for suffix in ("png", "jpg", "tif", "gif", "webp", "bmp"):
+        Image.fromarray(PHOTO).save(tmp_path / f"a.{suffix}")
+        content = (tmp_path / f"a.{suffix}").read_bytes()
+        rng = np.random.default_rng(1)
+        for _ in range(25):
+            damaged = np.frombuffer(content, np.uint8).copy()
+            damaged[rng.integers(8, len(damaged), 12)] = rng.integers(0, 256, 12)
+            (tmp_path / "damaged").write_bytes(damaged.tobytes())
+            try:
+                assert read(tmp_path / "damaged").ndim == 3
+            except ImageError as err:
+                assert "damaged: " in str(err)
