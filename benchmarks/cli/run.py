@@ -21,11 +21,10 @@ from rich.text import Text
 from benchmarks.datasets import SPECS, Dataset, load, parse
 from benchmarks.metrics.build import build, display_name
 from benchmarks.metrics.scorer import MetricError, Scorer
-from benchmarks.results import summary, tables
-from benchmarks.results.store import Busy, write_parquet
+from benchmarks.results import summary
+from benchmarks.results.store import Busy
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
-from qualiclip_metric.files import write_text
 
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -106,21 +105,9 @@ def run(
         raise typer.Exit(130) from None
     if not any(outcome.computed for outcome in outcomes):
         _err.print("nothing to compute: every score was there already")
-    typer.echo(write_summary(out, summary.Statistics(resamples=resamples, splits=splits)))
+    typer.echo(summary.write_summary(out, summary.Statistics(resamples=resamples, splits=splits)))
     if any(outcome.failed for outcome in outcomes) or not outcomes:
         raise typer.Exit(1)
-
-
-def write_summary(out: Path, what: summary.Statistics) -> str:
-    """Write ``summary.csv``, ``.json``, ``.md`` and ``.parquet`` into a results folder."""
-    rows = summary.summarise(out, what)
-    text = tables.summary_markdown(rows)
-    write_text(out / "summary.csv", rows.to_csv(index=False))
-    body = rows.to_json(orient="records", double_precision=15, indent=1)
-    write_text(out / "summary.json", f'{{"format": 1, "rows": {body}}}\n')
-    write_text(out / "summary.md", text)
-    write_parquet(rows, out / "summary.parquet", {"format": 1})
-    return text
 
 
 def _build(text: str, device: str | None, precision: str) -> Scorer | str:

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.cli._options import OptionalResamples, Results, Seed
-from benchmarks.cli.run import write_summary
-from benchmarks.results.summary import Statistics
+from benchmarks.results.summary import Statistics, write_summary
 
 
 def summary(

@@ -8,7 +8,7 @@ import pandas as pd
 import typer
 
 from benchmarks.cli._options import Results
-from benchmarks.results import tables
+from benchmarks.results.cross_table import cross_latex, cross_markdown, cross_table
 
 
 class Form(str, Enum):
@@ -35,11 +35,11 @@ def table(
         raise ValueError(
             f"no {path}; make it with: python -m benchmarks summary --results {results}"
         )
-    found = tables.cross(pd.read_parquet(path), value or ["srcc", "plcc"], split)
+    found = cross_table(pd.read_parquet(path), value or ["srcc", "plcc"], split)
     if form is Form.csv:
         typer.echo(found.to_csv(), nl=False)
     else:
-        render = tables.cross_latex if form is Form.latex else tables.cross_markdown
+        render = cross_latex if form is Form.latex else cross_markdown
         typer.echo(render(found), nl=False)
 
 

@@ -14,7 +14,7 @@ from benchmarks.html import album
 from benchmarks.report.agreement import against_best, agreement_panel, plain
 from benchmarks.report.gmad import gmad_panel
 from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
-from benchmarks.results import folder as store
+from benchmarks.results.folder import dataset_names, load
 from benchmarks.results.summary import Statistics, summarise
 
 __all__ = ["MONOTONICITY", "gather"]
@@ -43,7 +43,7 @@ def gather(results: Path, *, budget: int, resamples: int, seed: int) -> dict[str
     summary = _summary(results, Statistics(resamples, seed))
     datasets = [
         _dataset(results, name, summary, resamples=resamples, seed=seed)
-        for name in store.datasets(results)
+        for name in dataset_names(results)
     ]
     pictures = _attach_pictures(datasets, budget)
     return {
@@ -70,7 +70,7 @@ def _optional(path: Path) -> Any:
 def _dataset(
     results: Path, name: str, summary: pd.DataFrame, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    table = store.load(results, name)
+    table = load(results, name)
     record = table.attrs["datasets"][name]
     metrics: list[str] = table.attrs["metrics"]
     lower = table.attrs["lower_is_better"]

@@ -1,7 +1,7 @@
-"""The results folder: frames of datasets, and all scores as one wide table.
+"""The results folder: frames of data sets, and all scores as one wide table.
 
-Format: ``<dataset>/frame.parquet`` and ``frame.json`` describe the images, ``<dataset>/*.parquet``
-hold raw scores (see ``store.py``). Knows files and directions; knows no statistics.
+``<dataset>/frame.parquet`` and ``frame.json`` describe the images, ``<dataset>/*.parquet`` hold raw
+scores (see ``store.py``).
 """
 
 import json
@@ -52,7 +52,7 @@ def write_frame(results: Path, dataset: Dataset, frame: pd.DataFrame) -> None:
     write_text(folder / "frame.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
-def datasets(results: Path) -> list[str]:
+def dataset_names(results: Path) -> list[str]:
     """Names of the datasets in a results folder, sorted.
 
     Raises:
@@ -67,22 +67,37 @@ def datasets(results: Path) -> list[str]:
     return names
 
 
-def frame(results: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A dataset's frame and its record.
+def read_frame(results: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A data set's frame and its record.
+
+    Args:
+        results: The results folder.
+        dataset: Name of the data set in it.
+
+    Returns:
+        The frame as :func:`write_frame` wrote it, one row per image, and ``frame.json``.
 
     Raises:
         ValueError: The results have no such dataset.
     """
     folder = results / dataset
     if not (folder / FRAME).is_file():
-        known = ", ".join(datasets(results))
+        known = ", ".join(dataset_names(results))
         raise ValueError(f"no dataset {dataset!r} in {results}; it has {known}")
     record: dict[str, Any] = json.loads((folder / "frame.json").read_text(encoding="utf-8"))
     return pd.read_parquet(folder / FRAME), record
 
 
 def score_files(results: Path, dataset: str) -> Iterator[ScoreFile]:
-    """All score files of a dataset, sorted by metric, then resolution and signature."""
+    """All score files of a data set.
+
+    Args:
+        results: The results folder.
+        dataset: Name of the data set in it.
+
+    Yields:
+        The files, sorted by metric, then resolution and signature.
+    """
     folder = results / dataset
     paths = {p.with_suffix("") for p in (*folder.glob("*.parquet"), *folder.glob("*.jsonl"))}
     found = []
@@ -115,11 +130,11 @@ def load(
         ValueError: Nothing is there.
     """
     root = Path(results)
-    names = [dataset] if dataset is not None else datasets(root)
+    names = [dataset] if dataset is not None else dataset_names(root)
     parts = []
     attrs: dict[str, Any] = {"metrics": [], "signatures": {}, "lower_is_better": {}, "datasets": {}}
     for name in names:
-        wide, attrs["datasets"][name] = frame(root, name)
+        wide, attrs["datasets"][name] = read_frame(root, name)
         files = [f for f in score_files(root, name) if resolution in (None, f.key.resolution)]
         for column, file in zip(_columns([f.key for f in files]), files, strict=True):
             sign = -1.0 if file.key.lower_is_better else 1.0

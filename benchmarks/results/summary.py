@@ -1,7 +1,4 @@
-"""From a results folder to the rows of ``summary.csv``: each metric, dataset and split.
-
-Knows score files and statistics; scores nothing, formats nothing (see ``tables.py``).
-"""
+"""The rows of ``summary.csv``: the figures of each metric, data set and split."""
 
 import json
 from dataclasses import dataclass
@@ -12,10 +9,22 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.datasets.splits import random_tests
-from benchmarks.results import folder as store
+from benchmarks.formatting import write_json
+from benchmarks.results.folder import ScoreFile, dataset_names, read_frame, score_files
+from benchmarks.results.store import write_parquet
+from benchmarks.results.tables import summary_markdown
 from benchmarks.stats.agreement import agreement
 from benchmarks.stats.correlations import plcc, srcc
 from qualiclip_metric.files import write_text
+
+__all__ = [
+    "COLUMNS",
+    "SMALLEST_TEST_PART",
+    "Statistics",
+    "note_unavailable",
+    "summarise",
+    "write_summary",
+]
 
 OFFICIAL = ("training", "validation", "test")
 COLUMNS = (
@@ -26,13 +35,23 @@ COLUMNS = (
     "n_splits", "srcc_mean", "srcc_median", "srcc_std", "plcc_mean", "plcc_median", "plcc_std",
 )  # fmt: skip
 
+SMALLEST_TEST_PART = 20
+"""Fewest images in the test part of a random split.
+
+The standard error of a SRCC near 0 is 1 / sqrt(n - 1), which is .23 for 20 images: figures of
+smaller test parts are left out, and the row says so.
+"""
+
+FEWEST_REFERENCES = 5
+"""With fewer references there is no fifth of them to test on."""
+
 
 @dataclass(frozen=True)
 class Statistics:
     """What to compute.
 
     Attributes:
-        resamples: Bootstrap resamples for the intervals.
+        resamples: Bootstrap resamples for the intervals; 0 leaves the intervals out.
         seed: Seed of the bootstrap.
         splits: Random splits grouped by reference; 0 leaves them out.
         split_seed: Their seed (ARNIQA's 27).
@@ -45,7 +64,13 @@ class Statistics:
 
 
 def note_unavailable(results: Path, dataset: str, reasons: dict[str, str | None]) -> None:
-    """Record why metrics could not be built for a dataset; None strikes a metric out."""
+    """Record in ``unavailable.json`` why metrics could not be built for a data set.
+
+    Args:
+        results: The results folder.
+        dataset: Name of the data set in it.
+        reasons: Metric -> reason; None strikes out what was noted before.
+    """
     path = results / dataset / "unavailable.json"
     noted: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     noted = {k: v for k, v in {**noted, **reasons}.items() if v is not None}
@@ -53,20 +78,49 @@ def note_unavailable(results: Path, dataset: str, reasons: dict[str, str | None]
         write_text(path, json.dumps(noted, indent=2, sort_keys=True) + "\n")
 
 
-def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
-    """One row per dataset, metric and split; columns :data:`COLUMNS`.
+def write_summary(results: Path, what: Statistics) -> str:
+    """Write ``summary.csv``, ``.json``, ``.md`` and ``.parquet`` into a results folder.
 
-    Splits: ``all``; the official ones; ``random 10x`` (test parts of seeded random splits grouped
-    by reference, with mean, median and standard deviation).
+    Args:
+        results: The results folder.
+        what: Which figures to compute.
+
+    Returns:
+        The text of ``summary.md``.
+
+    Raises:
+        ValueError: The folder holds no results.
+    """
+    rows = summarise(results, what)
+    text = summary_markdown(rows)
+    write_text(results / "summary.csv", rows.to_csv(index=False))
+    write_json(results / "summary.json", {"format": 1, "rows": rows.to_dict("records")})
+    write_text(results / "summary.md", text)
+    write_parquet(rows, results / "summary.parquet", {"format": 1})
+    return text
+
+
+def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
+    """Figures of all scores in a results folder.
+
+    Args:
+        results: The results folder.
+        what: Which figures to compute; the defaults when absent.
+
+    Returns:
+        One row per data set, metric and split, with the columns :data:`COLUMNS`. The splits are
+        ``all``, the official ones, and ``random 10x``: the test parts of seeded random splits
+        grouped by reference, with mean, median and standard deviation. ``status`` is ``ok``, or
+        says what is missing: ``FAILED ...`` where the metric scored no image at all.
 
     Raises:
         ValueError: The folder holds no results.
     """
     chosen = what or Statistics()
     rows: list[dict[str, Any]] = []
-    for dataset in store.datasets(results):
-        frame, record = store.frame(results, dataset)
-        for file in store.score_files(results, dataset):
+    for dataset in dataset_names(results):
+        frame, record = read_frame(results, dataset)
+        for file in score_files(results, dataset):
             rows += _metric_rows(frame, record, file, chosen)
         unavailable = results / dataset / "unavailable.json"
         if unavailable.is_file():
@@ -77,7 +131,7 @@ def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
 
 
 def _metric_rows(
-    frame: pd.DataFrame, record: dict[str, Any], file: store.ScoreFile, what: Statistics
+    frame: pd.DataFrame, record: dict[str, Any], file: ScoreFile, what: Statistics
 ) -> list[dict[str, Any]]:
     columns = file.rows[["digest", "score", "error", "seconds"]]
     merged = frame.merge(columns, on="digest", how="left", validate="many_to_one")
@@ -88,18 +142,26 @@ def _metric_rows(
         "resolution": file.key.resolution,
         "subset": record["subset"],
         "signature": file.key.signature,
-        "status": "ok",
+        "status": _status(merged),
     }
-    unscored = int(merged["error"].isna().sum())
-    if unscored:
-        base["status"] = f"incomplete: {len(merged) - unscored} of {len(merged)} images scored"
     parts = [("all", merged)]
     present = [name for name in OFFICIAL if (merged["split"] == name).any()]
     parts += [(name, merged[merged["split"] == name]) for name in present]
     rows = [{**base, "split": name, **_figures(part, what)} for name, part in parts]
-    if what.splits:
-        rows += _random(merged, base, what)
+    if what.splits and rows[0]["n"]:
+        rows += _random_rows(merged, base, what)
     return rows
+
+
+def _status(merged: pd.DataFrame) -> str:
+    """``ok``, or how many images lack a score, and why where all of them do."""
+    failed = merged.loc[merged["error"].fillna("").ne(""), "error"]
+    if len(failed) and not np.isfinite(merged["score"]).any():
+        return f"FAILED on all {len(failed)} image(s): {failed.mode().iloc[0]}"
+    unscored = int(merged["error"].isna().sum())
+    if unscored:
+        return f"incomplete: {len(merged) - unscored} of {len(merged)} images scored"
+    return "ok"
 
 
 def _figures(part: pd.DataFrame, what: Statistics) -> dict[str, Any]:
@@ -113,26 +175,24 @@ def _figures(part: pd.DataFrame, what: Statistics) -> dict[str, Any]:
     }
 
 
-def _random(merged: pd.DataFrame, base: dict[str, Any], what: Statistics) -> list[dict[str, Any]]:
-    """The row over random splits, or none where there are too few references."""
+def _random_rows(
+    merged: pd.DataFrame, base: dict[str, Any], what: Statistics
+) -> list[dict[str, Any]]:
+    """The row over random splits; none where there are too few references for a test part."""
     ordered = merged.sort_values("image", ignore_index=True)
-    keys = [r or i for r, i in zip(ordered["reference"], ordered["image"], strict=True)]
-    if len(set(keys)) < 5:
+    groups = [r or i for r, i in zip(ordered["reference"], ordered["image"], strict=True)]
+    if len(set(groups)) < FEWEST_REFERENCES:
         return []
-    tests = random_tests(keys, splits=what.splits, seed=what.split_seed)
-    s, p = [], []
-    for rows in tests:
-        part = ordered.iloc[rows]
-        part = part[np.isfinite(part["score"])]
-        s.append(srcc(part["score"], part["mos"]))
-        p.append(plcc(part["score"], part["mos"]))
-    row = {
-        **base,
-        "split": f"random {what.splits}x",
-        "n": int(np.median([len(rows) for rows in tests])),
-        "n_splits": what.splits,
-    }
-    for name, values in (("srcc", np.array(s)), ("plcc", np.array(p))):
+    tests = random_tests(groups, splits=what.splits, seed=what.split_seed)
+    size = int(np.median([len(rows) for rows in tests]))
+    row = {**base, "split": f"random {what.splits}x", "n": size, "n_splits": what.splits}
+    if size < SMALLEST_TEST_PART:
+        reason = f"left out: test parts of {size} image(s), fewer than {SMALLEST_TEST_PART}"
+        return [{**row, "status": reason}]
+    parts = [ordered.iloc[rows] for rows in tests]
+    scored = [part[np.isfinite(part["score"])] for part in parts]
+    for name, figure in (("srcc", srcc), ("plcc", plcc)):
+        values = np.array([figure(part["score"], part["mos"]) for part in scored])
         row[f"{name}_mean"] = float(values.mean())
         row[f"{name}_median"] = float(np.median(values))
         row[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else float("nan")

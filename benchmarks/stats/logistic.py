@@ -71,10 +71,15 @@ def fit5(pred: ArrayLike, mos: ArrayLike) -> Fit:
 class _Model:
     """A mapping with what its fit needs.
 
-    ``starts`` gives first guesses from the MOS, on standardised scores; ``unscale`` brings
-    parameters back to raw scores; ``trivial`` is the squared error that a fit has to beat.
+    Attributes:
+        parameters: How many there are.
+        function: The mapping: (scores, *parameters) -> MOS.
+        starts: First guesses from the MOS, on standardised scores.
+        unscale: Brings parameters back to the scale of the raw scores.
+        trivial: Squared error that a fit has to beat.
     """
 
+    parameters: int
     function: Callable[..., Floats]
     starts: Callable[[Floats], list[list[float]]]
     unscale: Callable[[Floats, float, float], Floats]
@@ -88,14 +93,13 @@ def _failed(reason: str) -> Fit:
 
 def _fit(model: _Model, x: Floats, y: Floats) -> Fit:
     """Fit on standardised scores from several starts, keep the best, judge it."""
-    first = model.starts(y)
-    if len(x) <= len(first[0]):
-        return _failed(f"{len(x)} images for {len(first[0])} parameters")
+    if len(x) <= model.parameters:
+        return _failed(f"{len(x)} images for {model.parameters} parameters")
     centre, spread = float(x.mean()), float(x.std())
     if not spread > 0 or not float(y.std()) > 0:
         return _failed("constant scores" if not spread > 0 else "constant MOS")
     z = (x - centre) / spread
-    best = _least_squares(model.function, z, y, first)
+    best = _least_squares(model.function, z, y, model.starts(y))
     if best is None:
         return _failed("no convergence")
     mapped = model.function(z, *best)
@@ -184,5 +188,5 @@ def _unscale5(b: Floats, centre: float, spread: float) -> Floats:
     return np.array([b[0], b[1] / spread, centre + spread * b[2], slope, b[4] - slope * centre])
 
 
-_FOUR = _Model(logistic4, _starts4, _unscale4, _constant_error)
-_FIVE = _Model(logistic5, _starts5, _unscale5, _line_error)
+_FOUR = _Model(4, logistic4, _starts4, _unscale4, _constant_error)
+_FIVE = _Model(5, logistic5, _starts5, _unscale5, _line_error)

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.stats import agreement
+from benchmarks.stats.agreement import agreement
 from benchmarks.stats.bootstrap import (
     counts,
     difference_p,
