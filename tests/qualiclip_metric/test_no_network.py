@@ -1,0 +1,109 @@
+"""A fresh process that imports the package and scores with `lite` asks for no connection."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+GUARD = """
+import json, sys
+events = []
+def hook(event, args):
+    if event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
+        events.append([event, str(args[1])])
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        events.append([event, str(args[0])])
+    else:
+        return
+    raise OSError(f"no network: {events[-1]}")
+sys.addaudithook(hook)
+"""
+
+
+def attempts(code: str, folder: Path) -> list[list[str]]:
+    """Connections and look-ups that code asks for in a new process, which get none.
+
+    Nothing was ever downloaded there, and no variable says that there is no network.
+    """
+    kept = {k: v for k, v in os.environ.items() if "OFFLINE" not in k and "QUALICLIP" not in k}
+    folders = ("HOME", "XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME", "QUALICLIP_HOME")
+    command = [sys.executable, "-c", f"{GUARD}\n{code}\nprint(json.dumps(events))"]
+    done = subprocess.run(
+        command,
+        check=False,
+        env={**kept, **{name: str(folder / "home") for name in folders}},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.radial_gradient("L").convert("RGB").save(path)
+    return path
+
+
+def test_the_guard_sees_what_is_asked_for(tmp_path: Path) -> None:
+    code = """
+import socket
+for ask in (lambda: socket.create_connection(("127.0.0.1", 9)),
+            lambda: socket.getaddrinfo("example.org", 443)):
+    try:
+        ask()
+    except OSError:
+        pass
+"""
+    assert [name for name, _ in attempts(code, tmp_path)] == ["socket.getaddrinfo"] * 2
+    code = """
+import socket
+try:
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9))
+except OSError:
+    pass
+"""
+    assert attempts(code, tmp_path) == [["socket.sendto", "('127.0.0.1', 9)"]]
+
+
+def test_importing_and_scoring(photo: Path) -> None:
+    code = f"""
+import qualiclip_metric
+for name in qualiclip_metric.__all__:
+    getattr(qualiclip_metric, name)
+img = qualiclip_metric.read("photo.png")[None]
+for engine in {["torch"] + ["openvino"] * bool(find_spec("openvino"))}:
+    score = float(qualiclip_metric.create("lite", engine=engine)(img))
+    assert 0 < score < 1, (engine, score)
+"""
+    assert attempts(code, photo.parent) == []
+
+
+def test_scoring_on_the_command_line(photo: Path) -> None:
+    code = """
+import sys
+from qualiclip_metric.cli import main
+sys.argv = ["qualiclip", "score", "photo.png", "--format", "csv"]
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+    assert attempts(code, photo.parent) == []
+
+
+def test_scoring_in_pyiqa(photo: Path) -> None:
+    code = """
+import pyiqa
+metric = pyiqa.create_metric("qualiclip", weights="lite")
+assert 0 < float(metric("photo.png")) < 1
+"""
+    assert attempts(code, photo.parent) == []
