@@ -1,4 +1,4 @@
-"""Run code around the import of someone else's module, without importing it. Knows no module.
+"""Run code around the import of someone else's module, without importing it.
 
 A finder at the head of `sys.meta_path` waits for the watched names, lets the ordinary finders find
 the module, and calls back before and after it is executed. Nothing else about the module changes,

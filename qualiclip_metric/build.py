@@ -12,8 +12,9 @@ from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, choose_engine
 from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs, sentence_features
-from qualiclip_metric.signature import Signature, digest
+from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
+from qualiclip_metric.signature import Signature, digest, prompts_part
+from qualiclip_metric.text.minilm import sentence_features
 
 BASE = "qualiclip"
 """Where QualiCLIP+ has its encoder and its text side from."""
@@ -57,12 +58,15 @@ def create(
     if precision not in DTYPES:
         raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, got {precision!r}")
     engine = choose_engine(engine, torch.device(device or "cpu"))
-    checkpoint = load(model) if prompts is None else asking(load(model), prompts)
+    checkpoint = load(model)
     metric = from_checkpoint(checkpoint, temperature=temperature)
+    own_weights = digest(metric.state_dict())[:8]
+    if prompts is not None:
+        metric = from_checkpoint(with_prompts(checkpoint, prompts), temperature=temperature)
     metric.signature = Signature(
         model=weights.registered_name(model) or checkpoint.architecture,
-        weights=digest(metric.state_dict())[:8],
-        prompts=f"{len(metric.prompts)}x2",
+        weights=own_weights,
+        prompts=prompts_part(len(metric.prompts), metric.pairs if prompts is not None else ()),
         temperature=metric.temperature,
         precision=precision,
         engine=engine,
@@ -80,13 +84,16 @@ def load(model: str | Path) -> Checkpoint:
     Args:
         model: A registered name, or a path.
 
+    Returns:
+        The checkpoint; QualiCLIP+'s learned prompts come with the encoder of `qualiclip`.
+
     Raises:
         ValueError: When it is neither, or the file is no such model.
         WeightsError: When published weights cannot be had.
     """
     checkpoint = formats.load(weights.resolve(model))
     if not checkpoint.encoder:
-        checkpoint = checkpoint.on(formats.load(weights.resolve(BASE)))
+        checkpoint = checkpoint.with_base_model(formats.load(weights.resolve(BASE)))
     known = weights.published(model)
     if known is None:
         return checkpoint
@@ -94,13 +101,16 @@ def load(model: str | Path) -> Checkpoint:
     return replace(checkpoint, licence=known.licence, temperature=temperature)
 
 
-def asking(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
+def with_prompts(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
     """The same model with other antonym prompts, as its text encoder understands them.
 
     Args:
         checkpoint: A model whose text encoder is at hand: `lite`'s comes with an extra, CLIP's is
             in the checkpoint or nowhere.
         pairs: (positive, negative) texts.
+
+    Returns:
+        The checkpoint with the texts and their features.
 
     Raises:
         ValueError: When the pairs are none.
@@ -138,6 +148,13 @@ _TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
 def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) -> QualiCLIP:
     """The module that a checkpoint describes, in fp32 on the CPU.
 
+    Args:
+        checkpoint: The model.
+        temperature: Of the softmax; the checkpoint's own unless told.
+
+    Returns:
+        The metric, without a signature.
+
     Raises:
         CheckpointError: When the architecture is unknown, or the tensors are not its own.
     """
@@ -159,7 +176,12 @@ def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) ->
 
 
 def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:
-    """The tensors of a metric, with everything else of the checkpoint that it was made from."""
+    """The tensors of a metric, with everything else of the checkpoint that it was made from.
+
+    Args:
+        metric: What was made from the checkpoint, and perhaps trained since.
+        like: The checkpoint.
+    """
     state = metric.state_dict()
     text = {k.removeprefix("text."): v for k, v in state.items() if k.startswith("text.")}
     return replace(

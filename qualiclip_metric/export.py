@@ -1,4 +1,4 @@
-"""A model for another runtime: ONNX, TorchScript, safetensors, pyiqa. Knows no command line.
+"""A model for another runtime: ONNX, TorchScript, safetensors, pyiqa.
 
 What is written for another runtime is checked there, against torch, at several sizes, before it is
 put in place.

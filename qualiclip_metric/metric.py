@@ -159,11 +159,12 @@ class QualiCLIP(nn.Module):
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
     ) -> None:
         """Load as any module does, and let the signature say so."""
-        super()._load_from_state_dict(state_dict, prefix, *args)
         if self.signature is not None:
             own = self.state_dict()
-            held = {key: state_dict.get(prefix + key, tensor) for key, tensor in own.items()}
-            self.signature = self.signature.with_weights(digest(held))
+            loaded = {key: state_dict.get(prefix + key, tensor) for key, tensor in own.items()}
+            if (weights := digest(loaded)) != digest(own):
+                self.signature = self.signature.with_weights(weights)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
 
 class PromptFeatures(nn.Module):

@@ -34,7 +34,7 @@ def freeze(
     )  # fmt: skip
     for name, value in golden.scores.items():
         typer.echo(f"{value:.6f}  {name}")
-    typer.echo(f"froze {len(golden.scores)} scores of {golden.signature} in {out}", err=True)
+    typer.echo(f"froze {len(golden.scores)} scores of {scorer.signature} in {out}", err=True)
 
 
 @app.command()
@@ -51,7 +51,7 @@ def check(
         scorer = _build(metric or golden.metric)
         assert scorer.score is not None
         report = store.check(scorer.score, golden, signature=scorer.signature)
-        typer.echo(report.text())
+        typer.echo(report.describe())
         failed |= not report.ok
     if failed:
         raise typer.Exit(1)

@@ -20,7 +20,7 @@ COMMANDS = {
     "distort": ("distort", "distort", "Degrade an image: 24 types of distortion, 5 levels each."),
     "train": ("train", "train", "Fine-tune an image encoder by ranking; no human scores."),
     "validate": ("validate", "validate", "Measure how well a model orders distortion levels."),
-    "weights": ("weights", "app", "List, check and import model weights."),
+    "weights": ("weights", "app", "List, fetch and check model weights."),
     "export": ("export", "export", "Write a model for another runtime."),
     "info": ("info", "info", "Versions, device, models and caches."),
 }

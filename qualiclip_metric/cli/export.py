@@ -1,4 +1,4 @@
-"""`qualiclip export`: a model for another runtime. Knows the command line only."""
+"""`qualiclip export`: a model for another runtime."""
 
 from pathlib import Path
 from typing import Annotated

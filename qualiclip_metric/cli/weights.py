@@ -1,7 +1,6 @@
 """`qualiclip weights`: what can be fetched, what is here, and whether it is what it should be."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -9,10 +8,9 @@ import typer
 from qualiclip_metric import weights
 from qualiclip_metric.cli.terminal import DATA_ERROR, fail
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch, check and export model weights.")
+app = typer.Typer(no_args_is_help=True, help="List, fetch and check model weights.")
 
 T = TypeVar("T")
-CHECKPOINTS = ("safetensors", "pyiqa")
 Names = Annotated[list[str] | None, typer.Argument(help="Names from `qualiclip weights list`.")]
 
 
@@ -72,23 +70,6 @@ def path(
         typer.echo(found.path)
     else:
         typer.echo(_or_fail(lambda: weights.resolve(name)))
-
-
-@app.command()
-def export(
-    model: Annotated[str, typer.Argument(help="Name or path of a model.")],
-    out: Annotated[Path, typer.Argument(help="File to write.")],
-    *,
-    format_: Annotated[
-        str, typer.Option("--format", "-f", help="safetensors, or pyiqa for its load_weights.")
-    ] = "safetensors",
-) -> None:
-    """Write a model's weights as a checkpoint, without what its scores do not need."""
-    if format_ not in CHECKPOINTS:
-        fail(f"--format: expected {' or '.join(CHECKPOINTS)}, got {format_!r}")
-    from qualiclip_metric.cli.export import export as write
-
-    write(out, model=model, format_=format_)
 
 
 def _row(name: str, entry: weights.Published) -> tuple[str, str, str, str]:

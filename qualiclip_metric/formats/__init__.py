@@ -1,4 +1,4 @@
-"""Checkpoint files: any format that we read -> `Checkpoint`, and back. No network, no modules."""
+"""Checkpoint files: any format that we read -> `Checkpoint`, and back."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A model as data, whatever file it came in. Knows no modules and no files."""
+"""A model as data, whatever file it came in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -58,7 +58,7 @@ class Checkpoint:
         """SHA-256 over every tensor that a score depends on, as in the metric's signature."""
         return signature.digest(self.state())
 
-    def on(self, base: "Checkpoint") -> "Checkpoint":
+    def with_base_model(self, base: "Checkpoint") -> "Checkpoint":
         """These learned prompts with the encoder and the text side of another checkpoint.
 
         Raises:

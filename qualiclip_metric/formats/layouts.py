@@ -1,4 +1,4 @@
-"""Other people's checkpoints: names of tensors -> `Checkpoint`. Knows no modules and no files.
+"""Checkpoints of QualiCLIP's authors, pyiqa, OpenAI and open_clip -> `Checkpoint`.
 
 Each layout is told by a tensor that it alone has, in the order of `LAYOUTS`.
 """

@@ -1,4 +1,4 @@
-"""Our safetensors format, and pyiqa's dress for it: writing, and reading back. Knows no modules."""
+"""Our safetensors format, and the same in pyiqa's checkpoint layout: writing and reading."""
 
 import json
 from collections.abc import Mapping

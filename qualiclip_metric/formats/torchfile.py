@@ -1,4 +1,4 @@
-"""Content of torch files, without ever running what is in them. Knows no layouts and no modules.
+"""Content of torch files, without ever running what is in them.
 
 A pickle can name any function to call. Plain files are read with `weights_only=True`. TorchScript
 archives, as OpenAI publishes CLIP, are not loaded as programs: their one pickle is walked by an
@@ -45,13 +45,13 @@ def _read_torchscript(path: Path) -> dict[str, Tensor]:
         pickled = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
         try:
             with archive.open(pickled) as file:
-                root = _Inert(file, archive, pickled.removesuffix("data.pkl")).load()
+                root = _RestrictedUnpickler(file, archive, pickled.removesuffix("data.pkl")).load()
         except (pickle.UnpicklingError, zipfile.BadZipFile, KeyError, EOFError) as err:
             raise CheckpointError(f"TorchScript archive cannot be read: {err}") from err
     return _collect(root)
 
 
-_HARMLESS = {
+_SAFE_GLOBALS = {
     ("collections", "OrderedDict"): dict,
     ("torch.jit._pickle", "build_intlist"): list,
     ("torch.jit._pickle", "build_doublelist"): list,
@@ -73,7 +73,7 @@ class _Record:
     """Stands for an object of a TorchScript class: its attributes, and no behaviour."""
 
 
-class _Inert(pickle.Unpickler):
+class _RestrictedUnpickler(pickle.Unpickler):
     """Unpickles TorchScript's attributes; every global that it does not know is refused."""
 
     def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str) -> None:
@@ -87,8 +87,8 @@ class _Inert(pickle.Unpickler):
             return _tensor
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        if (module, name) in _HARMLESS:
-            return _HARMLESS[module, name]
+        if (module, name) in _SAFE_GLOBALS:
+            return _SAFE_GLOBALS[module, name]
         raise pickle.UnpicklingError(f"it names {module}.{name}, which is not read")
 
     def persistent_load(self, pid: Any) -> Tensor:

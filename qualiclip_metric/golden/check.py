@@ -1,22 +1,25 @@
-"""Freeze a metric's values on a few known images, later say which of them moved.
+"""Freeze a metric's scores of a few known images; say later which of them changed.
 
 torch is imported only when a score is made: the pytest plugin imports this module in every test
 run of an environment.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from qualiclip_metric.files import write_text
 from qualiclip_metric.golden.images import IMAGES
+from qualiclip_metric.signature import Signature, changes, from_string
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+"""Formats of golden files that are read: in the first the signature was one line."""
 TOLERANCE = 1e-4
 REASON = (
     "fp32 sums differ between CPUs, thread counts and BLAS builds, far less than this in a score "
@@ -34,21 +37,21 @@ class Golden:
 
     Attributes:
         metric: How the metric was named when it was frozen.
-        signature: What its scores depend on, ``|``-separated parts.
+        signature: What its scores depend on, part by part (:mod:`qualiclip_metric.signature`).
         tolerance: Largest difference that is no change.
         reason: Why the tolerance is what it is.
         scores: Image name -> score.
     """
 
     metric: str
-    signature: str
+    signature: Mapping[str, Any]
     tolerance: float
     reason: str
     scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Moved:
+class ScoreChange:
     """One score that is not what it was."""
 
     image: str
@@ -57,34 +60,38 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Report:
-    """Outcome of a check: what moved, which parts of the signature changed.
+class GoldenReport:
+    """What a check found.
 
-    ``largest`` is the largest absolute difference over all images, moved or not.
+    Attributes:
+        golden: The frozen scores.
+        changed: Scores that differ by more than the tolerance.
+        largest: Largest absolute difference over all images, changed or not.
+        signature_changes: Parts of the signature that are not what they were, in words.
     """
 
     golden: Golden
-    moved: tuple[Moved, ...]
+    changed: tuple[ScoreChange, ...]
     largest: float
-    changes: tuple[str, ...]
+    signature_changes: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
         """Whether every value is within its tolerance; a changed signature alone is no failure."""
-        return not self.moved
+        return not self.changed
 
-    def text(self) -> str:
+    def describe(self) -> str:
         """The report, for people."""
         g = self.golden
-        head = f"{g.metric}: {len(g.scores) - len(self.moved)} of {len(g.scores)} scores held"
+        head = f"{g.metric}: {len(g.scores) - len(self.changed)} of {len(g.scores)} scores held"
         lines = [f"{head}, largest difference {self.largest:.2g}, tolerance {g.tolerance:g}"]
-        lines += [f"  reason of the tolerance: {g.reason}"] if self.moved else []
+        lines += [f"  reason of the tolerance: {g.reason}"] if self.changed else []
         lines += [
             f"  {m.image}: expected {m.expected:.6g}, got {m.got:.6g} ({m.got - m.expected:+.2g})"
-            for m in self.moved
+            for m in self.changed
         ]
-        lines += [f"  signature: {change}" for change in self.changes]
-        if self.moved and not self.changes:
+        lines += [f"  signature: {change}" for change in self.signature_changes]
+        if self.changed and not self.signature_changes:
             lines.append(
                 "  the signature is the same: look at the code, the libraries or the machine"
             )
@@ -96,7 +103,7 @@ def freeze(
     path: str | Path,
     *,
     name: str = "metric",
-    signature: str | None = None,
+    signature: str | Signature | None = None,
     tolerance: float = TOLERANCE,
     reason: str = REASON,
     images: Sequence[str] | None = None,
@@ -111,6 +118,9 @@ def freeze(
         tolerance: Largest absolute difference that is no change.
         reason: Why that tolerance.
         images: Names out of :data:`IMAGES`; default: all.
+
+    Returns:
+        What was written.
 
     Raises:
         ValueError: A negative tolerance, an unknown image, or a score that is not finite.
@@ -127,14 +137,12 @@ def freeze(
     record = {
         "format": FORMAT,
         "metric": golden.metric,
-        "signature": golden.signature,
+        "signature": dict(golden.signature),
         "tolerance": golden.tolerance,
         "reason": golden.reason,
         "scores": dict(golden.scores),
     }
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(record, indent=2) + "\n")
     return golden
 
 
@@ -149,52 +157,59 @@ def load(path: str | Path) -> Golden:
         raise GoldenError(f"no golden file {file}; freeze it once and commit it")
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
+        if record["format"] not in READABLE:
             raise GoldenError(f"{file}: expected format {FORMAT}, got {record['format']}")
+        signature = record["signature"]
         return Golden(
             metric=str(record["metric"]),
-            signature=str(record["signature"]),
+            signature=from_string(signature) if isinstance(signature, str) else dict(signature),
             tolerance=float(record["tolerance"]),
             reason=str(record["reason"]),
             scores={str(k): float(v) for k, v in record["scores"].items()},
         )
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as err:
+    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as err:
         raise GoldenError(f"{file} is no golden file: {err!r}; freeze it again") from err
 
 
 def check(
-    metric: Callable[["Tensor"], "Tensor"], golden: Golden, *, signature: str | None = None
-) -> Report:
+    metric: Callable[["Tensor"], "Tensor"],
+    golden: Golden,
+    *,
+    signature: str | Signature | None = None,
+) -> GoldenReport:
     """Score the images of a golden file again and compare.
 
     Args:
         metric: As for :func:`freeze`.
         golden: What :func:`load` gave.
         signature: The signature now; default: the metric's attribute ``signature``.
+
+    Returns:
+        What changed.
+
+    Raises:
+        GoldenError: As for :func:`score`.
     """
     now = score(metric, list(golden.scores))
-    moved = tuple(
-        Moved(image, expected, now[image])
+    changed = tuple(
+        ScoreChange(image, expected, now[image])
         for image, expected in golden.scores.items()
         if not abs(now[image] - expected) <= golden.tolerance
     )
     largest = max((abs(now[image] - was) for image, was in golden.scores.items()), default=0.0)
-    return Report(golden, moved, largest, changes(golden.signature, _signature(metric, signature)))
-
-
-def changes(before: str, after: str) -> tuple[str, ...]:
-    """Which ``|``-separated parts of a signature changed, ``key:value`` parts by their key."""
-    old, new = _parts(before), _parts(after)
-    texts = []
-    for key in dict.fromkeys([*old, *new]):
-        a, b = old.get(key), new.get(key)
-        if a != b:
-            texts.append(f"{key} {a if a is not None else '–'} -> {b if b is not None else '–'}")
-    return tuple(texts)
+    now_signed = _signature(metric, signature)
+    return GoldenReport(golden, changed, largest, changes(golden.signature, now_signed))
 
 
 def score(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict[str, float]:
     """Scores of known images, one image at a time.
+
+    Args:
+        metric: As for :func:`freeze`.
+        images: Names out of :data:`IMAGES`.
+
+    Returns:
+        Image name -> score.
 
     Raises:
         GoldenError: An unknown image name, or a score that is not one finite number.
@@ -214,25 +229,9 @@ def score(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict
     return scores
 
 
-def _signature(metric: object, given: str | None) -> str:
-    return str(getattr(metric, "signature", "")) if given is None else given
-
-
-_BARE = (
-    ("version", r"v\d.*"),
-    ("precision", r"(fp|bf)\d+"),
-    ("engine", r"openvino"),
-    ("model", r".*"),
-)
-"""Names of the parts that have no ``key:``, by what they look like."""
-
-
-def _parts(signature: str) -> dict[str, str]:
-    """``lite|weights:9f2c|v0.1.0`` -> {model: lite, weights: 9f2c, version: v0.1.0}."""
-    parts: dict[str, str] = {}
-    for part in signature.split("|") if signature else []:
-        key, colon, value = part.partition(":")
-        if not colon:
-            key, value = next(name for name, form in _BARE if re.fullmatch(form, part)), part
-        parts[key] = f"{parts[key]}|{value}" if key in parts else value
-    return parts
+def _signature(metric: object, given: str | Signature | None) -> dict[str, Any]:
+    """The parts of a given signature, or of the metric's own."""
+    found = getattr(metric, "signature", None) if given is None else given
+    if isinstance(found, Signature):
+        return found.as_dict()
+    return from_string("" if found is None else str(found))

@@ -1,7 +1,7 @@
 """pytest plugin (entry point group ``pytest11``): the fixture ``metric_golden``.
 
 Loaded in every pytest run of an environment that has this package, so it imports nothing heavy and
-adds one fixture and one option, both with a name of their own. Knows ``golden``; no metric.
+adds one fixture and one option, both with a name of their own.
 """
 
 from collections.abc import Callable
@@ -42,6 +42,6 @@ def metric_golden(request: pytest.FixtureRequest) -> Callable[..., None]:
             pytest.fail(f"{err}\nfreeze with: pytest --metric-golden-freeze", pytrace=False)
         report = golden.check(metric, expected, signature=settings.get("signature"))
         if not report.ok:
-            pytest.fail(report.text(), pytrace=False)
+            pytest.fail(report.describe(), pytrace=False)
 
     return compare

@@ -1,4 +1,4 @@
-"""CLIP's text tower, and the prompts of QualiCLIP+ that are learned in it. Knows nothing of images.
+"""CLIP's text tower, and the prompts of QualiCLIP+ that are learned in it.
 
 Texts are tokenised by open_clip's byte-pair encoding, which is in its wheel: no network.
 """

@@ -11,7 +11,8 @@ from qualiclip_metric.build import from_checkpoint, load
 from qualiclip_metric.encoders.lite import LiteEncoder, imagenet_state_dict
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.prompts import PROMPTS, sentence_features
+from qualiclip_metric.prompts import PROMPTS
+from qualiclip_metric.text.minilm import sentence_features
 from qualiclip_metric.training.config import TrainConfig
 
 LICENCE = "Apache-2.0"

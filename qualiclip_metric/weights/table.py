@@ -58,6 +58,10 @@ def registered() -> tuple[str, ...]:
 def register(name: str, path: str | os.PathLike[str]) -> None:
     """Give a checkpoint a name, for as long as the process lasts.
 
+    Args:
+        name: A name that is not taken.
+        path: The checkpoint.
+
     Raises:
         ValueError: When the name is taken, or there is no such file.
     """

@@ -30,8 +30,11 @@ def test_lite_asks_what_it_is_told() -> None:
     assert own.pairs == PROMPTS
     assert custom.pairs == PAIRS
     assert custom.similarities(IMG).shape == (1, 2, 2)
-    assert "|prompts:2x2|" in str(custom.signature)
-    assert custom.signature.weights != own.signature.weights  # type: ignore[union-attr]
+    assert own.signature is not None
+    assert custom.signature is not None
+    assert custom.signature.weights == own.signature.weights
+    assert own.signature.prompts == "7x2"
+    assert custom.signature.prompts.startswith("2x2-")
 
 
 def test_the_signature_tells_prompts_of_the_same_number_apart(
@@ -44,8 +47,21 @@ def test_the_signature_tells_prompts_of_the_same_number_apart(
     first, second = (create("lite", prompts=[pair]).signature for pair in PAIRS)
     assert first is not None
     assert second is not None
-    assert first.prompts == second.prompts
-    assert first.weights != second.weights
+    assert first.prompts != second.prompts
+    assert first.weights == second.weights
+
+
+def test_the_signature_follows_weights_loaded_under_other_prompts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(build, "sentence_features", lambda _: torch.ones(2, 2, 384))
+    metric = create("lite", prompts=PAIRS)
+    before, state = metric.signature, metric.state_dict()
+    metric.load_state_dict(state)
+    assert metric.signature == before
+    metric.load_state_dict({**state, "text.features": -state["text.features"]})
+    assert metric.signature is not None
+    assert (metric.signature.model, metric.signature.prompts) == ("custom", "2x2")
 
 
 def test_lites_own_prompts_given_as_texts_give_its_own_scores() -> None:
@@ -65,7 +81,7 @@ def test_rn50_asks_its_own_text_tower(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qualiclip_metric.text.clip.prompt_features", features)
     text = {"token_embedding.weight": torch.zeros(1)}
     checkpoint = formats.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS, text=text)
-    asked = build.asking(checkpoint, list(PAIRS))
+    asked = build.with_prompts(checkpoint, list(PAIRS))
     assert seen == [(text, PAIRS)]
     assert asked == replace(checkpoint, prompts=asked.prompts, pairs=PAIRS)
     assert asked.prompts is not None
@@ -75,13 +91,13 @@ def test_rn50_asks_its_own_text_tower(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_checkpoint_without_text_encoder_says_which_file_has_one() -> None:
     bare = formats.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS)
     with pytest.raises(CheckpointError, match=r"no text encoder; .*qualiclip\.pth"):
-        build.asking(bare, PAIRS)
+        build.with_prompts(bare, PAIRS)
 
 
 def test_learned_prompts_are_not_exchanged() -> None:
     plus = formats.Checkpoint("rn50", {}, None, PROMPTS, learner={"ctx": torch.zeros(14, 16, 512)})
     with pytest.raises(CheckpointError, match="learned and cannot be exchanged"):
-        build.asking(plus, PAIRS)
+        build.with_prompts(plus, PAIRS)
 
 
 def test_no_pairs_and_half_pairs_are_refused() -> None:
@@ -132,7 +148,7 @@ def test_score_takes_a_file_of_prompts(tmp_path: Path) -> None:
     arguments = ["score", str(photo), "--prompts", str(file), "--format", "csv"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert "|prompts:1x2|" in result.stderr
+    assert "|prompts:1x2-" in result.stderr
     assert 0 <= float(next(csv.DictReader(io.StringIO(result.stdout)))["score"]) <= 1
 
 

@@ -72,7 +72,7 @@ def test_what_we_write_we_read(write: Any, changes: dict[str, Any], tmp_path: Pa
     assert [file.name for file in path.parent.iterdir()] == ["model.any"]
 
 
-def test_pyiqas_dress_has_params(tmp_path: Path) -> None:
+def test_pyiqas_layout_has_params(tmp_path: Path) -> None:
     formats.save_pyiqa(model(), tmp_path / "m.pth")
     content = torch.load(tmp_path / "m.pth", weights_only=True)
     expected = {"encoder.a.weight", "encoder.count", "text.features", "logit_scale"}
@@ -121,13 +121,13 @@ def test_learned_prompts_take_the_rest_from_a_base(tmp_path: Path) -> None:
     base = formats.load(saved(OFFICIAL, tmp_path / "base.pth"))
     assert plus.learner.keys() == LEARNER.keys()
     assert not plus.encoder
-    whole = plus.on(base)
+    whole = plus.with_base_model(base)
     assert whole.encoder.keys() == ENCODER_KEYS
     assert whole.logit_scale == base.logit_scale
     assert {"ctx", "tower.ln_final.bias"} <= whole.learner.keys()
     assert "tower.token_embedding.weight" not in whole.learner
     with pytest.raises(CheckpointError, match="text side"):
-        plus.on(model())
+        plus.with_base_model(model())
 
 
 class Nested(nn.Module):

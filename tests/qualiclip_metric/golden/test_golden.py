@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from qualiclip_metric import golden
+from qualiclip_metric.signature import Signature
 
 pytest_plugins = ["pytester"]
 CODE = ["code/gradient", "code/checker", "code/noise"]
@@ -36,17 +37,17 @@ def test_freeze_and_check(tmp_path: Path) -> None:
     }  # fmt: skip
     report = golden.check(Mean(), frozen)
     assert report.ok
-    assert report.text() == "mean: 3 of 3 scores held, largest difference 0, tolerance 0.0001"
-    assert "because" in golden.check(Mean(2.0), frozen).text()
+    assert report.describe() == "mean: 3 of 3 scores held, largest difference 0, tolerance 0.0001"
+    assert "because" in golden.check(Mean(2.0), frozen).describe()
 
 
-def test_check_names_what_moved_by_how_much_and_why(tmp_path: Path) -> None:
+def test_check_names_what_changed_by_how_much_and_why(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", name="mean", images=CODE)
     report = golden.check(Mean(1.1, "mean|weights:bb|fp32|v1.1"), frozen)
-    assert [m.image for m in report.moved] == CODE
-    assert report.changes == ("weights aa -> bb", "version v1.0 -> v1.1")
-    text = report.text()
-    first = report.moved[0]
+    assert [m.image for m in report.changed] == CODE
+    assert report.signature_changes == ("weights aa -> bb", "version 1.0 -> 1.1")
+    text = report.describe()
+    first = report.changed[0]
     assert f"expected {first.expected:.6g}, got {first.got:.6g}" in text
     assert first.got == pytest.approx(1.1 * first.expected)
     assert "signature: weights aa -> bb" in text
@@ -56,12 +57,12 @@ def test_a_new_signature_alone_is_no_failure(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
     report = golden.check(Mean(signature="mean|weights:aa|fp32|v2.0"), frozen)
     assert report.ok
-    assert report.changes == ("version v1.0 -> v2.0",)
+    assert report.signature_changes == ("version 1.0 -> 2.0",)
 
 
-def test_moved_with_the_same_signature_points_elsewhere(tmp_path: Path) -> None:
+def test_a_change_under_the_same_signature_points_elsewhere(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
-    assert "look at the code, the libraries" in golden.check(Mean(2.0), frozen).text()
+    assert "look at the code, the libraries" in golden.check(Mean(2.0), frozen).describe()
 
 
 @pytest.mark.parametrize(("gain", "ok"), [(1 + 1e-5, True), (1 + 1e-3, False)])
@@ -70,12 +71,24 @@ def test_tolerance(gain: float, ok: bool, tmp_path: Path) -> None:
     assert golden.check(Mean(gain), frozen).ok is ok
 
 
-def test_changes_of_signatures() -> None:
-    assert golden.changes("a|T:5|fp32", "a|T:5|fp32") == ()
-    assert golden.changes("a|T:5|fp32", "b|T:2|bf16|x:1") == (
-        "model a -> b", "T 5 -> 2", "precision fp32 -> bf16", "x – -> 1"
-    )  # fmt: skip
-    assert golden.changes("", "a") == ("model – -> a",)
+def test_files_of_the_first_format_are_read(tmp_path: Path) -> None:
+    """There the signature was one line."""
+    frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
+    record = json.loads((tmp_path / "g.json").read_text())
+    assert record["signature"] == {
+        "model": "mean", "weights": "aa", "precision": "fp32", "version": "1.0", "engine": "torch"
+    }  # fmt: skip
+    record |= {"format": 1, "signature": "mean|weights:aa|fp32|v1.0"}
+    (tmp_path / "g.json").write_text(json.dumps(record))
+    assert golden.load(tmp_path / "g.json") == frozen
+
+
+def test_a_signature_object_is_frozen_part_by_part(tmp_path: Path) -> None:
+    signature = Signature("lite", "d553acdf", "7x2", 5.0, "fp32")
+    frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE, signature=signature)
+    assert frozen.signature == signature.as_dict()
+    assert golden.load(tmp_path / "g.json") == frozen
+    assert golden.check(Mean(), frozen, signature=str(signature)).signature_changes == ()
 
 
 def test_code_images_are_what_they_were() -> None:
@@ -117,7 +130,7 @@ def test_refusals(tmp_path: Path) -> None:
         with pytest.raises(golden.GoldenError, match="is no golden file"):
             golden.load(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text('{"format": 9}')
-    with pytest.raises(golden.GoldenError, match="expected format 1, got 9"):
+    with pytest.raises(golden.GoldenError, match="expected format 2, got 9"):
         golden.load(tmp_path / "bad.json")
     with pytest.raises(golden.GoldenError, match="unknown image 'x'; expected one of code/gra"):
         golden.score(Mean(), ["x"])
@@ -129,10 +142,10 @@ def test_refusals(tmp_path: Path) -> None:
         golden.freeze(Mean(), tmp_path / "g.json", tolerance=-1)
 
 
-def test_a_nan_score_is_a_moved_score(tmp_path: Path) -> None:
+def test_a_nan_score_is_a_changed_score(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
-    broken = golden.Golden("m", "", 1e-4, "", {**frozen.scores, "code/noise": float("nan")})
-    assert [m.image for m in golden.check(Mean(), broken).moved] == ["code/noise"]
+    broken = golden.Golden("m", {}, 1e-4, "", {**frozen.scores, "code/noise": float("nan")})
+    assert [m.image for m in golden.check(Mean(), broken).changed] == ["code/noise"]
 
 
 OURS = sorted((Path(__file__).parents[3] / "benchmarks" / "golden").glob("*.json"))
@@ -150,7 +163,7 @@ def test_our_golden_values_hold(file: Path) -> None:
     scorer = build(frozen.metric, device="cpu")
     assert scorer.score is not None
     report = golden.check(scorer.score, few, signature=scorer.signature)
-    assert report.ok, report.text()
+    assert report.ok, report.describe()
 
 
 def test_the_seeded_network_is_frozen() -> None:
