@@ -9,6 +9,7 @@ from qualiclip_metric.cli.options import Engine, Precision
 
 __all__ = [
     "AllowMissing",
+    "AllowOutside",
     "Dataset",
     "DatasetName",
     "DatasetNames",
@@ -67,6 +68,12 @@ DatasetNames = Annotated[
 ]
 AllowMissing = Annotated[
     bool, typer.Option("--allow-missing", help="Run on the images that are there, as a subset.")
+]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside", help="Accept image names that lead out of the set: /x.png, ../x.png."
+    ),
 ]
 Images = Annotated[
     list[Path] | None,

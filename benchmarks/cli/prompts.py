@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from benchmarks.analysis import prompts as analysis
 from benchmarks.analysis.similarities import file_similarities, ladder_similarities
 from benchmarks.cli._console import message
-from benchmarks.cli._options import AllowMissing, Dataset, Images, Limit, Resamples, Seed
+from benchmarks.cli._options import (
+    AllowMissing,
+    AllowOutside,
+    Dataset,
+    Images,
+    Limit,
+    Resamples,
+    Seed,
+)
+from benchmarks.datasets import Dataset as LoadedDataset
 from benchmarks.datasets import load, parse
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, write_json
@@ -30,6 +39,7 @@ def app(
     model: Annotated[str, typer.Option(help="lite, qualiclip, or a checkpoint.")] = "lite",
     dataset: Dataset = None,
     allow_missing: AllowMissing = False,
+    allow_outside: AllowOutside = False,
     images: Images = None,
     limit: Limit = None,
     out: Annotated[Path, typer.Option(help="Folder for figures and cache.")] = Path("results"),
@@ -47,7 +57,8 @@ def app(
     rows = analysis.variants(names(metric), float(metric.logit_scale), metric.temperature)
     how = {"resamples": resamples, "seed": seed}
     if dataset:
-        cosines, mos, label = _labelled(metric, dataset, out, allow_missing)
+        one = load(parse(dataset), allow_missing=allow_missing, allow_outside=allow_outside)
+        cosines, mos, label = _labelled(metric, one, out)
         figures = analysis.against_labels(rows, cosines, mos, **how)
         head = {"measure": "SRCC", "label": label, "images": len(mos)}
     else:
@@ -66,10 +77,9 @@ def app(
 
 
 def _labelled(
-    metric: QualiCLIP, dataset: str, out: Path, allow_missing: bool
+    metric: QualiCLIP, one: LoadedDataset, out: Path
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """Cosines and labels of the images of a dataset that can be read, and its label."""
-    one = load(parse(dataset), allow_missing=allow_missing)
     frame = runner.prepare(one, out)
     key = Key(one.name, "prompts", str(metric.signature), False, "native")
     files = dict(zip(frame["digest"], frame["path"], strict=True))

@@ -18,6 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from benchmarks.cli._options import AllowOutside
 from benchmarks.datasets import SPECS, Dataset, load, parse
 from benchmarks.metrics.build import build, display_name
 from benchmarks.metrics.scorer import MetricError, Scorer
@@ -46,6 +47,7 @@ def run(
     allow_missing: Annotated[
         bool, typer.Option(help="Run on the images that are there, as a subset.")
     ] = False,
+    allow_outside: AllowOutside = False,
     short_side: Annotated[
         int | None, typer.Option(min=16, help="Resize the short side; default: native size.")
     ] = None,
@@ -78,7 +80,10 @@ def run(
         raise ValueError(
             f"dataset label(s) {', '.join(twice)} given twice; name them: LABEL:NAME=FOLDER"
         )
-    sets = [load(request, allow_missing=allow_missing) for request in requests]
+    sets = [
+        load(request, allow_missing=allow_missing, allow_outside=allow_outside)
+        for request in requests
+    ]
     built = {text: _build(text, device, precision) for text in dict.fromkeys(metric)}
     outcomes: list[runner.Outcome] = []
     try:

@@ -1,8 +1,4 @@
-"""Datasets: one table of specs, one reader per layout, one frame for all.
-
-Public: :data:`SPECS`, :func:`load`, :func:`parse`, :func:`inventory`, :class:`Dataset`,
-:class:`DatasetError`. Nothing is ever downloaded. Knows no metric.
-"""
+"""Data sets: one table of specs, one reader per layout, one frame for all. Downloads nothing."""
 
 from benchmarks.datasets.catalogue import SPECS
 from benchmarks.datasets.inventory import Status, inventory

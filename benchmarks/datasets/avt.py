@@ -2,7 +2,7 @@
 
 The scores name an image by ``model`` (``BSRGAN_x2``) and file name; the opinions by a path,
 ``./stimuli/BSRGAN/x2/FILE``. They meet in (upscaler, factor, file name). Four of the nine metrics
-lack 303 of the 1,496 images; such images have NaN there. Knows these two files; scores nothing.
+lack 303 of the 1,496 images; such images have NaN there.
 """
 
 from pathlib import Path, PurePosixPath

@@ -1,7 +1,4 @@
-"""The table of datasets: what each is, where to get it, under which terms, in which layout.
-
-Data only. The readers are in ``readers.py``; nothing here touches the disk.
-"""
+"""The table of data sets: what each is, where to get it, under which terms, in which layout."""
 
 from functools import partial
 

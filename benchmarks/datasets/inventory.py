@@ -1,7 +1,4 @@
-"""What of each dataset is on the disk: present, complete, partial or absent, with counts.
-
-Knows frames and folders; scores nothing, downloads nothing.
-"""
+"""What of each data set is on the disk: complete, partial, absent or broken, with counts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +38,15 @@ class Status:
 
 
 def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list[Status]:
-    """Status of every dataset under ``root``; ``folders`` overrides single sets' places."""
+    """Status of every data set.
+
+    Args:
+        root: Folder of data sets; None where there is none.
+        folders: Name -> folder, for sets that lie elsewhere.
+
+    Returns:
+        One status per row of the catalogue, in its order.
+    """
     given = folders or {}
     return [
         status(spec, given.get(spec.name) or (find_folder(spec, root) if root else None))
@@ -50,7 +55,15 @@ def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list
 
 
 def status(spec: DatasetSpec, folder: Path | None) -> Status:
-    """State of one dataset that lies, or should lie, in ``folder``."""
+    """State of one data set.
+
+    Args:
+        spec: The set.
+        folder: Where it lies, or should lie; None where that is not known.
+
+    Returns:
+        Its state, with counts and the reason where it is not complete.
+    """
     if folder is None or not folder.is_dir():
         return Status(
             spec.name, "absent", 0, 0, 0, spec.count, "", f"{spec.source} ({spec.licence})"

@@ -1,8 +1,7 @@
-"""Label files of any dataset: csv, Excel and MATLAB, with errors that say what was expected.
+"""Label files of any data set: csv, Excel and MATLAB, with errors that say what was expected."""
 
-Knows file formats; knows no dataset.
-"""
-
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,31 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets.spec import DatasetError
 
+__all__ = ["matlab", "missing_labels", "read_csv", "table"]
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
 
 def table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -> pd.DataFrame:
-    """Read a csv or Excel label table and check its columns; an Excel header may lie deeper.
+    """Read a csv or Excel label table and check its columns.
+
+    Args:
+        path: The file; ``.xlsx`` is read as Excel, anything else as csv.
+        columns: Columns that it must have.
+        sheet: Excel sheet, the first one when absent. Its header may lie in the first 20 rows.
+
+    Returns:
+        All columns of the table.
 
     Raises:
-        DatasetError: The file is missing, or lacks a column.
+        DatasetError: The file is missing, cannot be read, or lacks a column.
     """
     if not path.is_file():
         raise missing_labels(path.parent, path.name)
     if path.suffix == ".xlsx":
         frame = _excel(path, columns, sheet)
     else:
-        frame = pd.read_csv(path)
+        frame = read_csv(path)
         frame.columns = frame.columns.astype(str).str.strip()
     lacking = [column for column in columns if column not in frame]
     if lacking:
@@ -34,8 +45,48 @@ def table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -> pd.
     return frame
 
 
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """Read a csv label file in UTF-8.
+
+    Args:
+        path: The file.
+        options: Of ``pandas.read_csv``.
+
+    Returns:
+        The table.
+
+    Raises:
+        DatasetError: The file is empty, not UTF-8, or not a table; names the line if it can.
+    """
+    content = path.read_bytes()
+    if not content.strip():
+        raise DatasetError(f"{path}: the file is empty; expected a table with a header line")
+    if content[:2] in _UTF16 or b"\0" in content:
+        raise DatasetError(f"{path}: the file is UTF-16 or binary; save it as a csv in UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        line = content[: err.start].count(b"\n") + 1
+        raise DatasetError(
+            f"{path}: line {line} is not UTF-8 (Latin-1, perhaps); save the file as UTF-8"
+        ) from err
+    try:
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as err:
+        raise DatasetError(f"{path}: not a csv table: {str(err).strip()}") from err
+    return frame
+
+
 def missing_labels(root: Path, name: str) -> DatasetError:
-    """The error for an absent label file."""
+    """The error for an absent label file.
+
+    Args:
+        root: Folder in which it was looked for.
+        name: The file's name, relative to the folder.
+
+    Returns:
+        The error, to be raised.
+    """
     return DatasetError(f"labels missing: no {name} under {root}; expected the official layout")
 
 
@@ -46,8 +97,8 @@ def _excel(path: Path, columns: tuple[str, ...], sheet: str | None) -> pd.DataFr
         raise ImportError(
             "Excel label files need openpyxl: pip install 'qualiclip-metric[benchmarks]'"
         ) from err
-    except ValueError as err:
-        raise DatasetError(f"{path}: {err}") from err
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as err:
+        raise DatasetError(f"{path}: not an Excel table that can be read: {err}") from err
     wanted = set(columns)
     for row in range(min(len(cells), 20)):
         header = [str(cell).strip() for cell in cells.iloc[row]]
@@ -68,14 +119,21 @@ def matlab(path: Path, key: str | None = None, optional: bool = False) -> NDArra
         key: Name of the variable.
         optional: Give an empty array where the file lacks it.
 
+    Returns:
+        The variable as MATLAB stores it, two-dimensional.
+
     Raises:
-        DatasetError: The file is missing, or lacks the variable.
+        DatasetError: The file is missing, cannot be read, or lacks the variable.
     """
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     if not path.is_file():
         raise missing_labels(path.parent, path.name)
-    content: dict[str, Any] = loadmat(path)
+    try:
+        content: dict[str, Any] = loadmat(path)
+    except (MatReadError, ValueError, TypeError, NotImplementedError, OSError) as err:
+        raise DatasetError(f"{path}: not a MATLAB file that can be read: {err}") from err
     name = key or path.stem
     if name not in content:
         if optional:

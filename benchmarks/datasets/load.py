@@ -1,17 +1,16 @@
-"""From ``--dataset`` text to a checked :class:`Dataset`: finds the folder, picks the reader.
-
-Knows the command-line forms, the environment variable and the two layouts; knows no label format.
-"""
+"""From ``--dataset`` text to a checked :class:`Dataset`: finds the folder, picks the reader."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.datasets import pyiqa_layout, readers
 from benchmarks.datasets.catalogue import SPECS
-from benchmarks.datasets.spec import Dataset, DatasetError, DatasetSpec, complete, present
+from benchmarks.datasets.frame import complete, present
+from benchmarks.datasets.spec import Dataset, DatasetError, DatasetSpec
 
 ROOT_VARIABLE = "QUALICLIP_DATASETS"
 
@@ -27,6 +26,12 @@ class Request:
 
 def parse(text: str) -> Request:
     """Read ``clive``, ``clive=FOLDER``, ``clive627:clive=FOLDER`` or ``csv=FILE``.
+
+    Args:
+        text: What ``--dataset`` says.
+
+    Returns:
+        Label, name and path; the path is None where the text has none.
 
     Raises:
         DatasetError: Unknown dataset name, or ``csv`` without a file.
@@ -46,12 +51,16 @@ def parse(text: str) -> Request:
     return Request(label, name, Path(path) if path else None)
 
 
-def load(request: Request, *, allow_missing: bool = False) -> Dataset:
+def load(request: Request, *, allow_missing: bool = False, allow_outside: bool = False) -> Dataset:
     """Read the labels, check them, find the images.
 
     Args:
         request: What :func:`parse` gave.
         allow_missing: Accept a set some of whose images are absent; it is then a subset.
+        allow_outside: Accept image names that lead out of the set's folder.
+
+    Returns:
+        The set, with one row per image that exists.
 
     Raises:
         DatasetError: Folder or labels absent, wrong layout, duplicate names, NaN MOS, images
@@ -59,7 +68,7 @@ def load(request: Request, *, allow_missing: bool = False) -> Dataset:
     """
     if request.spec == "csv":
         assert request.path is not None
-        return _load_csv(request.label, request.path, allow_missing)
+        return _load_csv(request.label, request.path, allow_missing, allow_outside)
     spec = SPECS[request.spec]
     folder = request.path or find_folder(spec)
     if folder is None:
@@ -70,7 +79,7 @@ def load(request: Request, *, allow_missing: bool = False) -> Dataset:
         )
     if not folder.is_dir():
         raise DatasetError(f"{spec.name}: no folder {folder}. Get it at {spec.source}")
-    frame, root = read_labels(spec, folder)
+    frame, root = read_labels(spec, folder, allow_outside=allow_outside)
     here = present(frame, name=request.label, root=root, allow_missing=allow_missing)
     return Dataset(
         name=request.label,
@@ -89,25 +98,48 @@ def load(request: Request, *, allow_missing: bool = False) -> Dataset:
     )
 
 
-def read_labels(spec: DatasetSpec, folder: Path) -> tuple[pd.DataFrame, Path]:
-    """All labelled images of a set, in the official or in pyiqa's layout, and their root."""
+def read_labels(
+    spec: DatasetSpec, folder: Path, *, allow_outside: bool = False
+) -> tuple[pd.DataFrame, Path]:
+    """All labelled images of a set, in the official or in pyiqa's layout.
+
+    Args:
+        spec: The set.
+        folder: Where it lies.
+        allow_outside: Accept image names that lead out of it.
+
+    Returns:
+        The frame, and the folder that its image names are relative to.
+
+    Raises:
+        DatasetError: The labels are missing or wrong, or pyiqa's layout has no such set.
+    """
+    checks: dict[str, Any] = {"dmos": spec.dmos, "name": spec.name, "allow_outside": allow_outside}
     pyiqa_root = pyiqa_layout.root_of(folder)
     if pyiqa_root is not None and not (folder / spec.labels).exists():
         if spec.pyiqa is None:
             raise DatasetError(f"{spec.name}: pyiqa has no such set; use its official layout")
         raw = pyiqa_layout.read(pyiqa_root, spec.pyiqa, name=spec.name)
-        return complete(raw, pyiqa_root, dmos=spec.dmos, name=spec.name), pyiqa_root
+        return complete(raw, pyiqa_root, labels=spec.pyiqa.meta, **checks), pyiqa_root
     try:
         raw = spec.read(folder)
     except DatasetError as err:
         text = str(err)
         prefix = "" if text.startswith(spec.name) else f"{spec.name}: "
         raise DatasetError(f"{prefix}{text}. Get it at {spec.source}") from err
-    return complete(raw, folder, dmos=spec.dmos, name=spec.name), folder
+    return complete(raw, folder, labels=spec.labels, **checks), folder
 
 
 def find_folder(spec: DatasetSpec, root: Path | None = None) -> Path | None:
-    """The set's folder under ``root`` (default: the environment's), None if there is none."""
+    """Where a set lies under a folder of data sets.
+
+    Args:
+        spec: The set.
+        root: The folder; the one that the environment names when absent.
+
+    Returns:
+        The set's folder, in the official or in pyiqa's layout; None if there is none.
+    """
     if root is None:
         value = os.environ.get(ROOT_VARIABLE, "")
         if not value:
@@ -121,11 +153,13 @@ def find_folder(spec: DatasetSpec, root: Path | None = None) -> Path | None:
     return root if has else None
 
 
-def _load_csv(label: str, path: Path, allow_missing: bool) -> Dataset:
+def _load_csv(label: str, path: Path, allow_missing: bool, allow_outside: bool) -> Dataset:
     raw = readers.csv(path)
     dmos = "mos" not in raw
     raw = raw.rename(columns={"dmos": "mos"}) if dmos else raw
-    frame = complete(raw, path.parent, dmos=dmos, name=label)
+    frame = complete(
+        raw, path.parent, dmos=dmos, name=label, labels=path.name, allow_outside=allow_outside
+    )
     here = present(frame, name=label, root=path.parent, allow_missing=allow_missing)
     return Dataset(
         name=label,

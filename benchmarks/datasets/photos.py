@@ -1,7 +1,4 @@
-"""Undistorted photos for what is measured without labels.
-
-Knows image files and scikit-image's photos. Must not know metrics.
-"""
+"""Undistorted photos for what is measured without labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,11 +16,17 @@ T = TypeVar("T")
 
 
 def pristine(paths: Sequence[Path] | None, limit: int | None = None) -> dict[str, Tensor]:
-    """Name -> (3, H, W) RGB in [0, 1]; scikit-image's four colour photos where no path is given.
+    """Photos from files, or scikit-image's four colour photos where no path is given.
 
     Args:
         paths: Image files or folders.
         limit: Take no more than so many, evenly spaced in their order.
+
+    Returns:
+        Name -> (3, H, W) RGB in [0, 1].
+
+    Raises:
+        ImageError: A path is absent, or a file is no image.
     """
     if not paths:
         return sample_photos(_spaced(list(NAMES), limit))

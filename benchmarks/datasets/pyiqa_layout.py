@@ -1,13 +1,13 @@
 """pyiqa's layout of datasets: ``<root>/meta_info/*.csv`` beside one image folder per set.
 
-Knows the column order of pyiqa's meta files (0.1.16, ``GeneralNRDataset`` and
-``GeneralFRDataset``) and its names of splits; knows nothing of official layouts.
+The column order is that of pyiqa 0.1.16, ``GeneralNRDataset`` and ``GeneralFRDataset``.
 """
 
 from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.datasets.labels import read_csv
 from benchmarks.datasets.spec import DatasetError, PyiqaLayout
 
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -28,13 +28,21 @@ def read(root: Path, layout: PyiqaLayout, *, name: str) -> pd.DataFrame:
     The first columns are (image, MOS), or (reference, image, MOS) in full-reference sets. CLIVE's
     seven training images and FLIVE's patches, which pyiqa lists too, are left out.
 
+    Args:
+        root: Folder that holds ``meta_info``.
+        layout: Where the set lies in it.
+        name: Data set's name for messages.
+
+    Returns:
+        Columns ``image``, ``mos``, ``mos_std``, ``reference`` and ``split``.
+
     Raises:
         DatasetError: The meta file is missing or too narrow.
     """
     path = root / "meta_info" / layout.meta
     if not path.is_file():
         raise DatasetError(f"{name}: labels missing: no {path.name} under {path.parent}")
-    meta = pd.read_csv(path, dtype={0: str})
+    meta = read_csv(path, dtype={0: str})
     first = 1 if layout.full_reference else 0
     if meta.shape[1] < first + 2:
         raise DatasetError(f"{name}: {path} has {meta.shape[1]} column(s), expected {first + 2}")

@@ -1,7 +1,6 @@
 """One reader per official label layout: folder -> raw frame (image, mos as published, ...).
 
-Knows file names and column names of the releases; knows nothing of images, directions or paths
-beyond the release's own folder names. Each function's docstring names the quirk of its release.
+Each function's docstring names the quirk of its release.
 """
 
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.datasets.labels import matlab, missing_labels, table
+from benchmarks.datasets.labels import matlab, missing_labels, read_csv, table
 from benchmarks.datasets.spec import DatasetError
 
 
@@ -123,7 +122,7 @@ def tid2013(root: Path) -> pd.DataFrame:
     path, deviations = root / "mos_with_names.txt", root / "mos_std.txt"
     if not path.is_file():
         raise missing_labels(root, path.name)
-    labels = pd.read_csv(path, sep=r"\s+", header=None, names=["mos", "image"])
+    labels = read_csv(path, sep=r"\s+", header=None, names=["mos", "image"])
     parts = labels["image"].astype(str).str.extract(r"^[iI](\d+)_(\d+)_(\d+)\.\w+$")
     if parts.isna().any(axis=None):
         raise DatasetError(f"tid2013: {path} has a line that is not like '5.51 I01_01_1.bmp'")
@@ -177,7 +176,7 @@ def csiq(root: Path) -> pd.DataFrame:
         names = reference + "." + tokens + "." + level.astype(str) + ".png"
         scores: dict[str, Any] = {"mos": labels["dmos"], "mos_std": labels["dmos_std"]}
     elif text.is_file():
-        labels = pd.read_csv(text, sep=r"\s+", header=None, names=["name", "dmos"], dtype={0: str})
+        labels = read_csv(text, sep=r"\s+", header=None, names=["name", "dmos"], dtype={0: str})
         names = labels["name"].astype(str)
         names = names.where(names.str.endswith(".png"), names + ".png")
         tokens = names.str.split(".").str[-3]

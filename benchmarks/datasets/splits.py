@@ -1,7 +1,4 @@
-"""Random train/validation/test splits that keep a reference's images together.
-
-Knows group names; knows no scores. ARNIQA's protocol: ten splits, 70/10/20, by reference.
-"""
+"""Random splits that keep a reference's images together: ARNIQA's ten, 70/10/20."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +21,10 @@ def random_tests(
     Args:
         reference: Reference of each image, "" where there is none.
         splits: Number of splits.
-        seed: Seed of the first generator; split ``i`` uses ``(seed, i)``.
+        seed: Split ``i`` uses the seed ``(seed, i)``.
+
+    Returns:
+        One array of row numbers per split.
 
     Raises:
         ValueError: Fewer than five groups.

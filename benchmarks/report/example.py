@@ -11,7 +11,7 @@ import pandas as pd
 from torch import Tensor
 
 from benchmarks.datasets import Dataset
-from benchmarks.datasets.spec import complete
+from benchmarks.datasets.frame import complete
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
