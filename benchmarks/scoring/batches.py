@@ -1,11 +1,10 @@
-"""A dataset's images -> rows of scores: what a benchmark adds to `qualiclip_metric.scoring`.
+"""A data set's images -> rows of scores, batch by batch, with digests and seconds per image.
 
-Knows digests, the seconds per image, the resize of the short side, and metrics that take one image
-at a time; the decoding ahead and the care for a bad image are the package's. Knows no dataset and
-writes nothing. The plan of batches depends on the whole dataset and the batch size alone, so a
-resumed run meets the same batches.
+The batches depend on the whole data set and the batch size alone, so a resumed run meets the same
+ones. Decoding ahead and the isolation of a bad image are those of `qualiclip_metric.scoring`.
 """
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,8 @@ from benchmarks.metrics.scorer import Scorer
 from benchmarks.results.store import Row
 from qualiclip_metric.images import read
 from qualiclip_metric.scoring.batches import decode_ahead, plan_batches, score_each
+
+__all__ = ["Batch", "Item", "error_line", "group_batches", "read_resized", "score_batches"]
 
 MAX_PIXELS = 8_000_000
 """Pixels in one batch: two 4K images, eight of 1024x768."""
@@ -37,8 +38,17 @@ class Item:
 Batch = tuple[Item, ...]
 
 
-def plan(items: Iterable[Item], batch_size: int) -> list[Batch]:
-    """Batches of same-size images, in the order in which each size first appears."""
+def group_batches(items: Iterable[Item], batch_size: int) -> list[Batch]:
+    """Batches of same-size images.
+
+    Args:
+        items: Images of a whole data set.
+        batch_size: Most images in a batch.
+
+    Returns:
+        Batches of at most `MAX_PIXELS`, or of one image, in the order in which each size first
+        appears.
+    """
     sizes: dict[tuple[int, int], list[Item]] = {}
     for item in items:
         sizes.setdefault((item.height, item.width), []).append(item)
@@ -51,10 +61,18 @@ def plan(items: Iterable[Item], batch_size: int) -> list[Batch]:
     ]
 
 
-def decode(path: str, short_side: int | None) -> Tensor:
-    """Read an image as (3, H, W) RGB in [0, 1]; optionally resize its short side.
+def read_resized(path: str, short_side: int | None) -> Tensor:
+    """Read an image; optionally resize its short side, bicubic with antialiasing.
 
-    The resize is bicubic with antialiasing, clamped to [0, 1].
+    Args:
+        path: Image file.
+        short_side: Pixels of the short side; None keeps the size.
+
+    Returns:
+        (3, H, W) RGB in [0, 1].
+
+    Raises:
+        ImageError: The file cannot be read.
     """
     image = read(path)
     if short_side is None or min(image.shape[-2:]) == short_side:
@@ -75,7 +93,7 @@ def score_batches(
 
     Args:
         scorer: The metric. Whatever it throws at an image is that image's error.
-        batches: What :func:`plan` gave, or a part of it.
+        batches: What :func:`group_batches` gave, or a part of it.
         short_side: Resize the short side to this many pixels.
         workers: Decoding threads; 0 decodes between the batches.
 
@@ -83,31 +101,31 @@ def score_batches(
         The rows of each batch. A failed image has its error and score NaN.
     """
 
-    def decoded(item: Item) -> Tensor | str:
+    def decode(item: Item) -> Tensor | str:
         try:
-            return decode(item.path, short_side)
+            return read_resized(item.path, short_side)
         except (ValueError, OSError, RuntimeError, MemoryError) as err:
-            return describe(err)
+            return error_line(err)
 
     def batch_key(image: Tensor) -> object:
         return image.shape if scorer.batched else id(image)
 
-    def forward(images: Sequence[Tensor]) -> list[_Outcome] | str:
+    def forward(images: Sequence[Tensor]) -> list[_Scored] | str:
         try:
             return _forward(scorer, images)
         except Exception as err:  # whatever a metric throws is the image's error, not the run's
             if len(images) > 1:
-                return describe(err)
-            return [_Outcome(float("nan"), describe(err), 0.0, *images[0].shape[-2:])]
+                return error_line(err)
+            return [_Scored(math.nan, error_line(err), 0.0, *images[0].shape[-2:])]
 
     sized = ((batch, sum(item.height * item.width for item in batch)) for batch in batches)
-    for images in decode_ahead(sized, decoded, workers):
-        yield [_row(item, outcome) for item, outcome in score_each(images, forward, batch_key)]
+    for images in decode_ahead(sized, decode, workers):
+        yield [_row(item, scored) for item, scored in score_each(images, forward, batch_key)]
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What came of an image at the size at which it met the metric."""
+class _Scored:
+    """An image's score or error, at the size at which the metric got it."""
 
     score: float
     error: str
@@ -116,7 +134,7 @@ class _Outcome:
     width: int
 
 
-def _forward(scorer: Scorer, images: Sequence[Tensor]) -> list[_Outcome]:
+def _forward(scorer: Scorer, images: Sequence[Tensor]) -> list[_Scored]:
     assert scorer.score is not None
     batch = torch.stack(list(images)).to(scorer.device)
     start = time.perf_counter()
@@ -126,20 +144,20 @@ def _forward(scorer: Scorer, images: Sequence[Tensor]) -> list[_Outcome]:
         raise ValueError(f"the metric gave {len(scores)} scores for {len(images)} images")
     height, width = batch.shape[-2:]
     return [
-        _Outcome(score, "", seconds, height, width)
-        if abs(score) < float("inf")
-        else _Outcome(float("nan"), f"score is {score}", seconds, height, width)
+        _Scored(score, "", seconds, height, width)
+        if math.isfinite(score)
+        else _Scored(math.nan, f"score is {score}", seconds, height, width)
         for score in scores
     ]
 
 
-def _row(item: Item, outcome: _Outcome | str) -> Row:
-    if isinstance(outcome, str):  # not even decoded
-        outcome = _Outcome(float("nan"), outcome, 0.0, item.height, item.width)
-    return Row(item.digest, item.image, **asdict(outcome))
+def _row(item: Item, scored: _Scored | str) -> Row:
+    if isinstance(scored, str):  # not even decoded
+        scored = _Scored(math.nan, scored, 0.0, item.height, item.width)
+    return Row(item.digest, item.image, **asdict(scored))
 
 
-def describe(err: BaseException) -> str:
-    """One line about an exception."""
+def error_line(err: BaseException) -> str:
+    """One line about an exception: its type and the first line of its text, 500 characters."""
     text = (str(err).strip().splitlines() or [""])[0]
     return f"{type(err).__name__}: {text}"[:500]

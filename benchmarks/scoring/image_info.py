@@ -1,7 +1,6 @@
-"""What has to be known of an image file before it is decoded: its digest and its size.
+"""Digest and size of image files before they are decoded, kept in a cache.
 
-Hashing a large set takes minutes, so the answers are kept in a small cache, keyed by path, length
-and modification time. Knows files; knows no dataset and no metric.
+Hashing a large set takes minutes, so the answers are cached by path, length and modification time.
 """
 
 import hashlib
@@ -14,19 +13,26 @@ from PIL import Image
 
 from benchmarks.results.store import write_parquet
 
+__all__ = ["image_info"]
+
 COLUMNS = ("path", "bytes", "modified", "digest", "height", "width")
 _TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap height and width."""
 
+_Key = tuple[str, int, int]
+_Info = tuple[str, str, int, int]
 
-def facts(paths: Sequence[str], cache: Path) -> pd.DataFrame:
-    """Digest (SHA-256, hex), height and width of each file, in the order of ``paths``.
 
-    Height and width are 0 where the header cannot be read; decoding will say why.
+def image_info(paths: Sequence[str], cache: Path) -> pd.DataFrame:
+    """Digest and size of files.
 
     Args:
         paths: Files that exist.
         cache: Parquet file of earlier answers; made or extended.
+
+    Returns:
+        ``path``, ``digest`` (SHA-256, hex), ``height`` and ``width``, in the order of ``paths``.
+        Height and width are 0 where the header cannot be read; decoding will say why.
     """
     known = pd.read_parquet(cache) if cache.is_file() else pd.DataFrame(columns=list(COLUMNS))
     index = _by_key(known)
@@ -46,11 +52,7 @@ def facts(paths: Sequence[str], cache: Path) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["path", "digest", "height", "width"])
 
 
-_Key = tuple[str, int, int]
-_Fact = tuple[str, str, int, int]
-
-
-def _by_key(known: pd.DataFrame) -> dict[_Key, _Fact]:
+def _by_key(known: pd.DataFrame) -> dict[_Key, _Info]:
     return {
         (r["path"], r["bytes"], r["modified"]): (r["path"], r["digest"], r["height"], r["width"])
         for r in known.to_dict("records")

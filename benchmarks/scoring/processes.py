@@ -1,24 +1,29 @@
-"""Score batches in several processes at once; each builds its own copy of the metric.
+"""Score batches in processes of their own; each builds its own copy of the metric.
 
-Knows processes and queues; knows no files of results (the parent writes them all). A child whose
-parent was killed ends itself.
+Several share the work, and one that hangs or dies takes neither the run nor earlier rows with it.
 """
 
+import functools
+import math
 import multiprocessing as mp
 import os
-import queue as queues
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing.process import BaseProcess
 
 import torch
 
 from benchmarks.metrics.build import build
-from benchmarks.metrics.scorer import MetricError
+from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.results.store import Row
-from benchmarks.scoring.batches import Batch, describe, score_batches
+from benchmarks.scoring.batches import Batch, score_batches
+
+__all__ = ["Settings", "score_in_processes", "threads_per_job"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Settings:
         workers: Decoding threads per scoring process.
         jobs: Scoring processes.
         threads: torch threads per scoring process; None shares the cores among the jobs.
+        timeout: Seconds without a finished batch after which the metric is stopped; None waits.
     """
 
     metric: str
@@ -42,47 +48,51 @@ class Settings:
     workers: int = 0
     jobs: int = 1
     threads: int | None = None
+    timeout: float | None = None
 
 
 def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator[list[Row]]:
-    """Rows of every batch, in whatever order the processes finish them.
+    """Score batches in ``settings.jobs`` processes.
+
+    Args:
+        settings: How to score.
+        batches: What to score.
+
+    Yields:
+        Rows of every batch, in whatever order the processes finish them. Where the metric hangs,
+        the last rows are those of the batches in hand, with the time limit as their error.
 
     Raises:
-        MetricError: A process died or could not build the metric.
+        MetricError: A process died or could not build the metric, or the metric was stopped.
     """
-    context = mp.get_context("spawn")
-    queue: Any = context.Queue(maxsize=4 * settings.jobs)
-    parts = [list(batches[job :: settings.jobs]) for job in range(settings.jobs)]
-    children = [
-        context.Process(target=_work, args=(settings, part, queue, os.getpid()))
-        for part in parts
-        if part
-    ]
-    for child in children:
-        child.start()
-    running = len(children)
+    others = set(mp.active_children())
+    pool = ProcessPoolExecutor(
+        settings.jobs,
+        mp.get_context("spawn"),
+        initializer=_start,
+        initargs=(threads_per_job(settings), os.getpid()),
+    )
+    waiting: dict[Future[list[Row]], Batch] = {}
     try:
-        while running:
-            if queue.empty() and any(child.exitcode not in (None, 0) for child in children):
-                raise MetricError(
-                    f"a scoring process of {settings.metric} died (out of memory?); what is "
-                    "scored is kept, and the same command goes on from there"
-                )
-            try:
-                kind, content = queue.get(timeout=1.0)
-            except queues.Empty:
-                continue
-            if kind == "rows":
-                yield content
-            elif kind == "error":
-                raise MetricError(content)
-            else:
-                running -= 1
+        pool.submit(_build, settings).result()  # the time limit is for scoring, not for starting
+        waiting = {pool.submit(_score, settings, batch): batch for batch in batches}
+        while waiting:
+            done, _ = wait(waiting, settings.timeout, FIRST_COMPLETED)
+            if not done:
+                yield _stopped_rows(settings, [*waiting.values()][: settings.jobs])
+                raise MetricError(_limit(settings))
+            for future in sorted(done, key=lambda one: one.exception() is not None):
+                yield future.result()
+                del waiting[future]
+    except BrokenProcessPool as err:
+        raise MetricError(
+            f"a scoring process of {settings.metric} died (out of memory?); what is "
+            "scored is kept, and the same command goes on from there"
+        ) from err
     finally:
-        for child in children:
-            if running and child.is_alive():
-                child.terminate()
-            child.join()
+        if waiting:
+            _kill(set(mp.active_children()) - others)
+        pool.shutdown(cancel_futures=True)
 
 
 def threads_per_job(settings: Settings) -> int:
@@ -90,19 +100,38 @@ def threads_per_job(settings: Settings) -> int:
     return settings.threads or max(1, (os.cpu_count() or 1) // settings.jobs)
 
 
-def _work(settings: Settings, batches: list[Batch], queue: Any, parent: int) -> None:
+def _limit(settings: Settings) -> str:
+    return (
+        f"{settings.metric} finished no batch in {settings.timeout:g} s (--metric-timeout) and was "
+        "stopped; what is scored is kept"
+    )
+
+
+def _stopped_rows(settings: Settings, batches: Sequence[Batch]) -> list[Row]:
+    """Rows of the batches that were in hand when the time ran out."""
+    error = f"no score within {settings.timeout:g} s (--metric-timeout)"
+    return [
+        Row(item.digest, item.image, math.nan, error, 0.0, item.height, item.width)
+        for batch in batches
+        for item in batch
+    ]
+
+
+def _kill(children: set[BaseProcess]) -> None:
+    for child in children:
+        child.kill()
+    for child in children:
+        child.join()
+
+
+# What follows runs in the child processes.
+
+
+def _start(threads: int, parent: int) -> None:
+    """Prepare a child: it ends with its parent, and leaves Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    torch.set_num_threads(threads_per_job(settings))
-    try:
-        scorer = build(settings.metric, device=settings.device, precision=settings.precision)
-        for rows in score_batches(
-            scorer, batches, short_side=settings.short_side, workers=settings.workers
-        ):
-            queue.put(("rows", rows))
-    except Exception as err:  # reported by the parent
-        queue.put(("error", describe(err)))
-    else:
-        queue.put(("done", None))
+    torch.set_num_threads(threads)
 
 
 def _end_with(parent: int) -> None:
@@ -110,3 +139,20 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
+
+
+@functools.cache
+def _scorer(settings: Settings) -> Scorer:
+    return build(settings.metric, device=settings.device, precision=settings.precision)
+
+
+def _build(settings: Settings) -> None:
+    """Build this process's metric; it stays here."""
+    _scorer(settings)
+
+
+def _score(settings: Settings, batch: Batch) -> list[Row]:
+    (rows,) = score_batches(
+        _scorer(settings), [batch], short_side=settings.short_side, workers=settings.workers
+    )
+    return rows

@@ -1,48 +1,45 @@
-"""Metrics x datasets -> score files: computes only what is missing, survives a kill.
-
-Joins datasets, scorers, scoring and store; knows no statistics and prints nothing (progress goes
-to a callback).
-"""
+"""Metrics x data sets -> score files: computes only what is missing, survives a kill."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 import pandas as pd
 import torch
 
 from benchmarks.datasets import Dataset
-from benchmarks.metrics.scorer import Scorer
-from benchmarks.results import folder as store_results
+from benchmarks.metrics.scorer import MetricError, Scorer
+from benchmarks.results.folder import write_frame
 from benchmarks.results.store import Key, Row, Store
-from benchmarks.scoring.batches import Batch, Item, plan, score_batches
-from benchmarks.scoring.image_info import facts
+from benchmarks.scoring.batches import Batch, Item, group_batches, score_batches
+from benchmarks.scoring.image_info import image_info
 from benchmarks.scoring.processes import Settings, score_in_processes, threads_per_job
 
-
-class Progress(Protocol):
-    """What a run reports to."""
-
-    def start(self, dataset: str, metric: str, total: int, done: int) -> None:
-        """A metric begins on a dataset; ``done`` of ``total`` images were there already."""
-
-    def advance(self, images: int) -> None:
-        """Some images more."""
-
-    def finish(self) -> None:
-        """This metric is through with this dataset."""
+__all__ = ["RunResult", "prepare", "resolution", "run"]
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What a run did for one metric on one dataset."""
+class RunResult:
+    """What a run did for one metric on one data set.
+
+    Attributes:
+        key: Where the scores are filed.
+        computed: Images scored now, failed ones counted.
+        reused: Images that an earlier run had scored, failed ones counted.
+        failed: Images without a score, of now and of earlier.
+        not_retried: Images that failed in an earlier run and were not tried again.
+        reason: The most frequent error where every image failed, else "".
+        stopped: Why the metric was stopped before the end, else "".
+    """
 
     key: Key
     computed: int
     reused: int
     failed: int
+    not_retried: int = 0
+    reason: str = ""
+    stopped: str = ""
 
 
 def resolution(short_side: int | None) -> str:
@@ -51,13 +48,20 @@ def resolution(short_side: int | None) -> str:
 
 
 def prepare(dataset: Dataset, results: Path) -> pd.DataFrame:
-    """Digest every image, record the frame, and give it back with ``digest, height, width``."""
-    paths = dataset.frame["path"].tolist()
-    known = facts(paths, results / "images.parquet")
+    """Digest every image of a data set, and record its frame.
+
+    Args:
+        dataset: The data set.
+        results: The results folder.
+
+    Returns:
+        The frame with ``digest``, ``height`` and ``width``.
+    """
+    known = image_info(dataset.frame["path"].tolist(), results / "images.parquet")
     frame = dataset.frame.copy()
     for column in ("digest", "height", "width"):
         frame[column] = known[column].to_numpy()
-    store_results.write_frame(results, dataset, frame.drop(columns=["height", "width"]))
+    write_frame(results, dataset, frame.drop(columns=["height", "width"]))
     return frame
 
 
@@ -69,23 +73,23 @@ def run(
     results: Path,
     *,
     batch_size: int = 8,
-    retry_failed: bool = False,
-    progress: Progress | None = None,
-) -> Outcome:
-    """Score what is missing of one metric on one dataset.
+    retry_errors: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> RunResult:
+    """Score what is missing of one metric on one data set.
 
     Args:
         scorer: The metric, built.
         settings: How to score (and how child processes build the metric again).
-        dataset: The dataset.
+        dataset: The data set.
         frame: What :func:`prepare` gave.
         results: The results folder.
         batch_size: Most images in a batch.
-        retry_failed: Score images again whose last attempt failed.
-        progress: Told about every batch.
+        retry_errors: Score images again whose last attempt failed.
+        progress: Called with the images done and those in all, at the start and after each batch.
 
     Returns:
-        Counts of images computed now, reused, and failed in all.
+        Counts; a metric that was stopped or fails on every image has its reason there.
 
     Raises:
         Busy: Another process is writing these scores.
@@ -97,24 +101,35 @@ def run(
         lower_is_better=scorer.lower_is_better,
         resolution="table" if scorer.table is not None else resolution(settings.short_side),
     )
+    digests = set(frame["digest"])
+    stopped = ""
     with Store(results, key) as store:
         before = store.rows()
-        kept = before[before["error"] == ""] if retry_failed else before
-        have = set(kept["digest"])
+        failed_before = set(before.loc[before["error"] != "", "digest"]) & digests
+        have = set(before["digest"]) & digests
+        if retry_errors:
+            have -= failed_before
+        done = len(have)
+        progress(done, len(digests))
         batches = _missing(frame, have, batch_size if scorer.batched else 1)
-        total = frame["digest"].nunique()
-        todo = sum(len(batch) for batch in batches)
-        if progress is not None:
-            progress.start(dataset.label, scorer.name, total, total - todo)
-        for rows in _rows(scorer, settings, batches):
-            store.append(rows)
-            if progress is not None:
-                progress.advance(len(rows))
-        if progress is not None:
-            progress.finish()
+        try:
+            for rows in _rows(scorer, settings, batches):
+                store.append(rows)
+                done += len(rows)
+                progress(done, len(digests))
+        except MetricError as err:
+            stopped = str(err)
         after = store.rows()
-    mine = after[after["digest"].isin(set(frame["digest"]))]
-    return Outcome(key, todo, total - todo, int((mine["error"] != "").sum()))
+    errors = after.loc[after["digest"].isin(digests) & (after["error"] != ""), "error"]
+    return RunResult(
+        key,
+        computed=done - len(have),
+        reused=len(have),
+        failed=len(errors),
+        not_retried=0 if retry_errors else len(failed_before),
+        reason=str(errors.mode().iloc[0]) if len(errors) == len(digests) else "",
+        stopped=stopped,
+    )
 
 
 def _missing(frame: pd.DataFrame, have: set[str], batch_size: int) -> list[Batch]:
@@ -124,7 +139,7 @@ def _missing(frame: pd.DataFrame, have: set[str], batch_size: int) -> list[Batch
         Item(r["digest"], r["image"], r["path"], int(r["height"]), int(r["width"]))
         for r in unique.to_dict("records")
     ]
-    batches = plan(items, batch_size)
+    batches = group_batches(items, batch_size)
     missing = [tuple(item for item in batch if item.digest not in have) for batch in batches]
     return [batch for batch in missing if batch]
 
@@ -132,7 +147,7 @@ def _missing(frame: pd.DataFrame, have: set[str], batch_size: int) -> list[Batch
 def _rows(scorer: Scorer, settings: Settings, batches: Sequence[Batch]) -> Iterator[list[Row]]:
     if scorer.table is not None:
         yield from (_look_up(scorer.table, batch) for batch in batches)
-    elif settings.jobs > 1 and len(batches) > 1:
+    elif batches and (settings.timeout is not None or settings.jobs > 1):
         yield from score_in_processes(settings, batches)
     else:
         before = torch.get_num_threads()

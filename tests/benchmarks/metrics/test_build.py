@@ -1,0 +1,156 @@
+"""From the text of `--metric` to a scorer: forms, options, directions, errors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.metrics import baselines
+from benchmarks.metrics.build import build, display_name
+from benchmarks.metrics.build import parse as parse_metric
+from benchmarks.metrics.scorer import MetricError, file_digest
+
+ROOT = Path(__file__).parents[3]
+SHARED = ROOT.parent / "shared" / "data"
+
+
+def test_parse_options() -> None:
+    assert parse_metric("pyiqa:niqe,crop_border=4,a=x,b=true") == (
+        "pyiqa:niqe",
+        {"crop_border": 4, "a": "x", "b": True},
+    )
+    assert parse_metric("lite") == ("lite", {})
+    for text in ("", "lite,oops", "lite,=3"):
+        with pytest.raises(MetricError):
+            parse_metric(text)
+
+
+def test_display_names() -> None:
+    names = {
+        "pyiqa:niqe,crop_border=4": "pyiqa:niqe",
+        "runs/a/model.safetensors": "model.safetensors",
+        "lite": "lite",
+        "pack.mod:function": "pack.mod:function",
+    }
+    for text, name in names.items():
+        assert display_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nope", "unknown metric 'nope'; expected lite"),
+        ("nowhere:f", "cannot import f from nowhere"),
+        ("benchmarks.metrics.baselines:nope", "cannot import nope"),
+        ("table:no.csv", r"no file no\.csv"),
+        ("sharpness,x=1", "takes no options, got x"),
+        ("pyiqa:ssim", "needs reference images"),
+        ("pyiqa:nope", "has no metric of that name"),
+        ("pyiqa:niqe,pretrained_model_path=no.mat", r"no parameter file no\.mat"),
+    ],
+)
+def test_what_cannot_be_built_says_why(text: str, message: str) -> None:
+    with pytest.raises(MetricError, match=message):
+        build(text)
+
+
+def test_own_callable_declares_its_direction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mymetric.py").write_text(
+        "def mean(images, power=1):\n    return images.mean((1, 2, 3)) ** power\n"
+        "def blur(images):\n    return -images.std((1, 2, 3))\nblur.lower_is_better = True\n"
+        "blur.signature = 'blur|v7'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mean = build("mymetric:mean,power=2")
+    assert not mean.lower_is_better
+    assert mean.signature.startswith("mymetric:mean|source:")
+    assert mean.signature.endswith("|power:2")
+    assert mean.score is not None
+    np.testing.assert_allclose(mean.score(torch.full((2, 3, 4, 4), 0.5)), [0.25, 0.25])
+    assert build("mymetric:mean,lower_is_better=true").lower_is_better
+    blur = build("mymetric:blur")
+    assert blur.lower_is_better
+    assert blur.signature == "blur|v7"
+
+
+def test_pyiqa_is_built_with_its_direction() -> None:
+    piqe = build("pyiqa:piqe", device="cpu")
+    assert piqe.lower_is_better
+    assert not piqe.batched
+    assert piqe.signature.startswith("pyiqa:piqe|pyiqa:")
+    assert piqe.score is not None
+    assert piqe.score(torch.rand(1, 3, 64, 64, generator=torch.manual_seed(0))).shape == (1,)
+
+
+def write_niqe(path: Path) -> None:
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(36, 36))
+    np.savez(path, mu_pris_param=rng.normal(size=(1, 36)), cov_pris_param=a @ a.T)
+
+
+def test_niqe_takes_basicsr_parameters(tmp_path: Path) -> None:
+    file = tmp_path / "p.npz"
+    write_niqe(file)
+    scorer = build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
+    assert f"pretrained_model_path:{file_digest(file)}" in scorer.signature
+    assert scorer.score is not None
+    image = torch.rand(1, 3, 192, 192, generator=torch.manual_seed(0))
+    assert torch.isfinite(scorer.score(image)).all()
+    np.savez(file, other=np.ones(3))
+    with pytest.raises(MetricError, match="no cov_pris_param, mu_pris_param; found other"):
+        build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
+
+
+def test_brisque_takes_libsvm_text(tmp_path: Path) -> None:
+    file = tmp_path / "allmodel"
+    head = "svm_type epsilon_svr\nkernel_type rbf\ngamma 0.05\nrho {}\nSV\n"
+    rows = "2.0 1:0.5 36:-1\n-1.5 2:1\n"
+    file.write_text(head.format("-153.591") + rows)
+    scorer = build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
+    assert scorer.lower_is_better
+    file.write_text(head.format("-155.845") + rows)
+    with pytest.raises(MetricError, match="another BRISQUE model"):
+        build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
+def test_niqe_prefers_a_sharp_photo_to_a_noisy_one() -> None:
+    data = pytest.importorskip("skimage.data")
+    parameters = SHARED / "niqe_pris_params.npz"
+    scorer = build(f"pyiqa:niqe,pretrained_model_path={parameters}", device="cpu")
+    assert scorer.score is not None
+    photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None].float() / 255
+    noisy = (photo + 0.2 * torch.randn(photo.shape, generator=torch.manual_seed(0))).clamp(0, 1)
+    assert scorer.score(photo).item() < scorer.score(noisy).item()
+
+
+def test_baselines() -> None:
+    flat = torch.full((1, 3, 16, 16), 0.5)
+    noise = torch.rand(2, 3, 16, 16, generator=torch.manual_seed(0))
+    assert baselines.sharpness(flat).item() == 0
+    assert (baselines.jpegsize(noise) > baselines.jpegsize(flat)).all()
+    impulse = torch.zeros(1, 3, 5, 5)
+    impulse[..., 2, 2] = 1
+    # Laplacian: -4 once, 1 four times, 0 four times; mean 0, variance (16 + 4) / 9 of 255 squared
+    assert baselines.sharpness(impulse).item() == pytest.approx(255**2 * 20 / 9, rel=1e-6)
+    for metric in (baselines.sharpness, baselines.jpegsize):
+        together = metric(noise)
+        apart = torch.cat([metric(noise[:1]), metric(noise[1:])])
+        torch.testing.assert_close(together, apart)
+    with pytest.raises(ValueError, match="at least 3x3"):
+        baselines.sharpness(torch.zeros(1, 3, 2, 9))
+
+
+def test_lite_scores_a_batch_as_it_scores_its_images() -> None:
+    scorer = build("lite", device="cpu")
+    assert scorer.score is not None
+    images = torch.rand(3, 3, 96, 128, generator=torch.manual_seed(0))
+    images[1] = images[1].mean(dim=(1, 2), keepdim=True)
+    images[2] = images[2, :, :1]
+    together = scorer.score(images)
+    apart = torch.cat([scorer.score(image[None]) for image in images])
+    assert together.std() > 1e-3
+    torch.testing.assert_close(together, apart, atol=1e-5, rtol=0)
