@@ -28,6 +28,7 @@ def create(
     temperature: float | None = None,
     engine: str = "torch",
     prompts: Sequence[Pair] | None = None,
+    check_input: bool = True,
 ) -> QualiCLIP:
     """A metric that is ready to score.
 
@@ -44,6 +45,7 @@ def create(
             the CPU. Gradients are always torch's.
         prompts: Antonym pairs of your own, (positive, negative), where the model's text encoder is
             at hand; the model's own pairs unless told.
+        check_input: Whether images are checked to be finite and in [0, 1]; see `QualiCLIP`.
 
     Returns:
         The metric in evaluation mode, its parameters frozen, its `signature` set. Gradients with
@@ -63,6 +65,7 @@ def create(
     own_weights = digest(metric.state_dict())[:8]
     if prompts is not None:
         metric = from_checkpoint(with_prompts(checkpoint, prompts), temperature=temperature)
+    metric.check_input = check_input
     metric.signature = Signature(
         model=weights.registered_name(model) or checkpoint.architecture,
         weights=own_weights,

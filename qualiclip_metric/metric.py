@@ -1,15 +1,15 @@
 """The metric: an image encoder, antonym prompts, the softmax between them. Start reading here."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from qualiclip_metric.input_check import check_shape, check_values
 from qualiclip_metric.signature import Signature, digest
-
-MIN_SIZE = 32
 
 
 def pair_probabilities(
@@ -74,6 +74,8 @@ class QualiCLIP(nn.Module):
             module that returns them when called, such as QualiCLIP+'s learned prompts.
         temperature: Divides the logit scale. 2 gives pyiqa's QualiCLIP, 1 that of the authors' hub.
         logit_scale: CLIP's (exponentiated) logit scale; 100 for OpenAI's models.
+        check_input: Whether images are checked to be finite and in [0, 1] (`input_check`). False
+            saves the check's pass over the pixels, and makes garbage a plausible score.
 
     Raises:
         ValueError: When the prompts' shape or the temperature is off.
@@ -87,6 +89,7 @@ class QualiCLIP(nn.Module):
         prompts: Tensor | nn.Module,
         temperature: float = 2.0,
         logit_scale: float = 100.0,
+        check_input: bool = True,
     ) -> None:
         super().__init__()
         if not temperature > 0:
@@ -94,6 +97,7 @@ class QualiCLIP(nn.Module):
         self.encoder = encoder
         self.text = prompts if isinstance(prompts, nn.Module) else PromptFeatures(prompts)
         self.temperature = float(temperature)
+        self.check_input = check_input
         self.register_buffer("logit_scale", torch.tensor(float(logit_scale)))
         self.signature: Signature | None = None
         """What the scores depend on; set by `create`, None for a metric put together by hand."""
@@ -115,16 +119,24 @@ class QualiCLIP(nn.Module):
 
         Args:
             img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, any float dtype.
+                Where a gradient with respect to it is asked for, values in [-1, 2] are taken and
+                scored as they are.
 
         Returns:
-            (N, P, 2) in [-1, 1], the positive prompt of each pair first.
+            (N, P, 2) in [-1, 1], the positive prompt of each pair first. Autocast changes nothing:
+            the precision is the one that the signature states.
 
         Raises:
-            ValueError: When the shape, the size or the type is not as above.
+            ValueError: When the shape, the size, the type or a value is not as above, or the
+                metric's weights were converted to half precision.
         """
-        check_images(img)
+        check_shape(img)
+        if self.check_input:
+            check_values(img)
+        self._check_weights()
         prompts = self.prompts
-        return cosine(self.encoder(img.to(prompts.dtype)).to(prompts.dtype), prompts)
+        with _no_autocast(img.device.type):
+            return cosine(self.encoder(img.to(prompts.dtype)).to(prompts.dtype), prompts)
 
     def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
         """Probability of the positive prompt of each antonym pair; their mean is the score.
@@ -154,6 +166,17 @@ class QualiCLIP(nn.Module):
             ValueError: As for `similarities`.
         """
         return antonym_score(self.similarities(img), self.logit_scale / self.temperature)
+
+    def _check_weights(self) -> None:
+        """Refuse weights that were converted to what gives no score, or a rounded one."""
+        held = self.logit_scale
+        if held.is_meta:
+            raise ValueError("the metric is on the device meta, without weights; make one anew")
+        if held.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"the metric's weights are {held.dtype}, which its signature does not say; make "
+                "one anew with create(..., precision='bf16') to be fast"
+            )
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
@@ -192,23 +215,8 @@ class PromptFeatures(nn.Module):
         return self.features
 
 
-def check_images(img: Tensor) -> None:
-    """Refuse what is no batch of RGB images, and say what would be one."""
-    if not isinstance(img, Tensor):
-        raise ValueError(
-            f"expected a tensor (N, 3, H, W) of RGB in [0, 1], got {type(img).__name__}; "
-            "qualiclip_metric.images.read(path) makes one from a file"
-        )
-    if img.ndim != 4 or img.shape[1] != 3:
-        raise ValueError(
-            f"expected RGB images of shape (N, 3, H, W), got {tuple(img.shape)}; "
-            "add the batch dimension with img[None], "
-            "repeat a grey channel with expand(-1, 3, -1, -1)"
-        )
-    if not img.is_floating_point():
-        raise ValueError(f"expected floating point in [0, 1], got {img.dtype}; use img / 255")
-    if min(img.shape[2:]) < MIN_SIZE:
-        raise ValueError(
-            f"expected at least {MIN_SIZE}x{MIN_SIZE} pixels, got {img.shape[2]}x{img.shape[3]} "
-            "(height x width); so small an image has no measurable quality"
-        )
+def _no_autocast(device: str) -> AbstractContextManager[object]:
+    """Switch autocast off where it is on."""
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()

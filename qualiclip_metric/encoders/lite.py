@@ -81,7 +81,7 @@ class LiteEncoder(Encoder):
     def project(self, pooled: Float[Tensor, "n 432"]) -> Float[Tensor, "n 384"]:
         """Map pooled features to the text space, in fp32: cosines need all digits."""
         with torch.autocast(pooled.device.type, enabled=False):
-            features: Tensor = self.projection(pooled)
+            features: Tensor = self.projection(pooled.to(self.projection.weight.dtype))
         return features
 
     def layer_graph(self) -> LayerGraph:

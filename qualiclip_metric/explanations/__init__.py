@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from qualiclip_metric.explanations import gradient, local, occlusion
 from qualiclip_metric.explanations.pairs import chosen
-from qualiclip_metric.metric import QualiCLIP, check_images
+from qualiclip_metric.input_check import check_shape, check_values
+from qualiclip_metric.metric import QualiCLIP
 
 __all__ = ["METHODS", "Method", "explain"]
 
@@ -79,7 +80,9 @@ def explain(
             "metric: expected a QualiCLIP, as qualiclip_metric.create() makes it, "
             f"got {type(metric).__name__}"
         )
-    check_images(img)
+    check_shape(img)
+    if metric.check_input:
+        check_values(img.detach())
     if _trains(metric):
         raise ValueError("metric: in training mode, where scores differ; call metric.eval() first")
     pairs = chosen(metric, pair)

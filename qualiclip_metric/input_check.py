@@ -1,0 +1,97 @@
+"""What is a batch of images: shape, type and values. Anything else is refused with the cure."""
+
+import math
+
+import torch
+from torch import Tensor
+
+MIN_SIZE = 32
+"""Least height and width, px."""
+TOLERANCE = 1e-3
+"""How far a value may lie outside [0, 1]: room for the rounding of half precision and of colour
+conversions, a quarter of a step of 8 bits."""
+LOSS_RANGE = (-1.0, 2.0)
+"""Values allowed where a gradient with respect to the image is asked for: what a network may give
+while it learns. They are scored as they are, not clipped."""
+
+
+def check_shape(img: Tensor) -> None:
+    """Refuse what is no batch of RGB images by its shape and type.
+
+    Args:
+        img: What should be (N, 3, H, W) of a floating point type.
+
+    Raises:
+        ValueError: When it is not, with what came and the cure.
+    """
+    if not isinstance(img, Tensor):
+        raise ValueError(
+            f"expected a tensor (N, 3, H, W) of RGB in [0, 1], got {type(img).__name__}; "
+            "qualiclip_metric.images.read(path) makes one from a file"
+        )
+    if img.ndim != 4 or img.shape[1] != 3:
+        raise ValueError(
+            f"expected RGB images of shape (N, 3, H, W), got {tuple(img.shape)}; "
+            "add the batch dimension with img[None], "
+            "repeat a grey channel with expand(-1, 3, -1, -1)"
+        )
+    if not img.is_floating_point():
+        raise ValueError(f"expected floating point in [0, 1], got {img.dtype}; use img / 255")
+    if min(img.shape[2:]) < MIN_SIZE:
+        raise ValueError(
+            f"expected at least {MIN_SIZE}x{MIN_SIZE} pixels, got {img.shape[2]}x{img.shape[3]} "
+            "(height x width); so small an image has no measurable quality"
+        )
+
+
+def check_values(img: Tensor) -> None:
+    """Refuse values that no image has, for which a network would still give a plausible score.
+
+    One pass over the values. Nothing is checked where there are none to see: on the device `meta`,
+    and while a graph is traced or compiled.
+
+    Args:
+        img: (N, 3, H, W), floating point. Values must be finite and in [0, 1] up to `TOLERANCE`;
+            in `LOSS_RANGE` where a gradient with respect to the image is asked for.
+
+    Raises:
+        ValueError: When a value is not, with the value, its place and the cure.
+    """
+    in_graph = torch.compiler.is_compiling() or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
+    if in_graph or img.is_meta or not img.numel():
+        return
+    as_loss = torch.is_grad_enabled() and img.requires_grad
+    low, high = LOSS_RANGE if as_loss else (-TOLERANCE, 1 + TOLERANCE)
+    least, most = extremes(img)
+    if low <= least and most <= high:  # false for NaN, too
+        return
+    expected = (
+        f"finite values in [{LOSS_RANGE[0]:g}, {LOSS_RANGE[1]:g}] where a gradient is asked for"
+        if as_loss
+        else "RGB in [0, 1]"
+    )
+    raise ValueError(f"expected {expected}, got {_first_outside(img.detach(), low, high)}")
+
+
+def extremes(img: Tensor) -> tuple[float, float]:
+    """Least and greatest value of a tensor, NaN where any value is; one pass over its memory."""
+    values = img.detach()
+    if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)  # as it lies in memory: no copy is made
+    least, most = torch.stack(torch.aminmax(values)).tolist()
+    return least, most
+
+
+def _first_outside(img: Tensor, low: float, high: float) -> str:
+    """The first value that is out of range, its place, and what to do about it."""
+    outside = ~((img >= low) & (img <= high))
+    image, channel, row, column = outside.nonzero()[0].tolist()
+    value = img[image, channel, row, column].item()
+    if not math.isfinite(value):
+        cure = "find what computed it: a division by zero, a logarithm of 0, an overflow"
+    elif extremes(img[image])[0] >= 0:
+        cure = "use img / 255 for values in 0..255, img.clamp(0, 1) for overshoots"
+    else:
+        cure = "give RGB as it is, not normalised; use img.clamp(0, 1) for overshoots"
+    place = f"image {image} of the batch, channel {channel}, row {row}, column {column}"
+    return f"{value:.6g} at {place}; {cure}"
