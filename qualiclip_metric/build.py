@@ -138,7 +138,10 @@ def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
         )
     from qualiclip_metric.text.clip import prompt_features
 
-    return prompt_features(checkpoint.text, pairs)
+    try:
+        return prompt_features(checkpoint.text, pairs)
+    except (KeyError, IndexError, RuntimeError) as err:
+        raise CheckpointError(f"the text side is not that of CLIP RN50 ({err})") from err
 
 
 _TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
@@ -159,8 +162,16 @@ def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) ->
         The metric, without a signature.
 
     Raises:
-        CheckpointError: When the architecture is unknown, or the tensors are not its own.
+        CheckpointError: When the architecture is unknown, or the tensors are not its own. The
+            message names the file.
     """
+    try:
+        return _assembled(checkpoint, temperature)
+    except CheckpointError as err:
+        raise CheckpointError(f"{checkpoint.file}: {err}" if checkpoint.file else str(err)) from err
+
+
+def _assembled(checkpoint: Checkpoint, temperature: float | None) -> QualiCLIP:
     if checkpoint.architecture not in ENCODERS:
         raise CheckpointError(
             f"architecture: expected one of {sorted(ENCODERS)}, got {checkpoint.architecture!r}; "
@@ -201,12 +212,13 @@ def _prompts(checkpoint: Checkpoint) -> Tensor | nn.Module:
     """The prompts' features where they are given; what computes them where they are not."""
     if checkpoint.prompts is not None:
         return checkpoint.prompts
-    from qualiclip_metric.text.clip import CONTEXT_TOKENS, PromptLearner, prompt_features
+    from qualiclip_metric.text.clip import CONTEXT_TOKENS, PromptLearner
 
     pairs = checkpoint.pairs or PROMPTS
     if not checkpoint.learner:
-        return prompt_features(checkpoint.text, pairs)
-    context = checkpoint.learner["ctx"].shape[1] if "ctx" in checkpoint.learner else CONTEXT_TOKENS
+        return _clip_features(checkpoint, pairs)
+    ctx = checkpoint.learner.get("ctx")
+    context = CONTEXT_TOKENS if ctx is None or ctx.ndim != 3 else ctx.shape[1]
     learner = PromptLearner(pairs, context)
     _fill(learner, checkpoint.learner, "QualiCLIP+'s prompts")
     return learner

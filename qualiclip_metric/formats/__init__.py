@@ -1,5 +1,10 @@
 """Checkpoint files: any format that we read -> `Checkpoint`, and back."""
 
+import pickle
+import struct
+import zipfile
+import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -7,31 +12,61 @@ from safetensors import SafetensorError, safe_open
 from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.formats.layouts import from_torch
 from qualiclip_metric.formats.ours import FORMAT, from_safetensors, save, save_pyiqa
-from qualiclip_metric.formats.torchfile import read_torch
+from qualiclip_metric.formats.torchfile import first_line, read_torch
+from qualiclip_metric.formats.validation import check_values
 
 __all__ = ["Checkpoint", "CheckpointError", "load", "save", "save_pyiqa"]
+
+_PARSER_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What the libraries that take files apart raise where bytes make no sense."""
 
 
 def load(path: str | Path) -> Checkpoint:
     """Read a checkpoint of ours, of QualiCLIP, QualiCLIP+, OpenAI's CLIP RN50 or open_clip.
 
-    The content decides, not the file's name. Nothing in the file is ever executed.
+    The content decides, not the file's name. Nothing in the file is ever executed, and every value
+    is checked to be one that a model can have.
 
     Args:
         path: safetensors, a torch file, or a TorchScript archive.
 
+    Returns:
+        The model as data.
+
     Raises:
         FileNotFoundError: When there is no such file.
-        CheckpointError: When the file is damaged, would run code, or holds no such model.
+        CheckpointError: When the file is damaged, would run code, holds no such model, or holds
+            values that are not finite. The message names the file, and the tensor where it is one.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        return _load_safetensors(path) if _is_safetensors(path) else from_torch(read_torch(path))
-    except (CheckpointError, KeyError) as err:
-        reason = f"the header lacks {err}" if isinstance(err, KeyError) else err
-        raise CheckpointError(f"{path}: {reason}") from err
+        checkpoint = _read(path)
+        check_values(checkpoint)
+    except CheckpointError as err:
+        raise CheckpointError(f"{path}: {err}") from err
+    except _PARSER_ERRORS as err:
+        raise CheckpointError(f"{path}: damaged, or no checkpoint ({first_line(err)})") from err
+    return replace(checkpoint, file=str(path))
+
+
+def _read(path: Path) -> Checkpoint:
+    if path.stat().st_size == 0:
+        raise CheckpointError("the file is empty (0 bytes); fetch or copy it again")
+    return _read_safetensors(path) if _is_safetensors(path) else from_torch(read_torch(path))
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -40,12 +75,12 @@ def _is_safetensors(path: Path) -> bool:
         return path.suffix == ".safetensors" or file.read(9)[8:] == b"{"
 
 
-def _load_safetensors(path: Path) -> Checkpoint:
+def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as err:
-        raise CheckpointError(f"damaged, or no safetensors file ({err})") from err
+        raise CheckpointError(f"damaged, or no safetensors file ({first_line(err)})") from err
     ours = metadata.get("format") == FORMAT or not any("visual." in key for key in tensors)
     return from_safetensors(tensors, metadata) if ours else from_torch(tensors)

@@ -32,6 +32,7 @@ class Checkpoint:
         training: How the weights were made, free-form, empty where unknown.
         learner: State dict of QualiCLIP+'s learned prompts, with or without the text tower.
         text: Text side of CLIP, OpenAI's names, where the file has it.
+        file: The file that it was read from, for messages.
     """
 
     architecture: str
@@ -44,6 +45,7 @@ class Checkpoint:
     training: Mapping[str, Any] = field(default_factory=dict)
     learner: Mapping[str, Tensor] = field(default_factory=dict)
     text: Mapping[str, Tensor] = field(default_factory=dict)
+    file: str = field(default="", compare=False)
 
     def state(self) -> dict[str, Tensor]:
         """The tensors under the names of a `QualiCLIP` module's state dict."""
@@ -60,6 +62,9 @@ class Checkpoint:
 
     def with_base_model(self, base: "Checkpoint") -> "Checkpoint":
         """These learned prompts with the encoder and the text side of another checkpoint.
+
+        Args:
+            base: A whole CLIP RN50 or QualiCLIP.
 
         Raises:
             CheckpointError: When the base has no text side.

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
-from qualiclip_metric.formats.ours import HEADER_KEY, PYIQA_KEY, from_pyiqa, part
+from qualiclip_metric.formats.ours import HEADER_KEY, PYIQA_KEY, as_fp32, from_pyiqa, part
+from qualiclip_metric.formats.validation import check_storage
 from qualiclip_metric.prompts import PROMPTS
 
 WRAPPERS = (PYIQA_KEY, "state_dict")
@@ -21,8 +22,11 @@ PUBLISHED_LICENCE = "CC BY-NC 4.0"
 def from_torch(content: Any) -> Checkpoint:
     """A checkpoint from the content of a torch file or a foreign safetensors file.
 
+    Args:
+        content: Whatever the file holds.
+
     Raises:
-        CheckpointError: When the layout is none of those in `LAYOUTS`.
+        CheckpointError: When the layout is none of those in `LAYOUTS`, or a tensor is no plain one.
     """
     tensors = _tensors(content)
     if isinstance(content, Mapping) and HEADER_KEY in content:
@@ -44,6 +48,7 @@ def _tensors(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"expected tensors by name, got {type(content).__name__}")
     tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
+    check_storage(tensors)
     return {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
 
 
@@ -65,6 +70,11 @@ def _qualiclip_plus(tensors: Mapping[str, Tensor]) -> Checkpoint:
     """QualiCLIP+_*.pth as pyiqa has them: the learned prompts alone."""
     learner = part(tensors, "prompt_learner.")
     ctx = learner["ctx"]
+    if ctx.ndim not in (2, 3) or "token_prefix" not in learner:
+        raise CheckpointError(
+            "prompt_learner: expected ctx of 2 or 3 dimensions beside token_prefix, got ctx of "
+            f"shape {tuple(ctx.shape)} and {sorted(learner)}"
+        )
     if ctx.ndim == 2:  # one context, shared by all prompts
         learner["ctx"] = ctx.expand(learner["token_prefix"].shape[0], -1, -1).clone()
     return Checkpoint(
@@ -126,14 +136,16 @@ def _text_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _paired(features: Tensor) -> Tensor:
     """(2P, D) in pairs: (P, 2, D)."""
-    if features.ndim != 2 or len(features) % 2:
+    if features.ndim != 2 or len(features) % 2 or not features.numel():
         raise CheckpointError(
             f"prompts_features: expected (2 x pairs, D), got {tuple(features.shape)}"
         )
-    return features.float().reshape(-1, 2, features.shape[1])
+    return as_fp32(features).reshape(-1, 2, features.shape[1])
 
 
 def _logit_scale(clip: Mapping[str, Tensor]) -> float:
     if "logit_scale" not in clip:
         raise CheckpointError("logit_scale: missing; the file does not hold the whole CLIP model")
-    return clip["logit_scale"].float().exp().item()
+    if (scale := clip["logit_scale"]).numel() != 1:
+        raise CheckpointError(f"logit_scale: expected one number, got shape {tuple(scale.shape)}")
+    return scale.float().exp().item()

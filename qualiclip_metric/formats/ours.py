@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -18,7 +19,7 @@ HEADER_KEY = "qualiclip_metric"
 
 
 def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write our safetensors format, atomically.
+    """Write our safetensors format, atomically; the same model gives the same bytes.
 
     Args:
         checkpoint: The model.
@@ -32,17 +33,37 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
     tensors = {k: v.contiguous() for k, v in tensors.items()}
     with replacing(path) as scratch:
         save_file(tensors, scratch, header(checkpoint))
+        _sort_metadata(scratch)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the header's metadata in order, in place: the library writes it in a random one.
+
+    A safetensors file begins with eight bytes of length and that much JSON, padded by spaces.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        content = json.loads(file.read(length))
+        content["__metadata__"] = dict(sorted(content["__metadata__"].items()))
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length, b" "))
 
 
 def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
     """Write what `metric.load_weights(path)` of pyiqa reads: `{'params': state dict}`, atomically.
 
     Our header rides along under a key of its own, so that `load` reads the file, too.
+
+    Args:
+        checkpoint: The model.
+        path: File to write; it appears whole or not at all.
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in checkpoint.state().items()}
     content = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
-    with replacing(path) as scratch:
-        torch.save(content, scratch)
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        torch.save(content, file)  # given a path, torch would write the scratch file's name into it
 
 
 def header(checkpoint: Checkpoint) -> dict[str, str]:
@@ -61,6 +82,10 @@ def header(checkpoint: Checkpoint) -> dict[str, str]:
 def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
     """A checkpoint from the content of our safetensors format.
 
+    Args:
+        tensors: By name.
+        metadata: The file's header, as `header` makes it.
+
     Raises:
         CheckpointError: When the header is not ours, or the prompts are missing.
     """
@@ -73,8 +98,20 @@ def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
     return _from_parts(part(tensors, "encoder."), prompts, learner, metadata)
 
 
-def from_pyiqa(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
-    """A checkpoint from the two halves of `save_pyiqa`'s file."""
+def from_pyiqa(state: Mapping[str, Tensor], metadata: Any) -> Checkpoint:
+    """A checkpoint from the two halves of `save_pyiqa`'s file.
+
+    Args:
+        state: State dict of a `QualiCLIP` module.
+        metadata: What the file holds in place of a header.
+
+    Raises:
+        CheckpointError: When the header is not ours.
+    """
+    if not isinstance(metadata, Mapping) or not all(isinstance(v, str) for v in metadata.values()):
+        raise CheckpointError(
+            f"header: expected texts by name under {HEADER_KEY!r}, got {type(metadata).__name__}"
+        )
     learner = part(state, "text.")
     return _from_parts(part(state, "encoder."), learner.pop("features", None), learner, metadata)
 
@@ -85,24 +122,61 @@ def _from_parts(
     learner: dict[str, Tensor],
     metadata: Mapping[str, str],
 ) -> Checkpoint:
-    pairs = json.loads(metadata.get("pairs", "[]"))
+    for key in ("architecture", "logit_scale", "temperature"):
+        if key not in metadata:
+            raise CheckpointError(f"the header lacks {key!r}")
+    pairs = _json(metadata, "pairs", list)
+    try:
+        checked = check_pairs(pairs) if pairs else ()
+    except ValueError as err:
+        raise CheckpointError(f"header: {err}") from err
     return Checkpoint(
         architecture=metadata["architecture"],
         encoder=encoder,
-        prompts=None if prompts is None else prompts.float(),
-        pairs=check_pairs(pairs) if pairs else (),
-        logit_scale=float(metadata["logit_scale"]),
-        temperature=float(metadata["temperature"]),
+        prompts=None if prompts is None else as_fp32(prompts),
+        pairs=checked,
+        logit_scale=_number(metadata, "logit_scale"),
+        temperature=_number(metadata, "temperature"),
         licence=metadata.get("licence", "unknown"),
-        training=json.loads(metadata.get("training", "{}")),
+        training=_json(metadata, "training", dict),
         learner=learner,
     )
 
 
+def _json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
+    """A header's value that is JSON; empty where it is not there."""
+    try:
+        value = json.loads(metadata[key]) if key in metadata else kind()
+    except (ValueError, RecursionError) as err:
+        raise CheckpointError(f"header: {key} is no JSON ({metadata[key][:40]!r})") from err
+    if not isinstance(value, kind):
+        raise CheckpointError(
+            f"header: expected {key} to be a {kind.__name__}, got {type(value).__name__}"
+        )
+    return value
+
+
+def _number(metadata: Mapping[str, str], key: str) -> float:
+    try:
+        return float(metadata[key])
+    except ValueError as err:
+        raise CheckpointError(f"header: {key} is no number ({metadata[key][:40]!r})") from err
+
+
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names start with a prefix, without it, floating point as fp32."""
+    """The tensors whose names start with a prefix, without it, floating point as fp32.
+
+    Args:
+        tensors: By name.
+        prefix: Such as `encoder.`.
+    """
     return {
-        key.removeprefix(prefix): tensor.float() if tensor.is_floating_point() else tensor
+        key.removeprefix(prefix): as_fp32(tensor)
         for key, tensor in tensors.items()
         if key.startswith(prefix)
     }
+
+
+def as_fp32(tensor: Tensor) -> Tensor:
+    """Floating point values as fp32; others as they are, to be refused where they are weights."""
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -44,9 +44,9 @@ def saved(content: Any, path: Path) -> Path:
 def model(**changes: Any) -> Checkpoint:
     values: dict[str, Any] = {
         "architecture": "lite",
-        "encoder": {"a.weight": torch.rand(3, 2), "count": torch.tensor(4)},
+        "encoder": {"a.weight": torch.rand(3, 2), "n.num_batches_tracked": torch.tensor(4)},
         "prompts": torch.rand(7, 2, 5),
-        "pairs": (("Good photo.", "Bad photo."),),
+        "pairs": tuple((f"Good {i}.", f"Bad {i}.") for i in range(7)),
         "logit_scale": 12.5,
         "temperature": 3.0,
         "licence": "CC0",
@@ -75,7 +75,7 @@ def test_what_we_write_we_read(write: Any, changes: dict[str, Any], tmp_path: Pa
 def test_pyiqas_layout_has_params(tmp_path: Path) -> None:
     formats.save_pyiqa(model(), tmp_path / "m.pth")
     content = torch.load(tmp_path / "m.pth", weights_only=True)
-    expected = {"encoder.a.weight", "encoder.count", "text.features", "logit_scale"}
+    expected = {"encoder.a.weight", "encoder.n.num_batches_tracked", "text.features", "logit_scale"}
     assert content["params"].keys() == expected
 
 

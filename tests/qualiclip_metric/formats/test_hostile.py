@@ -1,0 +1,264 @@
+"""Checkpoints that are damaged, mad or malicious: one line that names the file, and no score."""
+
+import json
+import pickle
+import subprocess
+import sys
+import tracemalloc
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from qualiclip_metric import formats
+from qualiclip_metric.build import create
+from qualiclip_metric.formats import Checkpoint, CheckpointError
+
+HEADER = {
+    "format": "qualiclip_metric/1",
+    "architecture": "lite",
+    "logit_scale": "10.0",
+    "temperature": "2.0",
+}
+
+
+def model(**changes: Any) -> Checkpoint:
+    values: dict[str, Any] = {
+        "architecture": "lite",
+        "encoder": {"a.weight": torch.rand(3, 2)},
+        "prompts": torch.rand(7, 2, 5),
+    }
+    return Checkpoint(**(values | changes))
+
+
+def refused(path: Path, message: str) -> None:
+    """It is refused in one line that begins with the file's name."""
+    with pytest.raises(CheckpointError, match=message) as error:
+        formats.load(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def with_value(tensor: torch.Tensor, value: float) -> torch.Tensor:
+    changed = tensor.clone()
+    changed.view(-1)[-1] = value
+    return changed
+
+
+# --- values that no model has ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("write", [formats.save, formats.save_pyiqa])
+def test_one_value_that_is_not_finite(write: Any, value: float, tmp_path: Path) -> None:
+    path = tmp_path / "m.any"
+    write(model(encoder={"a.weight": with_value(torch.rand(3, 2), value)}), path)
+    refused(path, r"encoder\.a\.weight: 1 of 6 values are NaN or infinite")
+    write(model(prompts=with_value(torch.rand(7, 2, 5), value)), path)
+    refused(path, "prompts: 1 of 70 values are NaN or infinite")
+    write(model(prompts=None, learner={"ctx": with_value(torch.rand(2, 3, 4), value)}), path)
+    refused(path, r"learner\.ctx: 1 of 24 values")
+
+
+@pytest.mark.parametrize("name", ["logit_scale", "temperature"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_scale_that_is_none(name: str, value: float, tmp_path: Path) -> None:
+    formats.save(model(**{name: value}), tmp_path / "m")
+    refused(tmp_path / "m", f"{name}: expected a finite number above 0, got {value}")
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    for dtype in (torch.int8, torch.int64, torch.bool):
+        tensors = {"encoder.a": torch.ones(2, dtype=dtype), "prompts": torch.rand(7, 2, 5)}
+        save_file(tensors, tmp_path / "m.safetensors", HEADER)
+        refused(tmp_path / "m.safetensors", rf"encoder\.a: expected floating point.* {dtype}")
+    save_file({"prompts": torch.ones(7, 2, 5).int()}, tmp_path / "m.safetensors", HEADER)
+    refused(tmp_path / "m.safetensors", "prompts: expected floating point")
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 5), (7, 2, 0), (7, 3, 5), (14, 5), ()])
+def test_prompts_of_another_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
+    formats.save(model(prompts=torch.rand(shape)), tmp_path / "m")
+    refused(tmp_path / "m", r"prompts: expected features of shape \(pairs, 2, D\)")
+
+
+def test_prompts_and_their_texts_differ_in_number(tmp_path: Path) -> None:
+    formats.save(model(pairs=(("Good.", "Bad."),)), tmp_path / "m")
+    refused(tmp_path / "m", "as many pairs of features as of texts, got 7 and 1")
+
+
+def test_a_weight_of_another_shape_names_file_and_tensor(random_lite: Path, tmp_path: Path) -> None:
+    checkpoint = formats.load(random_lite)
+    encoder = {**checkpoint.encoder, "projection.bias": torch.zeros(384, 1)}
+    path = tmp_path / "m.safetensors"
+    formats.save(replace(checkpoint, encoder=encoder), path)
+    with pytest.raises(CheckpointError, match=r"projection\.bias should have shape") as error:
+        create(path)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_text_side_of_another_shape(seeded_official: Path) -> None:
+    whole = formats.load(seeded_official)
+    text = {**whole.text, "ln_final.bias": torch.zeros(3)}
+    from qualiclip_metric.build import from_checkpoint
+
+    with pytest.raises(CheckpointError, match="text side is not that of CLIP RN50"):
+        from_checkpoint(replace(whole, prompts=None, text=text))
+
+
+# --- files that are none -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors", ""])
+def test_an_empty_file(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"m{suffix}"
+    path.touch()
+    refused(path, r"the file is empty \(0 bytes\)")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [5, None, "text", [5], {"params": 5}, {"params": {"prompts_features": torch.rand(3)}}],
+    ids=repr,
+)
+def test_content_that_is_no_model(content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / "m.pth")
+    refused(tmp_path / "m.pth", "expected")
+
+
+@pytest.mark.parametrize("value", [5, None, "text", [1], {"architecture": 5}], ids=repr)
+def test_a_header_that_is_none(value: Any, tmp_path: Path) -> None:
+    torch.save({"qualiclip_metric": value}, tmp_path / "m.pth")
+    refused(tmp_path / "m.pth", "header: expected texts by name under 'qualiclip_metric'")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pairs": "[["}, "header: pairs is no JSON"),
+        ({"pairs": "[" * 100_000}, "header: pairs is no JSON"),
+        ({"pairs": '{"a": 1}'}, "header: expected pairs to be a list, got dict"),
+        ({"pairs": '[["only one"]]'}, "header: prompts: expected"),
+        ({"training": "[]"}, "header: expected training to be a dict, got list"),
+        ({"logit_scale": "ten"}, "header: logit_scale is no number"),
+    ],
+)
+def test_a_header_with_wrong_values(change: dict[str, str], message: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    save_file({"prompts": torch.rand(7, 2, 5)}, path, HEADER | change)
+    refused(path, message)
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [
+        {"prompt_learner.ctx": torch.rand(3)},
+        {"prompt_learner.ctx": torch.rand(16, 4)},
+        {"visual.conv1.weight": torch.rand(2, 2), "logit_scale": torch.rand(2)},
+    ],
+)
+def test_layouts_with_parts_of_another_shape(learner: Any, tmp_path: Path) -> None:
+    torch.save(learner, tmp_path / "m.pth")
+    refused(tmp_path / "m.pth", "expected")
+
+
+def test_every_byte_of_a_small_file_may_be_wrong(tmp_path: Path) -> None:
+    """Whatever a flipped byte does, the answer is a checkpoint or a CheckpointError."""
+    rng = torch.Generator().manual_seed(0)
+    for write, name in ((formats.save, "m.safetensors"), (formats.save_pyiqa, "m.pth")):
+        path = tmp_path / name
+        write(model(), path)
+        whole = path.read_bytes()
+        for _ in range(150):
+            content = bytearray(whole)
+            for place in torch.randint(len(whole), (3,), generator=rng).tolist():
+                content[place] = int(torch.randint(256, (1,), generator=rng))
+            path.write_bytes(content)
+            try:
+                formats.load(path)
+            except CheckpointError as err:
+                assert str(err).startswith(f"{path}: ")
+
+
+# --- files that would fill the memory ------------------------------------------------------------
+
+
+def bomb(path: Path, megabytes: int, *names: str) -> Path:
+    """A zip archive of zeros, compressed about a thousandfold."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in names:
+            with archive.open(f"m/{name}", "w", force_zip64=True) as file:
+                for _ in range(megabytes):
+                    file.write(bytes(1 << 20))
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("data.pkl", "constants.pkl"), ("data.pkl",), ("data.pkl", "constants.pkl", "data/0")],
+)
+def test_an_archive_that_unpacks_to_a_multiple_is_not_unpacked(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = bomb(tmp_path / "m.pt", 100, *names)
+    assert path.stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        refused(path, r"refused: an archive of \d+ bytes that unpacks to \d+")
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_tensor_that_claims_more_than_the_file_holds(tmp_path: Path) -> None:
+    torch.save({"prompts_features": torch.zeros(1).expand(10**6, 10**6)}, tmp_path / "m.pth")
+    refused(tmp_path / "m.pth", "prompts_features: its shape .* is larger than what the file holds")
+
+
+@pytest.mark.filterwarnings("ignore:Validating sparse")
+def test_a_sparse_tensor(tmp_path: Path) -> None:
+    torch.save({"prompts_features": torch.eye(4).to_sparse()}, tmp_path / "m.pth")
+    refused(tmp_path / "m.pth", "expected a dense tensor|damaged|refused")
+
+
+def test_a_torchscript_archive_of_records_within_records(tmp_path: Path) -> None:
+    """Forty levels of a record that holds the next one twice: 2^40 ways down, each walked once."""
+    lines = [b"c__torch__.m\nR\n)\x81" for _ in range(41)]
+    body = b"".join(line + b"q" + bytes([i]) + b"0" for i, line in enumerate(lines))
+    for i in range(40):
+        low = b"h" + bytes([i + 1])
+        body += b"h" + bytes([i]) + b"}(X\x01\0\0\0a" + low + b"X\x01\0\0\0b" + low + b"ub0"
+    content = b"\x80\x02" + body + b"h\x00."
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/data.pkl", content)
+        archive.writestr("m/constants.pkl", pickle.dumps(()))
+    refused(tmp_path / "m.pt", "layout: expected a tensor named")
+
+
+# --- the same model, the same bytes --------------------------------------------------------------
+
+WRITE = """
+import sys, torch
+from qualiclip_metric import formats
+encoder = {f"layer{i}.weight": torch.full((3, 2), float(i)) for i in range(20)}
+pairs = (("Gutes Bild.", "Schlechtes Bild – unscharf."),)
+model = formats.Checkpoint("lite", encoder, torch.ones(1, 2, 5), pairs, training={"b": 1, "a": 2})
+formats.save(model, sys.argv[1] + ".safetensors")
+formats.save_pyiqa(model, sys.argv[1] + ".pth")
+"""
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        subprocess.run([sys.executable, "-c", WRITE, str(tmp_path / name)], check=True)
+    for suffix in (".safetensors", ".pth"):
+        contents = {(tmp_path / f"{name}{suffix}").read_bytes() for name in "abc"}
+        assert len(contents) == 1, suffix
+    assert formats.load(tmp_path / "a.safetensors").pairs[0][1] == "Schlechtes Bild – unscharf."
+    data = (tmp_path / "a.safetensors").read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
