@@ -83,7 +83,9 @@ def _train(
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
     if _is_main_process():
-        typer.echo(f"{len(photos)} photos, {chosen.steps} steps, {chosen.model}", err=True)
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        several = f", {processes} processes" if processes > 1 else ""
+        typer.echo(f"{len(photos)} photos, {chosen.steps} steps, {chosen.model}{several}", err=True)
     with TrainingProgress(show=_is_main_process()) as report:
         return run(chosen, photos, out, pretrained=pretrained, resume=resume, report=report)
 

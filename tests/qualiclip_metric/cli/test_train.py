@@ -6,7 +6,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from qualiclip_metric.cli import app, training_progress
+from qualiclip_metric import progress
+from qualiclip_metric.cli import app
 from qualiclip_metric.cli.training_progress import TrainingProgress
 from qualiclip_metric.images import to_picture
 from qualiclip_metric.training.loop import Report
@@ -88,17 +89,16 @@ def test_ctrl_c_says_how_to_go_on(photos, random_lite, tmp_path, monkeypatch):
 
 def test_a_line_every_30_seconds_where_there_is_no_terminal(monkeypatch, capsys):
     clock = [0.0]
-    monkeypatch.setattr(training_progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
     with TrainingProgress() as show:
         for second in range(0, 100, 10):
             clock[0] = float(second)
-            show(Report("training", second, 200, {"total": 0.25}, 12.0))
-        clock[0] = 100.0
-        show(Report("photos", 7, 9))
+            show(Report("training", 1 + second, 200, {"total": 0.25}, 12.0))
+        show(Report("validation", 7, 9))
     assert capsys.readouterr().err.splitlines() == [
-        "training: 30 of 200, loss 0.2500, 12 crops/s",
-        "training: 60 of 200, loss 0.2500, 12 crops/s",
-        "training: 90 of 200, loss 0.2500, 12 crops/s",
+        "training: 31 of 200, 1.0 steps/s, 0:02:44 left, loss 0.2500, 12 crops/s",
+        "training: 61 of 200, 1.0 steps/s, 0:02:17 left, loss 0.2500, 12 crops/s",
+        "training: 91 of 200, 1.0 steps/s, 0:01:48 left, loss 0.2500, 12 crops/s",
     ]
 
 

@@ -1,0 +1,152 @@
+"""Two processes (gloo) compute what one with the doubled batch does, and go on from its state."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from qualiclip_metric import formats
+from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.images import to_picture
+from qualiclip_metric.training import checkpoint, features, train
+
+from .two_processes import CONFIG, FEATURES, PIECE, gradient_norms, halved, train_until_killed
+
+pytestmark = pytest.mark.slow
+TOLERANCE = 1e-2
+"""Of weights, as a share of what training has moved them by; docs/training.md states it."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Runs of one process, and those of two that the script beside this file makes."""
+    folder = tmp_path_factory.mktemp("processes")
+    (folder / "photos").mkdir()
+    rng = torch.Generator().manual_seed(0)
+    for number in range(7):
+        coarse = torch.rand(1, 3, 12, 12, generator=rng)
+        img = torch.nn.functional.interpolate(coarse, (90, 110), mode="nearest")[0]
+        to_picture(img).save(folder / "photos" / f"{number}.png")
+    prompts = torch.nn.functional.normalize(torch.randn(7, 2, 384, generator=rng), dim=-1)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = LiteEncoder().state_dict()
+    formats.save(
+        formats.Checkpoint("lite", encoder, prompts, temperature=5.0), folder / "origin.safetensors"
+    )
+    photos = sorted((folder / "photos").iterdir())
+    train_until_killed(
+        CONFIG, photos, folder / "from_one", pretrained=folder / "origin.safetensors"
+    )
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    command += "--num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no".split()
+    command += ["--main_process_port", "0", str(Path(__file__).with_name("two_processes.py"))]
+    environment = os.environ | {
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+    }
+    done = subprocess.run(
+        [*command, str(folder)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    (folder / "stdout.txt").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(folder):
+    """Losses and norms of gradients of one process with the doubled batch."""
+    losses = []
+
+    def report(given):
+        if given.phase == "training":
+            losses.append(dict(given.losses))
+
+    photos = sorted((folder / "photos").iterdir())
+    start = folder / "origin.safetensors"
+    with gradient_norms() as norms:
+        train(CONFIG, photos, folder / "one", pretrained=start, report=report)
+    return {"losses": losses, "norms": norms}
+
+
+def ranks(folder):
+    return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
+
+
+def weights(run):
+    path = run / "model.safetensors"
+    return formats.load(path if path.exists() else run.with_suffix(".safetensors")).encoder
+
+
+def distance(run, other):
+    """L2 norm of the difference of two models' weights."""
+    ours, theirs = weights(run), weights(other)
+    assert ours.keys() == theirs.keys()
+    return sum(float((ours[k].double() - theirs[k].double()).square().sum()) for k in ours) ** 0.5
+
+
+def apart(folder, run, other):
+    """How far two runs' weights are apart, as a share of how far training has moved them.
+
+    Not 0: sums over the batch have another order, and Adam divides small gradients by themselves.
+    """
+    return distance(folder / run, folder / other) / distance(folder / other, folder / "origin")
+
+
+def test_both_processes_are_one_run(folder):
+    first, second = ranks(folder)
+    assert second["losses"] == []  # only the main process reports
+    held = checkpoint.read_validations(folder / "two")[0]["photos"]
+    assert sorted(first["validated"] + second["validated"]) == list(range(held))
+    assert first["validated"] and second["validated"]
+    assert (folder / "stdout.txt").read_text().split() == [
+        str(folder / "two_features" / "model.safetensors")
+    ]
+
+
+def test_losses_validations_and_weights_are_those_of_the_doubled_batch(folder, one):
+    first, second = ranks(folder)
+    assert len(first["losses"]) == CONFIG.steps
+    for ours, theirs in zip(first["losses"], one["losses"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
+    assert first["norms"] == second["norms"] == pytest.approx(one["norms"], rel=1e-3)
+    logs = [checkpoint.read_validations(folder / run) for run in ("two", "one")]
+    assert [v["step"] for v in logs[0]] == [v["step"] for v in logs[1]] == [2, 4]
+    for ours, theirs in zip(*logs, strict=True):
+        assert ours["photos"] == theirs["photos"]
+        assert ours["consistency_gap"] == pytest.approx(theirs["consistency_gap"], rel=1e-2)
+    assert apart(folder, "two", "one") < TOLERANCE
+
+
+def test_resuming_is_exact_for_the_same_number_of_processes(folder):
+    assert distance(folder / "cut", folder / "two") == 0
+    logs = [(folder / run / "validation.jsonl").read_text() for run in ("two", "cut")]
+    assert logs[0] == logs[1]
+
+
+def test_one_process_goes_on_from_two_and_two_from_one(folder, one):
+    photos = sorted((folder / "photos").iterdir())
+    start = {"pretrained": folder / "origin.safetensors", "resume": True}
+    assert checkpoint.load_state(folder / "from_two")["step"] == 2
+    with pytest.raises(ValueError, match="batch_size: then 4, now 2"):
+        train(halved(CONFIG), photos, folder / "from_two", **start)
+    train(CONFIG, photos, folder / "from_two", **start)
+    assert apart(folder, "from_one", "one") < TOLERANCE
+    assert apart(folder, "from_two", "one") < TOLERANCE
+    assert checkpoint.load_state(folder / "from_two")["step"] == CONFIG.steps
+
+
+def test_features_are_collected_by_both_processes(folder, monkeypatch):
+    monkeypatch.setattr(features, "PIECE", PIECE)
+    photos = sorted((folder / "photos").iterdir())
+    train(FEATURES, photos, folder / "one_features", pretrained=folder / "origin.safetensors")
+    tables = [features.load(folder / run / "features") for run in ("two_features", "one_features")]
+    assert len(list((folder / "two_features" / "features").glob("*.safetensors"))) == 3
+    torch.testing.assert_close(tables[0].pooled, tables[1].pooled, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(tables[0].reference, tables[1].reference, rtol=1e-4, atol=1e-5)
+    assert apart(folder, "two_features", "one_features") < TOLERANCE
