@@ -102,8 +102,8 @@ def test_architecture_has_a_paragraph_per_folder() -> None:
 
 
 @pytest.mark.parametrize("name", ["score", "train", "benchmarks"])
-def test_pictures_show_the_imports_as_they_are(name: str) -> None:
-    """The cure is `python docs/draw_imports.py`. Arrows that were left out may be any."""
+def test_pictures_show_what_is_there(name: str) -> None:
+    """No box and no arrow of what is gone; the cure is `python docs/draw_imports.py`."""
     pytest.importorskip("grimp", reason="grimp, of the extra dev, reads the import graph")
     drawing = _script(ROOT / "docs" / "draw_imports.py")
     graph = drawing.imports(*drawing.FLOWS[name])
@@ -111,8 +111,9 @@ def test_pictures_show_the_imports_as_they_are(name: str) -> None:
     titles = re.findall(r'class="(node|edge)">\s*<title>([^<]+)</title>', picture)
     boxes = {title for kind, title in titles if kind == "node"}
     arrows = {tuple(title.split("&#45;&gt;")) for kind, title in titles if kind == "edge"}
-    assert boxes == set(graph)
-    assert arrows
+    assert len(boxes) > 5
+    assert boxes <= set(graph)
+    assert len(arrows) > 5
     assert arrows <= set(graph.edges)
 
 
