@@ -1,8 +1,7 @@
 """From files to scores against the bare network: what decoding and batching cost.
 
-`python -m benchmarks.speed.path --images DIR` measures both on the same photos, in turns; knows
-the package's scoring and its command line, and no dataset. The bare network is timed on decoded
-tensors in the very batches that the path makes of the files.
+Both are timed on the same photos, in turns; the bare network on decoded tensors, in the very
+batches that the path makes of the files.
 """
 
 import math
@@ -16,15 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 from torch import Tensor
 
 from benchmarks.reference.seeded import write_official
-from benchmarks.speed.photos import photos
-from qualiclip_metric import create, images
+from qualiclip_metric import images
 from qualiclip_metric.scoring import batches as batching
 from qualiclip_metric.scoring import score_files
 
@@ -36,7 +33,7 @@ Metric = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Work:
+class DecodedPhotos:
     """The photos of a measurement, decoded, and the batches that scoring would make of them."""
 
     files: list[Path]
@@ -55,8 +52,16 @@ class Work:
             yield buffer.fill([self.pixels[index] for index in batch])
 
 
-def load(files: Sequence[Path], batch_size: int, device: str | torch.device) -> Work:
+def decode(files: Sequence[Path], batch_size: int, device: str | torch.device) -> DecodedPhotos:
     """Decode photos and plan their batches as `qualiclip_metric.scoring.score_files` does.
+
+    Args:
+        files: Photos.
+        batch_size: Most images of one size at once.
+        device: Where the metric computes; it decides the pixels in a batch.
+
+    Returns:
+        The photos, decoded, and their batches.
 
     Raises:
         ImageError: When a file is no image.
@@ -65,7 +70,7 @@ def load(files: Sequence[Path], batch_size: int, device: str | torch.device) -> 
     sizes = [(one.shape[0], one.shape[1]) for one in pixels]
     window = batching.WINDOW_BATCHES * batch_size
     planned = batching.plan_batches(sizes, batch_size, batching.batch_pixels(device), window)
-    return Work(list(files), pixels, [positions for positions, _ in planned])
+    return DecodedPhotos(list(files), pixels, [positions for positions, _ in planned])
 
 
 def measure(
@@ -93,28 +98,37 @@ def measure(
         images and megapixels per second as median, min and max over the rounds, `ratio` of path to
         network by round, and `ceiling`, the ratio to expect where the network keeps all cores busy.
     """
-    passes = 2 * 2 + bool(command)
     device = getattr(metric, "device", "cpu")
+    passes = 2 * 2 + bool(command)
     count = _affordable(metric, files, batch_size, device, seconds / passes)
-    work = load(files[:count], batch_size, device)
+    work = decode(files[:count], batch_size, device)
     decoding = _decoding_seconds(work.files)
     network: list[float] = []
     path: list[float] = []
     began = time.perf_counter()
     with torch.inference_mode():
         for turn in range(ROUNDS):
-            kinds = (network, path) if turn % 2 == 0 else (path, network)
-            for kind in kinds:
-                if kind is network:
-                    kind.append(_bare(metric, work, device))
+            for bare in (True, False) if turn % 2 == 0 else (False, True):
+                if bare:
+                    network.append(_network_seconds(metric, work, device))
                 else:
-                    kind.append(_whole(metric, work.files, batch_size, workers))
+                    path.append(_path_seconds(metric, work.files, batch_size, workers))
             spent = time.perf_counter() - began
             if turn and spent * (1 + (1 + bool(command)) / len(network) / 2) > seconds:
                 break
+    result = _figures(work, network, path, decoding)
+    if command:
+        result["command"] = _command(work, command)
+    return result
+
+
+def _figures(
+    work: DecodedPhotos, network: Sequence[float], path: Sequence[float], decoding: float
+) -> Json:
+    """Seconds per round -> what `measure` returns."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     usual = statistics.median(network)
-    result: Json = {
+    return {
         "images": len(work.files),
         "megapixels": round(work.megapixels, 3),
         "sizes": len({one.shape for one in work.pixels}),
@@ -127,13 +141,18 @@ def measure(
         "ratio": _spread([a / b for a, b in zip(network, path, strict=True)]),
         "ceiling": usual / (usual + decoding / (cores or 1)),
     }
-    if command:
-        result["command"] = _command(work, command)
-    return result
 
 
 def rows(name: str, result: Json) -> list[str]:
-    """What `measure` found, as lines to print."""
+    """Lines to print.
+
+    Args:
+        name: Model and precision.
+        result: Of `measure`.
+
+    Returns:
+        The figures in words.
+    """
     lines = [
         f"{name}: {result['images']} images, {result['megapixels']:.1f} MP, {result['sizes']} "
         f"sizes, {result['batches']} batches, {result['threads']} threads, "
@@ -141,8 +160,8 @@ def rows(name: str, result: Json) -> list[str]:
     ]
     for kind in ("network", "path"):
         rate, pixels = result[kind]["images_per_second"], result[kind]["megapixels_per_second"]
-        lines.append(f"  {kind:<22}{_shown(rate)} images/s   {_shown(pixels)} MP/s")
-    lines.append(f"  {'path / network':<22}{_shown(result['ratio'], 3)}")
+        lines.append(f"  {kind:<22}{_range_text(rate)} images/s   {_range_text(pixels)} MP/s")
+    lines.append(f"  {'path / network':<22}{_range_text(result['ratio'], 3)}")
     if "command" in result:
         there = result["command"]
         lines.append(
@@ -161,6 +180,13 @@ def decoders(files: Sequence[Path], workers: int) -> Json:
     """Images decoded per second by one thread, by threads, and by processes that send pixels.
 
     The processes are started before the clock is.
+
+    Args:
+        files: Photos.
+        workers: Threads, and processes.
+
+    Returns:
+        `images`, `workers`, and images per second as `one_thread`, `threads` and `processes`.
     """
     found: Json = {"images": len(files), "workers": workers}
     found["one_thread"] = _rate(lambda: sum(1 for _ in map(images.pixels, files)), len(files))
@@ -176,6 +202,32 @@ def decoders(files: Sequence[Path], workers: int) -> Json:
     return found
 
 
+def decoding_text(found: Json) -> str:
+    """What `decoders` found, as a line to print."""
+    return (
+        f"decoding alone: {found['one_thread']:.0f} images/s in one thread, "
+        f"{found['threads']:.0f} in {found['workers']} threads, {found['processes']:.0f} in "
+        f"{found['workers']} processes"
+    )
+
+
+def weights_of(name: str, scratch: Path) -> str:
+    """What `create` takes for a model.
+
+    Args:
+        name: A model or checkpoint; ``rn50-seeded`` is an RN50 of seeded weights, for speed does
+            not depend on them.
+        scratch: Folder for the seeded weights.
+
+    Returns:
+        A name or a path.
+    """
+    if name != "rn50-seeded":
+        return name
+    path = scratch / "rn50.pth"
+    return str(path if path.exists() else write_official(path))
+
+
 def _affordable(
     metric: Metric,
     files: Sequence[Path],
@@ -184,13 +236,13 @@ def _affordable(
     seconds: float,
 ) -> int:
     """How many of the photos go through the network in a time; also warms the network up."""
-    work = load(files[: 2 * batch_size], batch_size, device)
+    work = decode(files[: 2 * batch_size], batch_size, device)
     with torch.inference_mode():
-        taken = min(_bare(metric, work, device) for _ in range(3))
+        taken = min(_network_seconds(metric, work, device) for _ in range(3))
     return max(batch_size, min(len(files), int(len(work.files) * seconds / taken)))
 
 
-def _bare(metric: Metric, work: Work, device: str | torch.device) -> float:
+def _network_seconds(metric: Metric, work: DecodedPhotos, device: str | torch.device) -> float:
     """Seconds of the network alone: the batches are made while the clock stands still."""
     total = 0.0
     for tensor in work.tensors(device):
@@ -200,7 +252,9 @@ def _bare(metric: Metric, work: Work, device: str | torch.device) -> float:
     return total
 
 
-def _whole(metric: Metric, files: Sequence[Path], batch_size: int, workers: int | None) -> float:
+def _path_seconds(
+    metric: Metric, files: Sequence[Path], batch_size: int, workers: int | None
+) -> float:
     results, elapsed = _timed(
         lambda: list(score_files(metric, files, batch_size=batch_size, workers=workers))
     )
@@ -210,7 +264,7 @@ def _whole(metric: Metric, files: Sequence[Path], batch_size: int, workers: int 
     return elapsed
 
 
-def _command(work: Work, options: Sequence[str]) -> Json:
+def _command(work: DecodedPhotos, options: Sequence[str]) -> Json:
     """`qualiclip score` as a process: on one photo, which is its start-up, and on all."""
     with tempfile.TemporaryDirectory() as name:
         for number, path in enumerate(work.files):
@@ -254,7 +308,7 @@ def _rate(act: Callable[[], Any], count: int) -> float:
     return count / min(_timed(act)[1] for _ in range(2))
 
 
-def _rates(seconds: Sequence[float], work: Work) -> Json:
+def _rates(seconds: Sequence[float], work: DecodedPhotos) -> Json:
     return {
         "images_per_second": _spread([len(work.files) / s for s in seconds]),
         "megapixels_per_second": _spread([work.megapixels / s for s in seconds]),
@@ -265,58 +319,6 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def _shown(spread: dict[str, float], digits: int = 2) -> str:
+def _range_text(spread: dict[str, float], digits: int = 2) -> str:
     median, low, high = (f"{spread[key]:.{digits}f}" for key in ("median", "min", "max"))
     return f"{median:>7} ({low} to {high})"
-
-
-def main(
-    folder: Annotated[
-        list[Path] | None, typer.Option("--images", help="Folder of photos; may be repeated.")
-    ] = None,
-    count: Annotated[int, typer.Option(min=16, help="Most photos.")] = 500,
-    model: Annotated[
-        list[str] | None, typer.Option(help="lite, a checkpoint, rn50-seeded; may be repeated.")
-    ] = None,
-    precision: Annotated[list[str] | None, typer.Option(help="fp32, bf16; repeatable.")] = None,
-    seconds: Annotated[
-        float,
-        typer.Option(
-            help="For lite in one precision; a larger model has half of it. Fewer photos "
-            "are taken where all would not fit twice."
-        ),
-    ] = 65,
-) -> None:
-    """Print images per second of the bare network and of the path from files to scores."""
-    with photos(folder or [], count) as files, tempfile.TemporaryDirectory() as scratch:
-        workers = min(8, os.cpu_count() or 1)
-        speed = decoders(files, workers)
-        typer.echo(
-            f"decoding alone: {speed['one_thread']:.0f} images/s in one thread, "
-            f"{speed['threads']:.0f} in {workers} threads, {speed['processes']:.0f} in {workers} "
-            "processes"
-        )
-        for name in model or MODELS:
-            weights = _weights(name, Path(scratch))
-            for form in precision or ("fp32", "bf16"):
-                metric = create(weights, precision=form)
-                is_lite = name == "lite"
-                result = measure(
-                    metric,
-                    files,
-                    seconds=seconds if is_lite else seconds / 2,
-                    command=["--precision", form] if is_lite else (),
-                )
-                typer.echo("\n".join(rows(f"{name} {form}", result)))
-
-
-def _weights(name: str, scratch: Path) -> str:
-    """What `create` takes for a model; the RN50 has seeded weights, speed does not see them."""
-    if name != "rn50-seeded":
-        return name
-    path = scratch / "rn50.pth"
-    return str(path if path.exists() else write_official(path))
-
-
-if __name__ == "__main__":
-    typer.run(main)

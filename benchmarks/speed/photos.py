@@ -1,4 +1,4 @@
-"""Photos to measure speed on: from folders, or made at run time. Knows no metric and no clock."""
+"""Photos to measure speed on: from folders, or made at run time."""
 
 import random
 import tempfile
@@ -17,7 +17,14 @@ SIZES = ((512, 512), (500, 500), (321, 481), (481, 321), (384, 512), (683, 512))
 
 @contextmanager
 def photos(folders: Sequence[Path], count: int) -> Iterator[list[Path]]:
-    """So many photos of some folders, or made for the occasion, in mixed order.
+    """Photos in mixed order.
+
+    Args:
+        folders: Where they lie; they are made for the occasion when there is none.
+        count: Most photos.
+
+    Yields:
+        Their paths.
 
     Raises:
         ValueError: When a folder holds no image.
@@ -35,6 +42,9 @@ def write_photos(folder: Path, count: int = 500, seed: int = 0) -> list[Path]:
         folder: Where to write them; made if need be.
         count: How many; one in four is a PNG.
         seed: Decides pieces, sizes and qualities.
+
+    Returns:
+        Their paths.
     """
     rng = random.Random(seed)
     photos = [Image.fromarray(sample_photo(name)) for name in ("astronaut", "coffee", "chelsea")]

@@ -1,11 +1,9 @@
 """Does the distortion pipeline keep up with the network, and where does a training step's time go.
 
-`python -m benchmarks.speed.training` runs the training loop itself for a few steps and prints what
-it says of its own time; knows the training package and no dataset. The starting weights are random:
-speed does not see them.
+The training loop itself runs for a few steps and reports its own time. The starting weights are
+random: speed does not depend on them.
 """
 
-import os
 import statistics
 import tempfile
 import time
@@ -13,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 from torch import Tensor
 
 from benchmarks.reference.seeded import write_lite
-from benchmarks.speed.photos import photos, write_photos
+from benchmarks.speed.photos import write_photos
 from qualiclip_metric import images
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, ladder
 from qualiclip_metric.encoders import LiteEncoder
@@ -72,7 +69,12 @@ def measure(
 def types(size: int = 224, repeats: int = 3) -> dict[str, float]:
     """Milliseconds per crop of each distortion type in one thread, over its whole ladder.
 
-    The smallest of some repetitions, on two crops of one photo.
+    Args:
+        size: Side of the two crops of one photo, px.
+        repeats: How often, besides a first time; the smallest counts.
+
+    Returns:
+        Type -> milliseconds.
     """
     with tempfile.TemporaryDirectory() as folder:
         photo = images.read(write_photos(Path(folder), 1)[0])
@@ -89,7 +91,15 @@ def types(size: int = 224, repeats: int = 3) -> dict[str, float]:
 
 
 def rows(name: str, result: Json) -> list[str]:
-    """What `measure` found, as lines to print."""
+    """Lines to print.
+
+    Args:
+        name: Of the settings.
+        result: Of `measure`.
+
+    Returns:
+        The figures in words.
+    """
     pipeline, network = result["pipeline"], result["network"]
     lines = [
         f"{name}: crops of {result['crop_size']} px on {result['device']}, {result['precision']}, "
@@ -164,7 +174,7 @@ def _steps(config: TrainConfig, files: Sequence[Path]) -> Json:
     """Median seconds of the laps of the loop's own steps, broken off before it validates."""
     laps: list[Mapping[str, float]] = []
 
-    def told(report: Report) -> None:
+    def collect(report: Report) -> None:
         if report.phase == "training":
             laps.append(report.seconds)
         if len(laps) == config.steps:
@@ -173,7 +183,7 @@ def _steps(config: TrainConfig, files: Sequence[Path]) -> Json:
     endless = replace(config, steps=10**9, validate_every=10**9, checkpoint_every=10**9)
     with tempfile.TemporaryDirectory() as folder, suppress(_Enough):
         origin = write_lite(Path(folder, "start.safetensors"))
-        train(endless, files, Path(folder, "run"), pretrained=origin, report=told)
+        train(endless, files, Path(folder, "run"), pretrained=origin, report=collect)
     step: Json = {lap: statistics.median(one[lap] for one in laps[1:]) for lap in LAPS}
     draws = config.head_batch_size if config.draws else config.batch_size
     step["crops"] = draws * 2 * (config.levels + config.include_pristine)
@@ -202,24 +212,3 @@ def type_rows(found: Mapping[str, float]) -> list[str]:
         f"distorting one crop in one thread: {mean:.2f} ms on average over the types",
         *(f"  {name:<18}{found[name]:7.2f} ms" for name in slowest),
     ]
-
-
-def main(
-    folder: Annotated[
-        list[Path] | None, typer.Option("--images", help="Folder of photos; may be repeated.")
-    ] = None,
-    config: Annotated[list[Path] | None, typer.Option(help="Of `lite`; may be repeated.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Most photos per step.")] = 2,
-    steps: Annotated[int, typer.Option(min=2, help="Steps of each kind.")] = 4,
-) -> None:
-    """Print crops per second of pipeline and network, a step's split, and each type's time."""
-    typer.echo(f"{os.cpu_count()} cores")
-    with photos(folder or [], 24) as files:
-        for path in config or CONFIGS:
-            result = measure(TrainConfig.read(path), files, batch_size=batch_size, steps=steps)
-            typer.echo("\n".join(rows(path.name, result)))
-    typer.echo("\n".join(type_rows(types())))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,7 +1,7 @@
 """One scorer in a process of its own: seconds per call, peak memory, scores. One JSON line.
 
-`python -m benchmarks.speed.worker TASK` is what `benchmarks.cli.speed` starts, scorer after
-scorer in turn: the memory is that of one scorer alone, and nothing that one leaves behind helps or
+`python -m benchmarks.speed.worker TASK` is what `measurements.run_worker` starts, one scorer after
+the other: the memory is that of one scorer alone, and nothing that one leaves behind helps or
 hinders the next.
 """
 
@@ -40,7 +40,16 @@ def build(task: dict[str, Any]) -> Score:
 
 
 def picture(height: int, width: int, batch: int = 1) -> Tensor:
-    """Random blocks under random noise, (batch, 3, H, W) in [0, 1], with no copy on the way."""
+    """Random blocks under random noise, made without a copy on the way.
+
+    Args:
+        height: Px.
+        width: Px.
+        batch: How many.
+
+    Returns:
+        (batch, 3, H, W) in [0, 1].
+    """
     rng = torch.Generator().manual_seed(height * width)
     made = torch.rand(batch, 3, height, width, generator=rng).mul_(0.2)
     cells = torch.rand(3, 8, 8, generator=rng)

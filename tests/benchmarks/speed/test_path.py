@@ -44,8 +44,8 @@ def test_network_and_path_see_the_same_batches(files: list[Path]) -> None:
         seen[-1].append((tuple(img.shape), float(img.double().sum())))
         return mean(img)
 
-    work = speed_path.load(files, 4, "cpu")
-    speed_path._bare(metric, work, "cpu")
+    work = speed_path.decode(files, 4, "cpu")
+    speed_path._network_seconds(metric, work, "cpu")
     seen.append([])
     list(score_files(metric, files, batch_size=4))
     assert seen[0] == seen[1]

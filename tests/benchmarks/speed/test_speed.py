@@ -1,18 +1,22 @@
 """The speed benchmark's arithmetic on made results, and its worker on a small real task."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.cli import speed as speed_command
-from benchmarks.speed import limit as speed_limit
+from benchmarks.__main__ import main
+from benchmarks.speed import machine, measurements, roofline
 from benchmarks.speed import tables as speed
 from benchmarks.speed import worker as speed_worker
+from benchmarks.speed.machine import isa_environment
+from benchmarks.speed.measurements import run_worker
 from qualiclip_metric.encoders import RN50Encoder
 
 
@@ -59,7 +63,7 @@ def test_operations_are_those_that_torch_counts() -> None:
     encoder = RN50Encoder().eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         encoder.maps(torch.rand(1, 3, 96, 64))
-    assert speed_limit.operations(96, 64) == counter.get_total_flops()
+    assert roofline.operations(96, 64) == counter.get_total_flops()
 
 
 def test_pictures_have_the_size_and_range_that_is_asked() -> None:
@@ -85,12 +89,67 @@ def test_the_worker_measures_in_a_process_of_its_own() -> None:
 
 
 def test_a_worker_that_fails_says_why() -> None:
+    task = {"scorer": "torch", "precision": "fp32", "checkpoint": "no-such", "sizes": []}
     with pytest.raises(ValueError, match=r"torch failed: .*no-such"):
-        speed_command.run(scorer="torch", precision="fp32", checkpoint="no-such", sizes=[])
+        run_worker(task, {})
 
 
-def test_unknown_parts_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="expected imports, limit, precision, lite, large, network, got gpu"
+def test_a_worker_is_held_to_an_instruction_set() -> None:
+    code = "import os; print(*[f'{k}={os.environ[k]}' for k in ('ONEDNN_MAX_CPU_ISA',)])"
+    environment = isa_environment("avx2")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "ONEDNN_MAX_CPU_ISA=AVX2"
+    assert isa_environment("native") == {}
+    with pytest.raises(ValueError, match="expected avx2, avx512, avx512_bf16, native, got sse"):
+        isa_environment("sse")
+
+
+def test_an_instruction_set_that_the_processor_lacks_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(machine, "_abilities", lambda: {"cpu_name": "Old", "avx512_f": False})
+    with pytest.raises(ValueError, match="Old has no avx512"):
+        isa_environment("avx512")
+
+
+def test_parts_and_instruction_sets_that_do_not_go_together(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words, message in (
+        (["--only", "gpu"], "expected imports, limit, precision, lite, large, network, got gpu"),
+        (["--isa", "avx2", "--only", "limit"], "--isa holds for workers alone"),
+        (["--isa", "avx2,mmx"], "expected avx2, avx512, avx512_bf16, native, got mmx"),
     ):
-        speed_command.speed(only=["gpu"])
+        with pytest.raises(SystemExit) as caught:
+            main(["speed", *words])
+        assert caught.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_table_per_instruction_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = []
+
+    def run(task: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+        held.append(environment.get("ONEDNN_MAX_CPU_ISA"))
+        rows = [{"size": list(size), "seconds": [0.5]} for size in task["sizes"]]
+        return {"rows": rows}
+
+    monkeypatch.setattr(measurements, "run_worker", run)
+    out, weights = tmp_path / "speed.json", tmp_path / "none.pth"
+    with pytest.raises(SystemExit) as caught:
+        main([
+            "speed", "--only", "lite", "--isa", "avx2,native", "--rounds", "1",
+            "--checkpoint", str(weights), "--out", str(out),
+        ])  # fmt: skip
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.count("| lite, images per second |") == 2
+    assert shown.index("held to ONEDNN_MAX_CPU_ISA=AVX2") < shown.index("all its instructions")
+    assert set(held) == {"AVX2", None}
+    report = json.loads(out.read_text())
+    assert set(report["isa"]["avx2"]) == {"lite"} and "lite" in report

@@ -1,4 +1,4 @@
-"""What this machine can do at best, and how much of it the RN50 tower reaches.
+"""The rates that this machine reaches at best, and the operations that the RN50 tower needs.
 
 The limit is the highest rate that a matrix product or a convolution of any tried shape reaches in
 the same precision; the tower's operations are counted from its layer graph.
@@ -21,7 +21,15 @@ CONVOLUTIONS = ((64, 128), (128, 128), (256, 64), (512, 32))
 
 
 def operations(height: int, width: int) -> float:
-    """Multiplications and additions of the RN50 trunk's convolutions for one image."""
+    """Multiplications and additions of the RN50 trunk's convolutions for one image.
+
+    Args:
+        height: Of the image, px.
+        width: Of the image, px.
+
+    Returns:
+        Their number, a fused multiply-add counted as two.
+    """
     (stages,) = RN50Encoder().layer_graph().parts
     return _count(stages, height, width)[0]
 
@@ -39,21 +47,29 @@ def _count(stages: Sequence[Stage], height: int, width: int) -> tuple[float, int
     return total, height, width
 
 
-def limit(dtype: torch.dtype, seconds: float = 1.0) -> dict[str, float]:
-    """Best rates in operations per second: `matrix`, `convolution` and the higher as `limit`."""
-    rates: dict[str, float] = {"matrix": 0.0, "convolution": 0.0}
+def rates(dtype: torch.dtype, seconds: float = 1.0) -> dict[str, float]:
+    """Best rates of this machine.
+
+    Args:
+        dtype: Of the numbers.
+        seconds: How long each shape is tried.
+
+    Returns:
+        Operations per second: `matrix`, `convolution` and the higher of them as `limit`.
+    """
+    best: dict[str, float] = {"matrix": 0.0, "convolution": 0.0}
     with torch.inference_mode():
         for n in MATRICES:
             a, b = torch.rand(n, n).to(dtype), torch.rand(n, n).to(dtype)
-            best = _best(lambda a=a, b=b: a @ b, seconds)  # type: ignore[misc]
-            rates["matrix"] = max(rates["matrix"], 2.0 * n**3 / best)
+            shortest = _shortest(lambda a=a, b=b: a @ b, seconds)  # type: ignore[misc]
+            best["matrix"] = max(best["matrix"], 2.0 * n**3 / shortest)
         for channels, side in CONVOLUTIONS:
             weight = torch.rand(channels, channels, 3, 3).to(dtype)
             img = torch.rand(1, channels, side, side).to(dtype)
-            best = _best(_convolution(img, weight), seconds)
+            shortest = _shortest(_convolution(img, weight), seconds)
             count = 2.0 * weight.numel() * side * side
-            rates["convolution"] = max(rates["convolution"], count / best)
-    return {**rates, "limit": max(rates.values())}
+            best["convolution"] = max(best["convolution"], count / shortest)
+    return {**best, "limit": max(best.values())}
 
 
 def _convolution(img: Tensor, weight: Tensor) -> Callable[[], Tensor]:
@@ -62,8 +78,8 @@ def _convolution(img: Tensor, weight: Tensor) -> Callable[[], Tensor]:
     return lambda: functional.conv2d(img, weight, padding=1)
 
 
-def _best(call: Callable[[], Any], seconds: float) -> float:
-    """Shortest of as many calls as fit."""
+def _shortest(call: Callable[[], Any], seconds: float) -> float:
+    """Seconds of the shortest of as many calls as fit into a time."""
     call()
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
