@@ -1,10 +1,15 @@
 """Writing files so that a reader finds the old content or the new one, never a part of it."""
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
+
+PROBE_BYTES = 2**16
+"""What `check_writable` writes to see whether there is room."""
 
 
 @contextmanager
@@ -12,8 +17,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """A scratch path beside a file, which takes the file's place when the block ends well.
 
     Args:
-        path: File to make or replace; missing folders are made. The new file gets the mode of an
-            ordinary one (as the umask says).
+        path: File to make or replace; missing folders are made. Of a symbolic link the target is
+            replaced, not the link. The new file gets the mode of an ordinary one (as the umask
+            says).
 
     Yields:
         Path of an empty file in the same folder, hidden, to write to. It is removed where the block
@@ -22,11 +28,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises:
         OSError: Where the folder cannot be written to.
     """
-    target = Path(path)
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    scratch = Path(name)
+    scratch = _scratch_beside(target)
     try:
         yield scratch
         scratch.chmod(0o666 & ~_umask())
@@ -47,6 +51,69 @@ def write_text(path: str | Path, text: str) -> None:
     """
     with replacing(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="")
+
+
+def is_special(path: str | Path) -> bool:
+    """Whether a path is to be written to, never replaced: a device, a named pipe, `/dev/fd/3`."""
+    if str(Path(path).absolute()).startswith(("/dev/", "/proc/")):
+        return True
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[TextIO]:
+    """Open a text file for results in UTF-8; file names that are no text keep their bytes.
+
+    Args:
+        path: A device or a named pipe is written to. Any other file takes its place when the block
+            ends well, as by `replacing`.
+
+    Yields:
+        The open file.
+
+    Raises:
+        OSError: Where it cannot be written.
+    """
+    options = {"mode": "w", "encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+    if is_special(path):
+        with Path(path).open(**options) as file:  # type: ignore[call-overload]
+            yield file
+        return
+    with replacing(path) as scratch, scratch.open(**options) as file:  # type: ignore[call-overload]
+        yield file
+
+
+def check_writable(path: str | Path) -> None:
+    """Find out whether a file could be written, before the work for it is done.
+
+    Args:
+        path: File to make or replace. Its folder must be there.
+
+    Raises:
+        OSError: Where it is a folder, its folder is missing or read-only, or the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, expected a file")
+    if is_special(path):
+        return
+    if not target.parent.is_dir():
+        raise NotADirectoryError(f"there is no folder {target.parent}")
+    scratch = _scratch_beside(target)
+    try:
+        scratch.write_bytes(b"\0" * PROBE_BYTES)
+    finally:
+        scratch.unlink()
+
+
+def _scratch_beside(target: Path) -> Path:
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+    os.close(handle)
+    return Path(name)
 
 
 def _umask() -> int:

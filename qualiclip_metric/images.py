@@ -94,23 +94,26 @@ def _to_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
     return torch.tensor(array).permute(2, 0, 1).contiguous().float() / scale
 
 
-def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
-    """Image files named by files, folders and glob patterns, in a stable order, each once.
+def find(paths: Iterable[str | Path], recursive: bool = True, *, unique: bool = True) -> list[Path]:
+    """Image files named by files, folders and glob patterns, in a stable order.
 
     Args:
         paths: Files are taken whatever their suffix (so a wrong one is reported, not skipped), and
             so is what a pattern matches (it may use `**`); folders give the files with an image
             suffix, hidden ones left out.
         recursive: Whether folders are entered to any depth.
+        unique: Whether a file that is named several times is listed once.
 
     Returns:
         Paths in the order of the arguments, sorted within a folder or a pattern.
 
     Raises:
-        ValueError: When a pattern or a folder holds no image.
+        ValueError: When a name is empty, or a pattern or a folder holds no image.
     """
-    found: dict[Path, None] = {}
+    found: list[Path] = []
     for name in paths:
+        if not str(name):
+            raise ValueError("expected a file, a folder or a pattern, got an empty name")
         path = Path(name)
         if path.is_dir():
             files = _in_folder(path, recursive)
@@ -120,8 +123,8 @@ def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
             files = [path]
         if not files:
             raise ValueError(f"{name}: no image found; looked for {' '.join(sorted(SUFFIXES))}")
-        found.update(dict.fromkeys(files))
-    return list(found)
+        found += files
+    return list(dict.fromkeys(found)) if unique else found
 
 
 def _in_folder(folder: Path, recursive: bool) -> list[Path]:

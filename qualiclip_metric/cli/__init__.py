@@ -1,4 +1,4 @@
-"""The command line: `qualiclip COMMAND`. Names the commands; each lives in a module of its own.
+"""The command line: `qualiclip COMMAND`, each command in a module of its own.
 
 A command's module is imported when the command is used, and not before: help and version stay
 quick, and a missing extra stops the command that needs it and no other.
@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from qualiclip_metric._version import __version__
+from qualiclip_metric.cli.terminal import USAGE_ERROR, end_on_sigterm
 
 COMMANDS = {
     "score": ("score", "score", "Score images: files, folders and patterns."),
@@ -25,9 +26,6 @@ COMMANDS = {
     "info": ("info", "info", "Versions, device, models and caches."),
 }
 """Command -> module of this package, its Typer app or plain function, one line of help."""
-
-MISSING_EXTRA = 2
-"""Exit code where a command's extra is not installed: nothing was done, as for wrong usage."""
 
 
 class LazyGroup(TyperGroup):
@@ -81,10 +79,11 @@ for _name, (_, _, _help) in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; what the console script `qualiclip` calls."""
+    end_on_sigterm()
     try:
         app(prog_name="qualiclip")
     except ImportError as err:
         if "pip install" not in str(err):
             raise
         typer.echo(f"error: {err}", err=True)
-        sys.exit(MISSING_EXTRA)
+        sys.exit(USAGE_ERROR)  # a missing extra: nothing was done

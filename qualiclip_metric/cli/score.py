@@ -25,9 +25,16 @@ from qualiclip_metric.cli.options import (
     WorkersOption,
     out_option,
 )
-from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, WRITERS, Format
-from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail
-from qualiclip_metric.files import replacing
+from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, WRITERS, Format, csv_writer, format_for
+from qualiclip_metric.cli.terminal import (
+    DATA_ERROR,
+    INTERRUPTED,
+    TERMINATED,
+    Terminated,
+    fail,
+    stdout_errors,
+)
+from qualiclip_metric.files import check_writable, is_special, writing
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -37,11 +44,17 @@ if TYPE_CHECKING:
 def score(
     paths: ImagesArgument,
     model: ModelOption = "lite",
-    form: Annotated[Format, typer.Option("--format", help="How to write results.")] = Format.table,
+    form: Annotated[
+        Format | None,
+        typer.Option("--format", help="How to write results; else as the file's suffix says."),
+    ] = None,
     out: Annotated[
         Path | None, out_option("File for the results; it appears once they are all there.")
     ] = None,
     recursive: RecursiveOption = True,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="csv: leave names that look like formulas as they are.")
+    ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
     batch_size: BatchSizeOption = 16,
     workers: WorkersOption = None,
@@ -55,19 +68,23 @@ def score(
 ) -> None:
     """Score the quality of images: 0 to 1, higher is better.
 
-    A file that cannot be read gives a row with the reason, and exit code 1 at the end.
+    A file that cannot be read gives a row with the reason, and exit code 1 at the end. A file of
+    results is replaced by a complete one only: after Ctrl-C the one that was there stays.
 
     What the scores depend on is stated as a signature: on stderr, and in json in the results.
     """
     from qualiclip_metric.images import find
 
     colour = _colour(background)
-    if out is not None and not out.absolute().parent.is_dir():
-        fail(f"--out: there is no folder {out.absolute().parent}")
     try:
-        files = find(paths, recursive)
+        form = format_for(out, form)
+        files = find(paths, recursive, unique=False)
+        if out is not None:
+            check_writable(out)
     except ValueError as err:
         fail(err)
+    except OSError as err:
+        fail(f"--out: {err}")
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts)
     from qualiclip_metric import scoring
 
@@ -78,19 +95,20 @@ def score(
     streams = out is None and not sort and form is not Format.json
     tally = _Tally(results, len(files), show=not (streams and sys.stdout.isatty()))
     rows = sorted(tally, key=_best_first) if sort else tally
-    with _destination(out) as file:
-        WRITERS[form](rows, str(metric.signature), file)
+    write = csv_writer(raw=True) if raw and form is Format.csv else WRITERS[form]
+    with _destination(out, tally) as file:
+        write(rows, str(metric.signature), file)
     if form not in HOLDS_SIGNATURE:
         typer.echo(metric.signature, err=True)
     raise typer.Exit(tally.report())
 
 
 class _Tally:
-    """Passes results on with a progress bar, counts them, and takes Ctrl-C for their end."""
+    """Passes results on with a progress bar, counts them; an interruption is their end."""
 
     def __init__(self, results: "Iterator[Result]", total: int, show: bool) -> None:
         self.results, self.total, self.show = results, total, show
-        self.done, self.failed, self.interrupted = 0, 0, False
+        self.done, self.failed, self.interrupted = 0, 0, 0
 
     def __iter__(self) -> "Iterator[Result]":
         with progress_bar("scoring", self.total, show=self.show) as progress:
@@ -101,7 +119,9 @@ class _Tally:
                     progress.update(self.done, failed=self.failed)
                     yield result
             except KeyboardInterrupt:
-                self.interrupted = True
+                self.interrupted = INTERRUPTED
+            except Terminated:
+                self.interrupted = TERMINATED
 
     def report(self) -> int:
         """Say on stderr what went wrong, if anything; the exit code."""
@@ -109,8 +129,7 @@ class _Tally:
             typer.echo(f"{self.failed} of {self.total} images could not be scored", err=True)
         if self.interrupted:
             typer.echo(f"interrupted: {self.done} of {self.total} images done", err=True)
-            return INTERRUPTED
-        return DATA_ERROR if self.failed else 0
+        return self.interrupted or (DATA_ERROR if self.failed else 0)
 
 
 def _best_first(result: "Result") -> float:
@@ -128,18 +147,22 @@ def _colour(text: str) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _destination(out: Path | None) -> Iterator[TextIO]:
-    """Stdout, or a file that appears whole or not at all; both take any bytes in a path."""
+def _destination(out: Path | None, tally: _Tally) -> Iterator[TextIO]:
+    """Stdout, or a file that appears whole or not at all; both take any bytes in a path.
+
+    An interrupted run makes a new file of what is done, but replaces none that was there.
+    """
     if out is None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="surrogateescape")
-        yield sys.stdout
+        with stdout_errors():
+            yield sys.stdout
         return
     try:
-        with (
-            replacing(out) as scratch,
-            scratch.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-        ):
+        with writing(out) as file:
             yield file
+            if tally.interrupted and out.exists() and not is_special(out):
+                typer.echo(f"{out}: left as it was, for this run is not complete", err=True)
+                raise typer.Exit(tally.report())
     except OSError as err:
         fail(f"--out: {err}", DATA_ERROR)

@@ -2,7 +2,8 @@
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +67,8 @@ def score_files(
 
     Yields:
         One result per path, in the order of the paths, as soon as it and all before it are done.
-        When interrupted (Ctrl-C), first what is done out of order, then KeyboardInterrupt.
+        When interrupted (KeyboardInterrupt, SystemExit), first what is done out of order, then
+        the exception. A path that occurs several times is scored once.
 
     Raises:
         ValueError: When batch_size or workers is below 1.
@@ -79,7 +81,24 @@ def score_files(
     if device is None:
         device = getattr(metric, "device", "cpu")
     files = [Path(path) for path in paths]
-    return _scored(metric, files, batch_size, workers, background, device, progress)
+    counts = Counter(files)
+    results = _scored(metric, list(counts), batch_size, workers, background, device, progress)
+    return _repeated(files, counts, results)
+
+
+def _repeated(
+    files: Iterable[Path], counts: Mapping[Path, int], results: Generator[Result, None, None]
+) -> Iterator[Result]:
+    """Results of distinct files, in the order of their first occurrence -> one for each file."""
+    known: dict[Path, Result] = {}
+    try:
+        for path in files:
+            result = known.get(path) or next(results)
+            if counts[result.path] > 1:
+                known[result.path] = result
+            yield result
+    finally:
+        results.close()
 
 
 def _scored(
@@ -90,7 +109,7 @@ def _scored(
     background: decoding.RGB,
     device: str | torch.device,
     progress: Callable[[int], None] | None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     sizes = map(_header_size, files)
     batches = plan_batches(sizes, batch_size, batch_pixels(device), WINDOW_BATCHES * batch_size)
     buffer = BatchBuffer(device)
@@ -116,7 +135,7 @@ def _scored(
             while ready in early:
                 yield early.pop(ready)
                 ready += 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         yield from (early[index] for index in sorted(early))
         raise
 

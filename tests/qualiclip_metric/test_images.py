@@ -60,3 +60,13 @@ def test_nothing_found_is_said(tree: Path, nothing: str) -> None:
     Path("empty").mkdir()
     with pytest.raises(ValueError, match="no image found"):
         find([nothing])
+
+
+def test_an_empty_name_is_no_folder() -> None:
+    with pytest.raises(ValueError, match="empty name"):
+        find([""])
+
+
+def test_repeats_can_be_kept(tree: Path) -> None:
+    paths = ["a.png", ".", "a.png"]
+    assert find(paths, recursive=False, unique=False).count(Path("a.png")) == 3

@@ -96,9 +96,19 @@ def test_no_files_no_results() -> None:
     assert list(score_files(mean_metric, [])) == []
 
 
-def test_a_file_named_twice_is_scored_twice(photos: list[Path]) -> None:
-    first, second = score_files(mean_metric, [photos[0], photos[0]])
-    assert first == second
+def test_a_file_named_twice_is_scored_once(photos: list[Path]) -> None:
+    scored = 0
+
+    def metric(img: Tensor) -> Tensor:
+        nonlocal scored
+        scored += len(img)
+        return mean_metric(img)
+
+    paths = [photos[0], photos[1], photos[0], photos[1], photos[2], photos[0]]
+    results = list(score_files(metric, paths, batch_size=1))
+    assert [result.path for result in results] == paths
+    assert results[0] == results[2] == results[5]
+    assert scored == 3
 
 
 def test_a_bad_file_is_a_row_of_its_own(tiny: QualiCLIP, photos: list[Path]) -> None:

@@ -1,0 +1,83 @@
+"""Files are replaced whole or not at all; links, devices and pipes are treated as what they are."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from qualiclip_metric.files import check_writable, is_special, replacing, write_text, writing
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_block_that_raises_leaves_the_old_content_and_no_scratch(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    for open_it in (replacing, writing):
+        with pytest.raises(RuntimeError), open_it(path):
+            raise RuntimeError
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_of_a_link_the_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/a.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real/a.txt")
+    with writing(tmp_path / "link.txt") as file:
+        file.write("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real/a.txt").read_text() == "new"
+    assert names(tmp_path / "real") == ["a.txt"]
+
+
+def test_a_dangling_link_gets_its_target(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("later.txt")
+    write_text(tmp_path / "link", "new")
+    assert (tmp_path / "later.txt").read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    check_writable(pipe)
+    received: list[str] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
+    reader.start()
+    with writing(pipe) as file:
+        file.write("row\n")
+    reader.join(10)
+    assert received == ["row\n"]
+    assert is_special(pipe)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no /dev/null")
+def test_devices_stay_devices() -> None:
+    for device in ("/dev/null", "/dev/stdout"):
+        if Path(device).exists():
+            assert is_special(device)
+            check_writable(device)
+    before = Path("/dev/null").stat().st_rdev
+    with writing("/dev/null") as file:
+        file.write("row\n")
+    assert Path("/dev/null").stat().st_rdev == before
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        check_writable(tmp_path)
+    with pytest.raises(NotADirectoryError, match="there is no folder"):
+        check_writable(tmp_path / "no/a.txt")
+    check_writable(tmp_path / "a.txt")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_known_before(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        check_writable(tmp_path / "a.txt")
