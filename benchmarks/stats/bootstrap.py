@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from benchmarks.stats.arrays import FloatArray, IntArray
 from benchmarks.stats.correlations import paired
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _BLOCK = 100_000
 """Counts held at once: under 1 MB per array, so that a block stays in a core's cache."""
@@ -30,7 +28,7 @@ class Interval:
     high: float
 
 
-def counts(n: int, resamples: int, seed: int) -> Iterator[Ints]:
+def counts(n: int, resamples: int, seed: int) -> Iterator[IntArray]:
     """Blocks (b, n) of how often each of ``n`` images is drawn, ``resamples`` rows in all.
 
     The stream depends on ``n`` and ``seed`` alone, so metrics on the same images share resamples.
@@ -56,7 +54,7 @@ class Ranker:
         self.group = np.empty(len(flat), dtype=np.int64)
         self.group[self.order] = np.cumsum(np.r_[True, ordered[1:] != ordered[:-1]]) - 1
 
-    def ranks(self, weights: Ints) -> Floats:
+    def ranks(self, weights: IntArray) -> FloatArray:
         """(b, n) counts -> (b, n) ranks, minus their mean (N + 1) / 2, in the original order."""
         n = weights.shape[1]
         sizes = weights[:, self.order]
@@ -64,13 +62,13 @@ class Ranker:
             sizes = np.add.reduceat(sizes, self.starts, axis=1)
         upto = np.cumsum(sizes, axis=1)
         middle = upto - 0.5 * sizes - 0.5 * n
-        ranks: Floats = np.take(middle, self.group, axis=1)
+        ranks: FloatArray = np.take(middle, self.group, axis=1)
         return ranks
 
 
 def srcc_samples(
-    preds: list[Floats], mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
-) -> Floats:
+    preds: list[FloatArray], mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
+) -> FloatArray:
     """SRCC of several metrics on the same resamples: (resamples, len(preds)).
 
     A resample in which a variable is constant gives NaN.
@@ -95,7 +93,7 @@ def srcc_samples(
 
 def plcc_samples(
     pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
-) -> Floats:
+) -> FloatArray:
     """Pearson's correlation on each resample: (resamples,); NaN where a variable is constant."""
     x, y = paired(pred, mos)
     x, y = _standard(x), _standard(y)
@@ -108,14 +106,14 @@ def plcc_samples(
     return np.concatenate(parts)
 
 
-def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> Floats:
+def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> FloatArray:
     """Mean of every column on each resample of the rows: (n, k) -> (resamples, k)."""
     table = np.asarray(values, dtype=np.float64)
     blocks = counts(len(table), resamples, seed)
     return np.concatenate([weights @ table / len(table) for weights in blocks])
 
 
-def interval(samples: Floats, level: float = 0.95) -> Interval:
+def interval(samples: FloatArray, level: float = 0.95) -> Interval:
     """Percentile interval; NaN samples (constant resamples) are left out."""
     good = samples[np.isfinite(samples)]
     if not len(good):
@@ -124,7 +122,7 @@ def interval(samples: Floats, level: float = 0.95) -> Interval:
     return Interval(float(low), float(high))
 
 
-def difference_p(samples: Floats) -> float:
+def difference_p(samples: FloatArray) -> float:
     """Two-sided bootstrap p-value of "no difference" from samples of a difference.
 
     Twice the smaller tail, with the observed data counted as one more resample, so it is never 0.
@@ -134,22 +132,22 @@ def difference_p(samples: Floats) -> float:
     return min(1.0, 2.0 * (tail + 1) / (len(good) + 1))
 
 
-def _ratio(xy: Floats, xx: Floats, yy: Floats) -> Floats:
+def _ratio(xy: FloatArray, xx: FloatArray, yy: FloatArray) -> FloatArray:
     """Correlation from centred sums; NaN where one side is constant."""
     product = xx * yy
     safe = product > 0
-    ratio: Floats = np.where(safe, xy / np.sqrt(np.where(safe, product, 1.0)), np.nan)
+    ratio: FloatArray = np.where(safe, xy / np.sqrt(np.where(safe, product, 1.0)), np.nan)
     return ratio
 
 
-def _variance(mean: Floats, square: Floats) -> Floats:
+def _variance(mean: FloatArray, square: FloatArray) -> FloatArray:
     """Variance from first and second moment; 0 where it is all rounding, as for a constant."""
     variance = square - mean * mean
     variance[variance < 1e-12 * square] = 0.0
     return variance
 
 
-def _standard(values: Floats) -> Floats:
+def _standard(values: FloatArray) -> FloatArray:
     spread = float(values.std()) if len(values) else 0.0
-    standard: Floats = (values - values.mean()) / (spread or 1.0)
+    standard: FloatArray = (values - values.mean()) / (spread or 1.0)
     return standard

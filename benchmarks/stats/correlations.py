@@ -5,13 +5,13 @@ The logistic mappings are in ``logistic.py``, intervals in ``bootstrap.py``.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from benchmarks.stats.arrays import FloatArray
 
 
-def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[Floats, Floats]:
+def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Both as float arrays of one length.
 
     Raises:
@@ -64,5 +64,5 @@ def rmse(mapped: ArrayLike, mos: ArrayLike) -> float:
     return float(np.sqrt(np.mean((x - y) ** 2))) if len(x) else float("nan")
 
 
-def _varies(values: Floats) -> bool:
+def _varies(values: FloatArray) -> bool:
     return len(values) >= 2 and bool(values.min() < values.max())

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
 
+from benchmarks.stats.arrays import FloatArray
 from benchmarks.stats.correlations import paired, plcc, rmse
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Fit:
     """
 
     status: str
-    parameters: Floats
-    mapped: Floats
+    parameters: FloatArray
+    mapped: FloatArray
     plcc: float
     rmse: float
 
@@ -47,12 +46,12 @@ class Fit:
         return not self.status.startswith("failed")
 
 
-def logistic4(x: Floats, b1: float, b2: float, b3: float, b4: float) -> Floats:
+def logistic4(x: FloatArray, b1: float, b2: float, b3: float, b4: float) -> FloatArray:
     """Four parameters: from b2 (low scores) to b1 (high), centre b3, width abs(b4)."""
     return b2 + (b1 - b2) * expit((x - b3) / abs(b4))
 
 
-def logistic5(x: Floats, b1: float, b2: float, b3: float, b4: float, b5: float) -> Floats:
+def logistic5(x: FloatArray, b1: float, b2: float, b3: float, b4: float, b5: float) -> FloatArray:
     """Five parameters: b1 (1/2 - 1/(1 + exp(b2 (x - b3)))) + b4 x + b5."""
     return b1 * (expit(b2 * (x - b3)) - 0.5) + b4 * x + b5
 
@@ -80,10 +79,10 @@ class _Model:
     """
 
     parameters: int
-    function: Callable[..., Floats]
-    starts: Callable[[Floats], list[list[float]]]
-    unscale: Callable[[Floats, float, float], Floats]
-    trivial: Callable[[Floats, Floats], float]
+    function: Callable[..., FloatArray]
+    starts: Callable[[FloatArray], list[list[float]]]
+    unscale: Callable[[FloatArray, float, float], FloatArray]
+    trivial: Callable[[FloatArray, FloatArray], float]
 
 
 def _failed(reason: str) -> Fit:
@@ -91,7 +90,7 @@ def _failed(reason: str) -> Fit:
     return Fit(f"failed: {reason}", nothing, nothing, float("nan"), float("nan"))
 
 
-def _fit(model: _Model, x: Floats, y: Floats) -> Fit:
+def _fit(model: _Model, x: FloatArray, y: FloatArray) -> Fit:
     """Fit on standardised scores from several starts, keep the best, judge it."""
     if len(x) <= model.parameters:
         return _failed(f"{len(x)} images for {model.parameters} parameters")
@@ -119,10 +118,10 @@ def _fit(model: _Model, x: Floats, y: Floats) -> Fit:
 
 
 def _least_squares(
-    function: Callable[..., Floats], z: Floats, y: Floats, starts: list[list[float]]
-) -> Floats | None:
+    function: Callable[..., FloatArray], z: FloatArray, y: FloatArray, starts: list[list[float]]
+) -> FloatArray | None:
     """The best parameters over all starts that converge; None if none does."""
-    best: Floats | None = None
+    best: FloatArray | None = None
     lowest = np.inf
     for start in starts:
         try:
@@ -137,19 +136,19 @@ def _least_squares(
     return best
 
 
-def _constant_error(z: Floats, y: Floats) -> float:
+def _constant_error(z: FloatArray, y: FloatArray) -> float:
     """Squared error of the mean, which the four parameters contain."""
     return float(np.sum((y - y.mean()) ** 2))
 
 
-def _line_error(z: Floats, y: Floats) -> float:
+def _line_error(z: FloatArray, y: FloatArray) -> float:
     """Squared error of the best straight line, which the five parameters contain; a bit more."""
     slope, shift = np.polyfit(z, y, 1)
     line = float(np.sum((slope * z + shift - y) ** 2))
     return line * (1 + 1e-3) + 1e-9 * _constant_error(z, y)
 
 
-def _shape(grid: Floats) -> str:
+def _shape(grid: FloatArray) -> str:
     """Status of a mapping from its values along the scores."""
     rises = np.diff(grid) / np.ptp(grid)
     if (rises >= -1e-9).all():
@@ -157,7 +156,7 @@ def _shape(grid: Floats) -> str:
     return "falling" if (rises <= 1e-9).all() else "not monotone"
 
 
-def _starts4(y: Floats) -> list[list[float]]:
+def _starts4(y: FloatArray) -> list[list[float]]:
     high, low = float(y.max()), float(y.min())
     return [
         [high, low, 0.0, 0.5],
@@ -168,7 +167,7 @@ def _starts4(y: Floats) -> list[list[float]]:
     ]
 
 
-def _starts5(y: Floats) -> list[list[float]]:
+def _starts5(y: FloatArray) -> list[list[float]]:
     reach, middle = float(np.ptp(y)), float(y.mean())
     return [
         [reach, 1.0, 0.0, 0.0, middle],
@@ -179,11 +178,11 @@ def _starts5(y: Floats) -> list[list[float]]:
     ]
 
 
-def _unscale4(b: Floats, centre: float, spread: float) -> Floats:
+def _unscale4(b: FloatArray, centre: float, spread: float) -> FloatArray:
     return np.array([b[0], b[1], centre + spread * b[2], spread * abs(b[3])])
 
 
-def _unscale5(b: Floats, centre: float, spread: float) -> Floats:
+def _unscale5(b: FloatArray, centre: float, spread: float) -> FloatArray:
     slope = b[3] / spread
     return np.array([b[0], b[1] / spread, centre + spread * b[2], slope, b[4] - slope * centre])
 

@@ -1,6 +1,7 @@
-"""Which differences between metrics are real: paired bootstrap of SRCC, Holm's correction.
+"""Which differences between metrics are significant: paired bootstrap of SRCC, Holm's correction.
 
-Knows a wide table of scores that point up; knows no files.
+Reference: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+Statistics 6(2), 1979.
 """
 
 from itertools import combinations
@@ -8,7 +9,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from benchmarks.stats.bootstrap import Floats, difference_p, interval, srcc_samples
+from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats.bootstrap import difference_p, interval, srcc_samples
 from benchmarks.stats.correlations import srcc
 
 PAIR_COLUMNS = (
@@ -61,12 +63,12 @@ def compare(
     return pairs
 
 
-def _holm(p: Floats) -> Floats:
+def _holm(p: FloatArray) -> FloatArray:
     try:
         from statsmodels.stats.multitest import multipletests
     except ImportError as err:
         raise ImportError(
             "compare needs statsmodels: pip install 'qualiclip-metric[benchmarks]'"
         ) from err
-    corrected: Floats = multipletests(p, method="holm")[1]
+    corrected: FloatArray = multipletests(p, method="holm")[1]
     return corrected

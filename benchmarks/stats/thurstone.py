@@ -9,12 +9,12 @@ gMAD by Ma et al., TPAMI 42(4), 2020.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import log_ndtr
+
+from benchmarks.stats.arrays import BoolArray, FloatArray
 
 __all__ = ["Ranking", "has_maximum", "thurstone"]
 
-Floats = NDArray[np.float64]
 
 #: Precision of the Gaussian prior, relative to the mean weight, used where no maximum is finite.
 PRIOR = 0.01
@@ -29,12 +29,12 @@ class Ranking(NamedTuple):
     those of a weak Gaussian prior); ``converged`` ``(b,)`` whether the solver met its tolerance.
     """
 
-    scores: Floats
-    maximum: NDArray[np.bool_]
-    converged: NDArray[np.bool_]
+    scores: FloatArray
+    maximum: BoolArray
+    converged: BoolArray
 
 
-def has_maximum(wins: Floats) -> NDArray[np.bool_]:
+def has_maximum(wins: FloatArray) -> BoolArray:
     """Whether each matrix of a ``(b, m, m)`` batch has a finite maximum of the likelihood.
 
     It has one exactly when no group of items is never beaten by the rest: when the graph of
@@ -47,7 +47,7 @@ def has_maximum(wins: Floats) -> NDArray[np.bool_]:
     return np.asarray(reach.all(axis=(-2, -1)))
 
 
-def thurstone(wins: Floats, *, tolerance: float = 1e-9, steps: int = 200) -> Ranking:
+def thurstone(wins: FloatArray, *, tolerance: float = 1e-9, steps: int = 200) -> Ranking:
     """Maximise ``sum_ij wins_ij * log(Phi(mu_i - mu_j))`` subject to ``sum(mu) == 0``.
 
     Args:
@@ -85,7 +85,9 @@ def thurstone(wins: Floats, *, tolerance: float = 1e-9, steps: int = 200) -> Ran
     return Ranking(scores - scores.mean(axis=1, keepdims=True), maximum, converged)
 
 
-def _derivatives(weights: Floats, scores: Floats, prior: Floats) -> tuple[Floats, Floats]:
+def _derivatives(
+    weights: FloatArray, scores: FloatArray, prior: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Gradient ``(b, m)`` and negated Hessian ``(b, m, m)``, the latter made invertible."""
     gaps = scores[:, :, None] - scores[:, None, :]
     ratio = np.exp(-0.5 * gaps**2 - LOG_SQRT_2PI - log_ndtr(gaps))  # phi / Phi

@@ -1,7 +1,4 @@
-"""gMAD pairs -> one page on which people vote.
-
-Knows the pairs table and image files. Must not know scores' origin or what becomes of the votes.
-"""
+"""The page on which people vote on gMAD's pairs."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,7 +11,6 @@ import pandas as pd
 __all__ = ["GRADES", "VOTE_COLUMNS", "design_study", "study_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: Preference for the right image over the left in -100..100, and what the button says.
 GRADES = [
     (-100, "Left is better"),
     (-50, "Left, slightly"),
@@ -22,11 +18,12 @@ GRADES = [
     (50, "Right, slightly"),
     (100, "Right is better"),
 ]
-#: Columns of the exported votes: one row per vote and per competition cell that it answers.
+"""Preference for the right image over the left in -100..100, and the button's text."""
 VOTE_COLUMNS = [
-    *("study", "observer", "trial", "attacker", "defender", "level", "population", "gap"),
-    *("best", "worst", "best_side", "preference", "seconds"),
+    *("study", "observer", "session", "trial", "attacker", "defender", "level", "population"),
+    *("gap", "best", "worst", "best_side", "preference", "seconds"),
 ]
+"""Columns of the exported votes: one row per vote and per competition cell that it answers."""
 
 
 def design_study(pairs: pd.DataFrame, seed: int, limit: int | None = None) -> dict[str, Any]:
@@ -41,6 +38,9 @@ def design_study(pairs: pd.DataFrame, seed: int, limit: int | None = None) -> di
     Returns:
         ``seed``, ``study`` (an id that names pairs and seed), ``images`` (names) and ``trials``,
         each with ``images`` (two numbers) and ``cells``.
+
+    Raises:
+        ValueError: No row has two images.
     """
     shown = pairs[np.isfinite(pairs["gap"]) & (pairs["best"] != pairs["worst"])]
     if shown.empty:
@@ -73,7 +73,10 @@ def study_page(
         design: From :func:`design_study`.
         file_of: Image name -> file.
         side: Larger images are shrunk (without loss) to this many pixels.
-        title: Shown on the page.
+        title: Title of the page.
+
+    Returns:
+        The HTML.
     """
     from benchmarks.html import original, render  # torch reads images; votes do not need it
 

@@ -1,6 +1,4 @@
-"""Votes of a study -> screened observers -> mean preference of each pair.
-
-Knows vote tables. Must not know images, pages or rankings.
+"""Votes of a study: screening of the observers, mean preference of each pair.
 
 Reference: ITU-R BT.500-15, Annex 1, section A1-2.3.1 (screening of observers).
 """
@@ -11,84 +9,95 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.stats.arrays import FloatArray
 from benchmarks.study.page import VOTE_COLUMNS
 
 __all__ = ["FEWEST_OBSERVERS", "mean_preference", "read_votes", "screen"]
 
-#: BT.500: an observer goes when more than this share of the votes lies far out ...
 FAR_SHARE = 0.05
-#: ... on both sides alike: |high - low| / (high + low) below this.
+"""An observer is rejected when more than this share of the votes lies far out, and ..."""
 BALANCE = 0.3
-#: Far out is 2 standard deviations where the votes' kurtosis lies in this range, else sqrt(20).
+"""... on both sides alike: |high - low| / (high + low) is below this."""
 NORMAL_KURTOSIS = (2.0, 4.0)
-#: Of n votes none can lie further than (n - 1) / sqrt(n) standard deviations from their mean:
-#: below 6 observers nobody can be 2 away, and nobody is screened.
+"""Far out is 2 standard deviations where the votes' kurtosis lies in this range, else sqrt(20)."""
 FEWEST_OBSERVERS = 6
+"""With fewer observers nobody is screened.
+
+Of n votes none can lie further than (n - 1) / sqrt(n) standard deviations from their mean: below 6
+observers nobody can be 2 away.
+"""
 
 CELL = ["attacker", "defender", "level", "best", "worst"]
 
 
 def read_votes(paths: Sequence[Path]) -> pd.DataFrame:
-    """The votes of one study from the csv files its page exported.
+    """The votes of one study from the csv files that its page saved.
+
+    Two people of one name are told apart by the sessions of the page: their names become
+    ``NAME (SESSION)``. A file may be named twice.
+
+    Args:
+        paths: The csv files.
+
+    Returns:
+        One row per vote and competition cell, with the columns ``VOTE_COLUMNS``.
 
     Raises:
-        ValueError: For other columns, several studies, preferences outside -100..100, or an
-            observer's name that stands for two different votes on a pair.
+        ValueError: For other columns, several studies, preferences outside -100..100, or one
+            session with two different votes on a pair.
     """
-    text = dict.fromkeys(("study", "observer", "attacker", "defender", "best", "worst"), str)
-    tables = []
-    for path in paths:
-        try:
-            table = pd.read_csv(path, dtype=text, keep_default_na=False)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path}: expected a csv of votes, got: {error}") from error
-        if missing := [name for name in VOTE_COLUMNS if name not in table]:
-            raise ValueError(f"{path}: no vote columns {', '.join(missing)}: is it a study's csv?")
-        table["preference"] = pd.to_numeric(table["preference"], errors="coerce")
-        if not table["preference"].between(-100, 100).all():
-            raise ValueError(f"{path}: expected preferences in -100..100")
-        tables.append(table)
-    votes = pd.concat(tables, ignore_index=True)
+    votes = pd.concat([_read_file(path) for path in paths], ignore_index=True)
     if votes.empty:
         raise ValueError("no votes in these files")
     if (studies := votes["study"].nunique()) > 1:
         raise ValueError(f"votes of {studies} studies: rank each study by itself")
-    votes = votes.drop_duplicates(["observer", *CELL, "preference"])  # A file named twice.
-    if (twice := votes.duplicated(["observer", *CELL])).any():
+    votes = votes.drop_duplicates(["observer", "session", *CELL, "preference"])
+    if (twice := votes.duplicated(["observer", "session", *CELL])).any():
         name = votes.loc[twice, "observer"].iloc[0]
         raise ValueError(
-            f"observer {name!r} voted twice and differently on a pair: if these are two people, "
-            "rename one of them in the observer column"
+            f"observer {name!r} voted twice and differently on a pair: of several files of one "
+            "session pass the last alone"
         )
-    return votes
+    namesakes = votes.groupby("observer")["session"].transform("nunique") > 1
+    names = votes["observer"].where(~namesakes, votes["observer"] + " (" + votes["session"] + ")")
+    return votes.assign(observer=names)
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    text = dict.fromkeys(
+        ("study", "observer", "session", "attacker", "defender", "best", "worst"), str
+    )
+    try:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False)
+    except (OSError, ValueError) as err:
+        raise ValueError(f"{path}: expected a csv of votes, got: {err}") from err
+    if missing := [name for name in VOTE_COLUMNS if name not in table]:
+        raise ValueError(f"{path}: no vote columns {', '.join(missing)}: is it a study's csv?")
+    table["preference"] = pd.to_numeric(table["preference"], errors="coerce")
+    if not table["preference"].between(-100, 100).all():
+        raise ValueError(f"{path}: expected preferences in -100..100")
+    return table
 
 
 def screen(votes: pd.DataFrame) -> pd.DataFrame:
-    """BT.500's screening: who votes far from the others on both sides.
+    """Screen the observers: who votes far from the others on both sides (BT.500-15, A1-2.3.1).
+
+    Per pair of images, ``high`` and ``low`` count an observer's votes that lie at least 2 standard
+    deviations above or below the mean where the votes' kurtosis lies in 2..4, else sqrt(20).
+
+    Args:
+        votes: What :func:`read_votes` gave.
 
     Returns:
         One row per observer: ``observer, votes, high, low, far_share, balance, rejected``. With
         fewer than FEWEST_OBSERVERS observers nobody is rejected.
     """
-    first = votes["best"] < votes["worst"]
-    signed = votes.assign(
-        pair=np.where(first, votes["best"], votes["worst"])
-        + "\0"
-        + np.where(first, votes["worst"], votes["best"]),
-        signed=np.where(first, votes["preference"], -votes["preference"]),
-    )
-    table = signed.pivot_table(index="observer", columns="pair", values="signed", aggfunc="first")
+    table = _votes_by_pair(votes)
     values = table.to_numpy(float)
     centred = values - np.nanmean(values, axis=0)
-    count = np.isfinite(values).sum(axis=0)
-    squares, fourths = np.nansum(centred**2, axis=0), np.nansum(centred**4, axis=0)
-    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
-    kurtosis = np.divide(fourths * count, squares**2, out=np.zeros_like(squares), where=squares > 0)
-    normal = (kurtosis >= NORMAL_KURTOSIS[0]) & (kurtosis <= NORMAL_KURTOSIS[1])
-    limit = np.where(normal, 2.0, np.sqrt(20.0)) * deviation
-    usable = (deviation > 0) & (count >= FEWEST_OBSERVERS)
-    high = (usable & (centred >= limit)).sum(axis=1)
-    low = (usable & (centred <= -limit)).sum(axis=1)
+    limit = _far_out(centred)
+    high = (centred >= limit).sum(axis=1)
+    low = (centred <= -limit).sum(axis=1)
     cast = np.isfinite(values).sum(axis=1)
     far, share = high + low, (high + low) / cast
     balance = np.divide(np.abs(high - low), far, out=np.ones(len(far)), where=far > 0)
@@ -105,8 +114,36 @@ def screen(votes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _votes_by_pair(votes: pd.DataFrame) -> pd.DataFrame:
+    """Observers x pairs of images: the preference for the image whose name sorts first."""
+    first = votes["best"] < votes["worst"]
+    signed = votes.assign(
+        pair=np.where(first, votes["best"], votes["worst"])
+        + "\0"
+        + np.where(first, votes["worst"], votes["best"]),
+        signed=np.where(first, votes["preference"], -votes["preference"]),
+    )
+    return signed.pivot_table(index="observer", columns="pair", values="signed", aggfunc="first")
+
+
+def _far_out(centred: FloatArray) -> FloatArray:
+    """Distance from the mean of each pair's votes from which a vote is far out; inf for none.
+
+    Args:
+        centred: ``(observers, pairs)`` votes less their pair's mean, NaN where not cast.
+    """
+    count = np.isfinite(centred).sum(axis=0)
+    squares, fourths = np.nansum(centred**2, axis=0), np.nansum(centred**4, axis=0)
+    deviation = np.sqrt(squares / np.maximum(count - 1, 1))
+    kurtosis = np.divide(fourths * count, squares**2, out=np.zeros_like(squares), where=squares > 0)
+    normal = (kurtosis >= NORMAL_KURTOSIS[0]) & (kurtosis <= NORMAL_KURTOSIS[1])
+    usable = (deviation > 0) & (count >= FEWEST_OBSERVERS)
+    limit: FloatArray = np.where(usable, np.where(normal, 2.0, np.sqrt(20.0)) * deviation, np.inf)
+    return limit
+
+
 def mean_preference(votes: pd.DataFrame) -> pd.DataFrame:
-    """Rows as in pairs.csv (no MOS) with ``preference``, the mean over observers, and ``votes``."""
+    """Rows as in pairs.csv without MOS, with ``preference`` (mean over observers) and ``votes``."""
     groups = votes.groupby(CELL, sort=True)
     table = groups.agg(
         population=("population", "first"),

@@ -2,9 +2,10 @@
 (() => {
   const study = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const prefix = `gmad-study:${study.study}:`;
-  const lastObserver = `${prefix}last-observer`;
-  let session = null; // {observer, at, votes: {trial: {preference, seconds}}}
+  const prefix = `gmad-votes:${study.study}:`;
+  const lastSession = `${prefix}last-session`;
+  // A session is one person: {id, observer, at, savedAt, votes: {trial: {right, second, seconds}}}.
+  let session = null;
   let order = [];
   let shownAt = 0;
 
@@ -32,32 +33,84 @@
     return places;
   };
 
+  // Votes are kept twice: in the browser's storage, which outlives the tab, and in the tab's history
+  // entry, which outlives a reload even where the storage is off, full or lost.
   const keep = () => {
-    try {
-      localStorage.setItem(prefix + session.observer, JSON.stringify(session));
-      localStorage.setItem(lastObserver, session.observer);
-    } catch {
-      byId("lost").hidden = false; // Storage is off or full: the page goes on without it.
-    }
+    session.savedAt = Date.now();
+    const copies = [
+      () => {
+        localStorage.setItem(prefix + session.id, JSON.stringify(session));
+        localStorage.setItem(lastSession, session.id);
+      },
+      () => history.replaceState({ study: study.study, session }, ""),
+    ];
+    const kept = copies.map((copy) => {
+      try {
+        copy();
+        return true;
+      } catch {
+        return false; // Storage off or full, or too many changes of the history.
+      }
+    });
+    byId("lost").hidden = kept[0];
   };
   const stored = (key) => {
     try {
       return localStorage.getItem(key);
     } catch {
-      return null; // Storage is off; `keep` says so.
+      return null; // Storage is off; `keep` shows a warning.
     }
+  };
+  const sessions = () => {
+    let keys = [];
+    try {
+      keys = Object.keys(localStorage);
+    } catch {
+      return []; // Storage is off.
+    }
+    const own = keys.filter((key) => key.startsWith(prefix) && key !== lastSession);
+    return own.map((key) => JSON.parse(stored(key)));
+  };
+  // The session of this tab, the later of its two copies; in a new tab the last one of all.
+  const lastKept = () => {
+    const state = history.state?.study === study.study ? history.state.session : null;
+    const text = stored(prefix + (state ? state.id : stored(lastSession)));
+    const copies = [text ? JSON.parse(text) : null, state].filter((copy) => copy);
+    return copies.sort((a, b) => b.savedAt - a.savedAt)[0] ?? null;
   };
 
   const show = (id) => {
-    for (const section of ["start", "trial", "end"]) byId(section).hidden = section !== id;
+    for (const section of ["start", "same", "trial", "end"]) byId(section).hidden = section !== id;
   };
 
-  const begin = (observer) => {
-    const before = stored(prefix + observer);
-    session = before ? JSON.parse(before) : { observer, at: 0, votes: {} };
-    order = arrange(observer);
+  const resume = (kept) => {
+    session = kept;
+    order = arrange(session.observer);
     keep();
     display();
+  };
+  const newId = () => {
+    const bytes = crypto.getRandomValues(new Uint8Array(4));
+    return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  };
+  const begin = (observer) => resume({ id: newId(), observer, at: 0, savedAt: 0, votes: {} });
+
+  // Votes are kept under this name: they may be this person's or those of a namesake.
+  const askWho = (observer, kept) => {
+    byId("same-name").textContent = observer;
+    const buttons = kept.map((one) => {
+      const button = document.createElement("button");
+      const begun = new Date(one.savedAt).toLocaleString();
+      const done = Object.keys(one.votes).length;
+      button.type = "button";
+      button.textContent = `These are mine: ${done} of ${study.trials.length} votes, last at ${begun}`;
+      button.addEventListener("click", () => resume(one));
+      return button;
+    });
+    byId("same-sessions").replaceChildren(...buttons);
+    byId("same-other").onclick = () => begin(observer);
+    show("same");
+    byId("same-other").focus();
   };
 
   const display = () => {
@@ -114,6 +167,7 @@
           ...cell,
           study: study.study,
           observer: session.observer,
+          session: session.id,
           trial: place + 1,
           best: study.images[images[cell.best]],
           worst: study.images[images[1 - cell.best]],
@@ -131,7 +185,7 @@
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
     const name = session.observer.replace(/[^A-Za-z0-9._-]+/g, "_");
-    link.download = `votes-${study.study}-${name}.csv`;
+    link.download = `votes-${study.study}-${name}-${session.id}.csv`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   };
@@ -149,12 +203,20 @@
   byId("who").addEventListener("submit", (event) => {
     event.preventDefault();
     const name = byId("observer").value.trim();
-    if (name) begin(name);
+    const kept = sessions().filter((one) => one.observer === name);
+    if (kept.length) askWho(name, kept);
+    else if (name) begin(name);
   });
   byId("back").addEventListener("click", back);
   byId("review").addEventListener("click", back);
   byId("another").addEventListener("click", () => {
     session = null;
+    history.replaceState(null, "");
+    try {
+      localStorage.removeItem(lastSession); // A reload starts with the question for a name.
+    } catch {
+      // Storage is off.
+    }
     byId("observer").value = "";
     byId("progress").textContent = "";
     show("start");
@@ -174,7 +236,7 @@
     event.preventDefault();
   });
 
-  const last = stored(lastObserver);
-  if (last && stored(prefix + last)) begin(last);
+  const last = lastKept();
+  if (last) resume(last);
   else show("start");
 })();

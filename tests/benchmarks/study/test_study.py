@@ -23,11 +23,12 @@ PAIRS = pd.DataFrame(
 )
 
 
-def votes_of(observer, preferences):
+def votes_of(observer, preferences, session="0a"):
     """One row per (pair number, preference); pair k is of images a{k} and b{k}."""
+    head = ("s1", observer, session)
     rows = [
-        ("s1", observer, k, "A", "B", k, 10, 5.0, f"a{k}", f"b{k}", "left", preference, 1.0)
-        for k, preference in enumerate(preferences)
+        (*head, k, "A", "B", k, 10, 5.0, f"a{k}", f"b{k}", "left", vote, 1.0)
+        for k, vote in enumerate(preferences)
     ]
     return pd.DataFrame(rows, columns=VOTE_COLUMNS)
 
@@ -151,6 +152,14 @@ def test_wrong_votes_are_refused(tmp_path, change, message):
     table = votes_of("p", [100, 0])
     with pytest.raises(ValueError, match=message):
         read_votes(write(tmp_path, [table, table.assign(**change)]))
+
+
+def test_two_people_of_one_name_stay_two(tmp_path):
+    tables = [votes_of("Ann", [100, 0]), votes_of("Ann", [-100, 50], session="1b")]
+    votes = read_votes(write(tmp_path, [*tables, votes_of("Bob", [0, 0])]))
+    assert sorted(set(votes["observer"])) == ["Ann (0a)", "Ann (1b)", "Bob"]
+    assert mean_preference(votes)["votes"].tolist() == [3, 3]
+    assert len(screen(votes)) == 3
 
 
 def test_other_csv_files_are_refused(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.study.page import VOTE_COLUMNS, design_study, study_page
+from benchmarks.study.votes import read_votes
 
 By = pytest.importorskip("selenium.webdriver.common.by").By
 Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
@@ -40,28 +41,20 @@ def study(tmp_path):
     return path
 
 
-def open_study(page, study, observer):
-    """Begin as an observer of whom the browser knows nothing.
+def forget_storage(page):
+    """Empty the storage, one by one: Chromium may lose what is written soon after `clear()`."""
+    page.execute_script("Object.keys(localStorage).forEach((k) => localStorage.removeItem(k))")
 
-    Votes of earlier observers are removed one by one: Chromium may lose what is written soon after
-    `localStorage.clear()`.
-    """
+
+def open_study(page, study, observer):
+    """Begin as an observer whose votes the browser does not hold."""
     page.get(study.as_uri())
     if not by(page, "#start").is_displayed():
-        page.execute_script("Object.keys(localStorage).forEach((k) => localStorage.removeItem(k))")
+        forget_storage(page)
+        page.execute_script("history.replaceState(null, '')")
         page.refresh()
     WebDriverWait(page, 20).until(lambda _: by(page, "#start").is_displayed())
     by(page, "#observer").send_keys(observer, Keys.ENTER)
-
-
-def reload(page):
-    """Reload; once more where Chromium handed the page an empty storage.
-
-    It does so now and then in a new profile, and what was written is there at the next reload.
-    """
-    page.refresh()
-    if by(page, "#start").is_displayed():
-        page.refresh()
 
 
 def progress(page):
@@ -101,7 +94,7 @@ def test_study_votes_by_mouse_and_key_survive_a_reload_and_download(page, study)
     press(page, Keys.ARROW_LEFT, shift=True)
     before, pair = progress(page), shown(page)
     assert before.endswith("5 of 9 pairs voted")
-    reload(page)
+    page.refresh()
     assert (progress(page), shown(page)) == (before, pair)
     press(page, Keys.BACKSPACE)
     assert by(page, "#grades .chosen").get_attribute("value") == "-50"
@@ -117,6 +110,57 @@ def test_study_votes_by_mouse_and_key_survive_a_reload_and_download(page, study)
         assert row.best_side == ("left" if best == left_grey else "right")
         assert best == max(left_grey, right_grey)
         assert row.preference == (vote if best == right_grey else -vote)
+
+
+def test_votes_survive_a_reload_that_finds_the_storage_empty(page, study):
+    """In a new profile, Chromium hands a reloaded page an empty storage now and then."""
+    open_study(page, study, "Zoe")
+    for key in "124":
+        press(page, key)
+    before = progress(page), shown(page)
+    assert before[0].endswith("3 of 9 pairs voted")
+    forget_storage(page)
+    page.refresh()
+    assert (progress(page), shown(page)) == before
+
+
+def test_votes_survive_a_reload_without_any_storage(page, study):
+    off = "Object.defineProperty(window, 'localStorage', {get() { throw new Error('off'); }})"
+    script = page.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": off})
+    try:
+        page.get(study.as_uri())
+        by(page, "#observer").send_keys("Yve", Keys.ENTER)
+        press(page, "5")
+        assert "save the csv" in " ".join(by(page, "#lost").text.split())
+        before = progress(page)
+        page.refresh()
+        assert progress(page) == before and before.endswith("1 of 9 pairs voted")
+    finally:
+        page.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_two_people_of_one_name_keep_their_own_votes(page, study):
+    open_study(page, study, "Kim")
+    for _ in range(9):
+        press(page, "1")
+    by(page, "#end .save").click()
+    by(page, "#another").click()
+    by(page, "#observer").send_keys("Kim", Keys.ENTER)
+    assert by(page, "#same-name").text == "Kim"
+    by(page, "#same-other").click()
+    assert progress(page) == "Kim: 0 of 9 pairs voted"
+    for _ in range(9):
+        press(page, "5")
+    by(page, "#end .save").click()
+    WebDriverWait(page, 20).until(lambda _: len(list(page.downloads.glob("votes-*Kim*.csv"))) == 2)
+    votes = read_votes(sorted(page.downloads.glob("votes-*Kim*.csv")))
+    assert votes.groupby("observer").size().tolist() == [9, 9]
+    by(page, "#another").click()
+    by(page, "#observer").send_keys("Kim", Keys.ENTER)
+    mine = page.find_elements(By.CSS_SELECTOR, "#same-sessions button")
+    assert ["9 of 9 votes" in button.text for button in mine] == [True, True]
+    mine[0].click()
+    assert by(page, "#end").is_displayed() and progress(page) == "Kim: 9 of 9 pairs voted"
 
 
 def test_study_order_and_sides_follow_the_observer(page, study):
