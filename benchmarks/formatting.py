@@ -1,4 +1,4 @@
-"""How figures become text: numbers in the field's style, Markdown tables, JSON without NaN."""
+"""Figures as text: numbers in the field's style, Markdown tables, JSON without NaN."""
 
 import json
 import math
@@ -9,8 +9,21 @@ from typing import Any
 from qualiclip_metric.files import write_text
 
 
+def is_number(value: object) -> bool:
+    """Whether a cell holds a finite number."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 def number(value: Any, digits: int = 3) -> str:
-    """A figure in the field's style: ``.817``, ``-.020``; an en dash where there is none."""
+    """A figure in the field's style.
+
+    Args:
+        value: A number, or whatever stands where there is none.
+        digits: Digits after the point.
+
+    Returns:
+        ``.817``, ``-.020``, ``1.000``; an en dash for NaN and for what is no number.
+    """
     if not isinstance(value, (int, float)) or math.isnan(value):
         return "–"
     text = f"{value:.{digits}f}"
@@ -18,7 +31,16 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """A Markdown table; the first ``text_columns`` are aligned left, the others right."""
+    """A Markdown table.
+
+    Args:
+        header: Titles of the columns.
+        rows: Cells of each row; bars and line breaks in them are escaped.
+        text_columns: The first so many columns are aligned left, the others right.
+
+    Returns:
+        The table, with a line break at its end.
+    """
     rule = ["---" if i < text_columns else "---:" for i in range(len(header))]
     lines = [header, rule, *rows]
     cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]

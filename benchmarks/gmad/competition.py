@@ -1,10 +1,10 @@
-"""The gMAD competition: who attacks whom with which two images.
+"""The maximally differentiating pair of images for each attacker, defender and level.
 
-Knows score arrays on one common scale; numpy only. Must not know files, images, metric names, MOS
-fitting or votes.
+Among the images ``S`` that the defender puts into the bin of one quality level, the attacker ``f``
+selects ``x_best = argmax_S f(x)`` and ``x_worst = argmin_S f(x)``.
 
 Reference: Ma et al., "Group MAD Competition: A New Methodology to Compare Objective Image Quality
-Models", CVPR 2016; TPAMI 42(4), 2020.
+Models", CVPR 2016; extended in TPAMI 42(4), 2020, section 3.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Design", "Pair", "compete", "level_centres", "rank_scale"]
+from benchmarks.stats.arrays import BoolArray, FloatArray, IntArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+__all__ = ["Design", "Pair", "level_centres", "rank_scale", "select_pairs"]
 
-#: Rounding allowed at a bin's ends, so that "ends included" holds for values such as 100 / 3.
 EDGE = 1e-9
+"""Rounding allowed at a bin's ends, so that "ends included" holds for values such as 100 / 3."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """What is asked of a competition; the defaults are the authors' toolbox's.
+    """Settings of a competition; the defaults are those of the authors' toolbox.
 
     Attributes:
         levels: Number of quality levels per ordered pair of metrics.
@@ -40,7 +38,11 @@ class Design:
     min_gap: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a design that no competition can follow."""
+        """Check the settings.
+
+        Raises:
+            ValueError: A setting is not finite or below its smallest value.
+        """
         for name, smallest in (("levels", 1), ("pairs", 1), ("width", 0), ("min_gap", 0)):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= smallest):
@@ -48,10 +50,18 @@ class Design:
 
 
 class Pair(NamedTuple):
-    """One bin's outcome; ``best`` and ``worst`` are row numbers, -1 where the bin gives no pair.
+    """The pair that one bin gives.
 
-    ``level`` counts from 1; ``centre`` and ``gap`` are in scale units (``gap`` is NaN without a
-    pair); ``population`` is the number of images in the defender's bin.
+    Attributes:
+        attacker: Column of the attacking metric.
+        defender: Column of the defending metric.
+        level: Quality level of the defender, from 1.
+        centre: Middle of the level's bin, in scale units.
+        population: Number of images in the bin.
+        best: Row of the attacker's best image; -1 where the bin gives no pair.
+        worst: Row of the attacker's worst image; -1 where the bin gives no pair.
+        gap: The attacker's score of ``best`` less that of ``worst``, in scale units; NaN without a
+            pair.
     """
 
     attacker: int
@@ -64,7 +74,7 @@ class Pair(NamedTuple):
     gap: float
 
 
-def rank_scale(scores: Floats) -> Floats:
+def rank_scale(scores: FloatArray) -> FloatArray:
     """Percentile scale of each column: ``100 * (average rank - 1) / (n - 1)``.
 
     Args:
@@ -72,6 +82,9 @@ def rank_scale(scores: Floats) -> Floats:
 
     Returns:
         ``(n, m)`` values in [0, 100]; tied scores share their average rank.
+
+    Raises:
+        ValueError: The array is not two-dimensional or has fewer than two rows.
     """
     if scores.ndim != 2 or len(scores) < 2:
         raise ValueError(f"expected (n >= 2, m) scores, got shape {scores.shape}")
@@ -83,15 +96,25 @@ def rank_scale(scores: Floats) -> Floats:
     return scaled
 
 
-def level_centres(values: Floats, levels: int) -> Floats:
-    """Centres of ``levels`` equal steps of the range of ``values``, lowest first."""
+def level_centres(values: FloatArray, levels: int) -> FloatArray:
+    """Centres of equal steps of a range.
+
+    Args:
+        values: ``(n,)`` scores of the defender.
+        levels: Number of steps between their smallest and largest value.
+
+    Returns:
+        ``(levels,)`` centres, lowest first.
+    """
     low, high = values.min(), values.max()
-    centres: Floats = low + (np.arange(levels) + 0.5) * (high - low) / levels
+    centres: FloatArray = low + (np.arange(levels) + 0.5) * (high - low) / levels
     return centres
 
 
-def compete(scores: Floats, design: Design, contents: Ints | None = None) -> list[Pair]:
-    """Every ordered pair (attacker, defender) at every level.
+def select_pairs(
+    scores: FloatArray, design: Design, contents: IntArray | None = None
+) -> list[Pair]:
+    """Select the pairs of every attacker, defender and level.
 
     Args:
         scores: ``(n, m)`` finite scores of ``m >= 2`` metrics on one scale, higher is better. Rows
@@ -110,14 +133,14 @@ def compete(scores: Floats, design: Design, contents: Ints | None = None) -> lis
     _check(scores, contents)
     m = scores.shape[1]
     columns = np.ascontiguousarray(scores.T)
-    highest, lowest = _places(-columns), _places(columns)
+    highest, lowest = _sorting_ranks(-columns), _sorting_ranks(columns)
     cells: dict[tuple[int, int], list[Pair]] = {}
     for defender in range(m):
         for level, centre in enumerate(level_centres(columns[defender], design.levels), start=1):
             inside = np.flatnonzero(np.abs(columns[defender] - centre) <= design.width + EDGE)
             groups = None if contents is None else contents[inside]
             for attacker in (a for a in range(m) if a != defender):
-                found = _search(
+                found = _widest_pairs(
                     highest[attacker, inside],
                     lowest[attacker, inside],
                     columns[attacker, inside],
@@ -126,13 +149,13 @@ def compete(scores: Floats, design: Design, contents: Ints | None = None) -> lis
                 )
                 rows = [
                     Pair(attacker, defender, level, float(centre), len(inside), *row)
-                    for row in _rows(found, columns[attacker], inside, design.min_gap)
+                    for row in _with_gaps(found, columns[attacker], inside, design.min_gap)
                 ]
                 cells.setdefault((attacker, defender), []).extend(rows)
     return [pair for cell in sorted(cells) for pair in cells[cell]]
 
 
-def _check(scores: Floats, contents: Ints | None) -> None:
+def _check(scores: FloatArray, contents: IntArray | None) -> None:
     if scores.ndim != 2 or min(scores.shape) < 2:
         raise ValueError(
             "expected at least two images and two metrics as (images, metrics) scores, got shape "
@@ -144,16 +167,16 @@ def _check(scores: Floats, contents: Ints | None) -> None:
         raise ValueError(f"expected {len(scores)} content numbers, got shape {contents.shape}")
 
 
-def _places(columns: Floats) -> Ints:
-    """Place of each image when a row is sorted upwards; of tied images the first comes first."""
-    places = np.empty(columns.shape, dtype=np.int64)
+def _sorting_ranks(columns: FloatArray) -> IntArray:
+    """Rank from 0 of each image when a row is sorted upwards; of ties the first comes first."""
+    ranks = np.empty(columns.shape, dtype=np.int64)
     order = np.argsort(columns, axis=1, kind="stable")
-    np.put_along_axis(places, order, np.arange(columns.shape[1])[None, :], axis=1)
-    return places
+    np.put_along_axis(ranks, order, np.arange(columns.shape[1])[None, :], axis=1)
+    return ranks
 
 
-def _rows(
-    found: list[tuple[int, int]], values: Floats, inside: Ints, min_gap: float
+def _with_gaps(
+    found: list[tuple[int, int]], values: FloatArray, inside: IntArray, min_gap: float
 ) -> Iterator[tuple[int, int, float]]:
     """Positions in the bin -> (best, worst, gap) of the pool; one blank where nothing is left."""
     rows = [(int(inside[best]), int(inside[worst])) for best, worst in found]
@@ -162,44 +185,47 @@ def _rows(
     yield from kept or [(-1, -1, float("nan"))]
 
 
-def _search(
-    highest: Ints, lowest: Ints, values: Floats, groups: Ints | None, k: int
+def _widest_pairs(
+    highest: IntArray, lowest: IntArray, values: FloatArray, groups: IntArray | None, k: int
 ) -> list[tuple[int, int]]:
     """Up to ``k`` (best, worst) positions inside one bin for one attacker."""
     population = len(values)
     if population < 2:
         return []
     if groups is not None:
-        return _search_distinct(highest, lowest, values, groups, k)
+        return _distinct_pairs(highest, lowest, values, groups, k)
     k = min(k, population // 2)
     if k == 1:
         return [(int(highest.argmin()), int(lowest.argmin()))]
-    return list(zip(_first(highest, k), _first(lowest, k), strict=True))
+    return list(zip(_smallest(highest, k), _smallest(lowest, k), strict=True))
 
 
-def _first(places: Ints, k: int) -> list[int]:
-    """Positions of the ``k`` smallest places, smallest first."""
-    positions = np.argpartition(places, k - 1)[:k]
-    return [int(position) for position in positions[np.argsort(places[positions])]]
+def _smallest(ranks: IntArray, k: int) -> list[int]:
+    """Positions of the ``k`` smallest ranks, smallest first."""
+    positions = np.argpartition(ranks, k - 1)[:k]
+    return [int(position) for position in positions[np.argsort(ranks[positions])]]
 
 
-def _search_distinct(
-    highest: Ints, lowest: Ints, values: Floats, groups: Ints, k: int
+def _distinct_pairs(
+    highest: IntArray, lowest: IntArray, values: FloatArray, groups: IntArray, k: int
 ) -> list[tuple[int, int]]:
     """Greedy: the widest pair of two contents, then again without these contents."""
     free = np.ones(len(values), dtype=bool)
     found: list[tuple[int, int]] = []
     while len(found) < k and len(np.unique(groups[free])) >= 2:
-        best, worst = _first_of(highest, free), _first_of(lowest, free)
+        best, worst = _first_usable(highest, free), _first_usable(lowest, free)
         if groups[best] == groups[worst]:
             others = free & (groups != groups[best])
-            options = [(best, _first_of(lowest, others)), (_first_of(highest, others), worst)]
+            options = [
+                (best, _first_usable(lowest, others)),
+                (_first_usable(highest, others), worst),
+            ]
             best, worst = max(options, key=lambda pair: values[pair[0]] - values[pair[1]])
         found.append((best, worst))
         free &= (groups != groups[best]) & (groups != groups[worst])
     return found
 
 
-def _first_of(places: Ints, usable: NDArray[np.bool_]) -> int:
-    """Position of the smallest place among the usable ones; at least one is usable."""
-    return int(np.where(usable, places, np.iinfo(places.dtype).max).argmin())
+def _first_usable(ranks: IntArray, usable: BoolArray) -> int:
+    """Position of the smallest rank among the usable ones; at least one is usable."""
+    return int(np.where(usable, ranks, np.iinfo(ranks.dtype).max).argmin())

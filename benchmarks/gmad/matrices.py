@@ -1,6 +1,4 @@
-"""Pairs and preferences -> aggressiveness, resistance, attack gap, and their global rankings.
-
-Knows arrays of pairs. Must not know files, images or where a preference came from.
+"""Aggressiveness, resistance and attack gap of metrics, and their global rankings.
 
 Reference: Ma et al., "Group Maximum Differentiation Competition: Model Comparison with Few
 Samples", TPAMI 42(4), 2020, section 3.
@@ -9,8 +7,8 @@ Samples", TPAMI 42(4), 2020, section 3.
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.stats.arrays import BoolArray, FloatArray, IntArray
 from benchmarks.stats.thurstone import Ranking, thurstone
 
 __all__ = [
@@ -23,23 +21,24 @@ __all__ = [
     "resistance",
 ]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 
 class Cells(NamedTuple):
-    """Where each of ``p`` pairs belongs: its ordered cell and its weight there.
+    """Where each of ``p`` pairs belongs: its cell (attacker, defender) and its weight there.
 
-    ``weight`` ``(p,)`` is the bin's number of images, shared among the bin's pairs; within a cell
-    only its share matters.
+    Attributes:
+        attacker: ``(p,)`` number of the attacking metric.
+        defender: ``(p,)`` number of the defending metric.
+        weight: ``(p,)`` number of images in the bin, shared among the bin's pairs; within a cell
+            only the proportions matter.
+        metrics: Number of metrics.
     """
 
-    attacker: Ints
-    defender: Ints
-    weight: Floats
+    attacker: IntArray
+    defender: IntArray
+    weight: FloatArray
     metrics: int
 
-    def keep(self, chosen: NDArray[np.bool_]) -> "Cells":
+    def keep(self, chosen: BoolArray) -> "Cells":
         """The chosen pairs alone."""
         return Cells(
             self.attacker[chosen], self.defender[chosen], self.weight[chosen], self.metrics
@@ -47,21 +46,25 @@ class Cells(NamedTuple):
 
 
 class GlobalRanking(NamedTuple):
-    """Thurstone scores ``(m,)`` with interval ends, and how the bootstrap went.
+    """Thurstone scores with their intervals.
 
-    ``finite`` says whether the likelihood has a finite maximum; ``finite_share`` is the share of
-    the bootstrap's matrices that have one.
+    Attributes:
+        score: ``(m,)`` scores.
+        low: ``(m,)`` lower ends of the intervals.
+        high: ``(m,)`` upper ends.
+        finite: Whether the likelihood has a finite maximum.
+        finite_share: Share of the bootstrap's matrices that have one.
     """
 
-    score: Floats
-    low: Floats
-    high: Floats
+    score: FloatArray
+    low: FloatArray
+    high: FloatArray
     finite: bool
     finite_share: float
 
 
-def mean_by_cell(cells: Cells, values: Floats, counts: Floats | None = None) -> Floats:
-    """Weighted mean of ``values`` in each cell (attacker, defender).
+def mean_by_cell(cells: Cells, values: FloatArray, counts: FloatArray | None = None) -> FloatArray:
+    """Weighted mean ``sum_k w_k v_k / sum_k w_k`` over the pairs ``k`` of each cell.
 
     Args:
         cells: The ``p`` pairs' cells and weights.
@@ -85,25 +88,53 @@ def mean_by_cell(cells: Cells, values: Floats, counts: Floats | None = None) -> 
     return mean.reshape(-1, m, m)
 
 
-def aggressiveness(cells: Cells, preference: Floats, counts: Floats | None = None) -> Floats:
-    """``(b, m, m)``: entry (i, j) is how well i, attacking j, finds j's failures.
+def aggressiveness(
+    cells: Cells, preference: FloatArray, counts: FloatArray | None = None
+) -> FloatArray:
+    """How well each metric, as attacker, finds the failures of each defender (section 3).
 
-    The mean preference, -100..100 for the attacker's best image over its worst, with negative
-    means set to 0. Arguments as in :func:`mean_by_cell`.
+    Args:
+        cells: The ``p`` pairs' cells and weights.
+        preference: ``(p,)`` mean preference in -100..100 for the attacker's best image over its
+            worst.
+        counts: ``(b, p)`` how often each pair is drawn; once each when absent.
+
+    Returns:
+        ``(b, m, m)``: entry (i, j) is the weighted mean preference when i attacks j, at least 0;
+        NaN where there is no pair.
     """
     return np.maximum(mean_by_cell(cells, preference, counts), 0.0)
 
 
-def resistance(cells: Cells, preference: Floats, counts: Floats | None = None) -> Floats:
-    """``(b, m, m)``: entry (i, j) is how well i, attacked by j, keeps alike images alike.
+def resistance(
+    cells: Cells, preference: FloatArray, counts: FloatArray | None = None
+) -> FloatArray:
+    """How well each metric, as defender, withstands each attacker (section 3).
 
-    The mean of 100 less the absolute preference. Arguments as in :func:`mean_by_cell`.
+    Args:
+        cells: The ``p`` pairs' cells and weights.
+        preference: ``(p,)`` mean preference in -100..100 for the attacker's best image over its
+            worst.
+        counts: ``(b, p)`` how often each pair is drawn; once each when absent.
+
+    Returns:
+        ``(b, m, m)``: entry (i, j) is the weighted mean of ``100 - |preference|`` when i is
+        attacked by j; NaN where there is no pair.
     """
     return mean_by_cell(cells, 100.0 - np.abs(preference), counts).transpose(0, 2, 1)
 
 
-def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> Floats:
-    """``(resamples, p)`` bootstrap counts: the pairs of each cell, drawn anew with replacement."""
+def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> FloatArray:
+    """Draw the pairs of each cell anew, with replacement.
+
+    Args:
+        cells: The ``p`` pairs' cells.
+        resamples: Number of bootstrap resamples.
+        rng: Source of randomness.
+
+    Returns:
+        ``(resamples, p)`` how often each pair is drawn.
+    """
     cell = cells.attacker * cells.metrics + cells.defender
     counts = np.zeros((resamples, len(cell)))
     for number in np.unique(cell):
@@ -113,13 +144,19 @@ def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> Floats:
     return counts
 
 
-def rank_matrix(matrix: Floats, replicates: Floats, level: float = 0.95) -> GlobalRanking:
+def rank_matrix(matrix: FloatArray, replicates: FloatArray, level: float = 0.95) -> GlobalRanking:
     """Thurstone Case V scores of ``matrix`` ``(m, m)`` with percentile intervals.
 
     Args:
         matrix: Non-negative weights; NaN (no pair) counts as no comparison.
         replicates: ``(b, m, m)`` the same matrix on ``b`` bootstrap samples.
         level: Confidence level of the intervals.
+
+    Returns:
+        Scores in units of the standard deviation of one comparison, with sum 0.
+
+    Raises:
+        ValueError: The likelihood could not be maximised.
     """
     point = _solve(matrix[None])
     ensemble = _solve(replicates)
@@ -129,7 +166,7 @@ def rank_matrix(matrix: Floats, replicates: Floats, level: float = 0.95) -> Glob
     return GlobalRanking(point.scores[0], low, high, bool(point.maximum[0]), share)
 
 
-def _solve(matrices: Floats) -> Ranking:
+def _solve(matrices: FloatArray) -> Ranking:
     ranking = thurstone(np.nan_to_num(matrices, nan=0.0))
     if not ranking.converged.all():
         failed = int((~ranking.converged).sum())

@@ -1,7 +1,4 @@
-"""Which images show the same content, told by a perceptual hash.
-
-Knows image files and bit strings. Must not know scores or pairs.
-"""
+"""Which images show the same content, by a perceptual hash."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +9,14 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from benchmarks.stats.arrays import IntArray
+
 __all__ = ["difference_hash", "group_hashes", "hash_files"]
 
-#: Bits in which two pictures of one content may differ, and the bands a hash is cut into: of
-#: BANDS bands at least one is equal wherever fewer than BANDS bits differ.
 BITS = 7
+"""Bits in which two pictures of one content may differ."""
 BANDS = 8
+"""Bands a hash is cut into: at least one is equal wherever fewer than ``BANDS`` bits differ."""
 
 
 def difference_hash(image: Image.Image) -> int:
@@ -39,17 +38,23 @@ def hash_files(paths: Sequence[Path]) -> NDArray[np.uint64]:
             with Image.open(path) as image:
                 image.draft("L", (64, 64))
                 hashes[i] = difference_hash(image)
-        except OSError as error:
-            raise ValueError(f"{path}: expected an image to hash, got: {error}") from error
+        except OSError as err:
+            raise ValueError(f"{path}: expected an image to hash, got: {err}") from err
     return hashes
 
 
-def group_hashes(hashes: NDArray[np.uint64], bits: int = BITS) -> NDArray[np.int64]:
+def group_hashes(hashes: NDArray[np.uint64], bits: int = BITS) -> IntArray:
     """Content number ``(n,)`` of each hash: chains of hashes within ``bits`` bits are one content.
 
     Args:
         hashes: ``(n,)`` 64-bit hashes.
         bits: Largest Hamming distance within a content, 0..7.
+
+    Returns:
+        ``(n,)`` numbers from 0; equal numbers are one content.
+
+    Raises:
+        ValueError: ``bits`` is outside 0..7.
     """
     if not 0 <= bits < BANDS:
         raise ValueError(f"expected bits in 0..{BANDS - 1}, got {bits}")
@@ -68,7 +73,7 @@ def group_hashes(hashes: NDArray[np.uint64], bits: int = BITS) -> NDArray[np.int
     return np.asarray(groups, dtype=np.int64)
 
 
-def _near(values: NDArray[np.uint64], members: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+def _near(values: NDArray[np.uint64], members: IntArray, bits: int) -> IntArray:
     """Pairs ``(e, 2)`` of members within ``bits`` bits of each other, row by row."""
     found = [np.empty((0, 2), dtype=np.int64)]
     for i, first in enumerate(members[:-1]):

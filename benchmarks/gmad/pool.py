@@ -1,7 +1,4 @@
-"""Score tables -> a pool of images that gMAD can be played on.
-
-Knows data frames and their columns. Must not know the competition, HTML or the command line.
-"""
+"""The pool of images and scores that a competition needs, from tables."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,34 +6,40 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from benchmarks.gmad.scale import Labelled
+from benchmarks.stats.arrays import FloatArray
 
 __all__ = ["Pool", "pool_from_results", "read_wide"]
 
-Floats = NDArray[np.float64]
 
-#: Columns of a wide table that describe an image; every other column is a metric.
 DESCRIPTIVE = (
     *("image", "path", "digest", "dataset", "split"),
     *("mos", "mos_std", "std", "reference", "distortion", "level"),
 )
+"""Columns of a wide table that describe an image; every other column is a metric."""
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Images, in the order of their names, and the metrics' scores of them, higher is better.
+    """Images, in the order of their names, and the metrics' scores of them.
 
-    ``mos``, ``reference`` and ``paths`` (the images' files) are empty where unknown; ``dropped``
-    counts the images left out because a metric did not score them; ``notes`` are remarks a reader
-    should see.
+    Attributes:
+        images: ``n`` names.
+        metrics: ``m`` names.
+        scores: ``(n, m)`` scores, higher is better.
+        mos: ``(n,)`` MOS, NaN where unknown; empty where no image has one.
+        reference: ``n`` names of reference images, or none.
+        paths: ``n`` image files, or none.
+        dropped: Number of images left out because a metric did not score them.
+        notes: Remarks that a reader should see.
+        signatures: Metric -> signature, where known.
     """
 
     images: list[str]
     metrics: list[str]
-    scores: Floats
-    mos: Floats
+    scores: FloatArray
+    mos: FloatArray
     reference: list[str]
     paths: list[str] = field(default_factory=list)
     dropped: int = 0
@@ -61,13 +64,16 @@ def read_wide(
         metrics: The metric columns to use; all that do not describe an image when absent.
         lower_better: Metric columns where lower is better; they are negated.
 
+    Returns:
+        The images that every metric scored.
+
     Raises:
         ValueError: For a missing, doubled or non-numeric column and for images named twice.
     """
     try:
         table = pd.read_csv(path, dtype={"image": str, "reference": str}, keep_default_na=False)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected a csv table, got: {error}") from error
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as err:
+        raise ValueError(f"{path}: expected a csv table, got: {err}") from err
     if "image" not in table:
         raise ValueError(f"{path}: expected a column 'image', got {', '.join(table.columns)}")
     names = list(metrics or (c for c in table.columns if c not in DESCRIPTIVE))
@@ -81,11 +87,28 @@ def read_wide(
 def pool_from_results(
     frame: pd.DataFrame, metrics: Sequence[str] | None = None, *, source: str = "results"
 ) -> Pool:
-    """A pool from the frame that ``benchmarks.results.folder.load`` gives for one data set."""
+    """A pool from the scores of a results folder.
+
+    Args:
+        frame: What ``benchmarks.results.folder.load`` gives for one data set.
+        metrics: The metrics to use; all when absent. One that scored no image is left out, with a
+            note.
+        source: Where the frame comes from, for messages.
+
+    Returns:
+        The images that every metric scored.
+
+    Raises:
+        ValueError: For a metric that is not there, or fewer than two metrics or images.
+    """
     present = list(frame.attrs["metrics"])
-    names = list(metrics or present)
-    _check_names(Path(source), names, present)
+    asked = list(metrics or present)
+    _check_names(Path(source), asked, present)
+    names = [name for name in asked if frame[name].notna().any()]
+    if len(names) < 2:
+        raise ValueError(f"{source}: expected scores of two or more metrics, got those of {names}")
     pool = _pool(frame, names, (), source=source)
+    pool.notes.extend(f"{name} left out: it scored no image" for name in asked if name not in names)
     pool.signatures.update({n: s for n, s in frame.attrs["signatures"].items() if n in names})
     return pool
 

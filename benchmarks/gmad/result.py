@@ -1,17 +1,15 @@
-"""A played competition as tables: pairs.csv, and the matrices and rankings of matrices.json.
-
-Knows data frames of pairs and preferences. Must not know HTML, images or the command line.
-"""
+"""The result of a competition: pairs.csv, and the matrices and rankings of matrices.json."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from benchmarks.gmad.competition import Design, Pair, compete
+from benchmarks.formatting import without_nan
+from benchmarks.gmad.competition import Design, Pair, select_pairs
 from benchmarks.gmad.matrices import (
     Cells,
     GlobalRanking,
@@ -23,10 +21,18 @@ from benchmarks.gmad.matrices import (
 )
 from benchmarks.gmad.pool import Pool
 from benchmarks.gmad.scale import Labelled, to_common_scale
+from benchmarks.stats.arrays import FloatArray
 
-__all__ = ["COLUMNS", "Outcome", "mos_preference", "play", "ranking_text", "summarise"]
+__all__ = [
+    "COLUMNS",
+    "GmadResult",
+    "mos_preference",
+    "ranking_text",
+    "read_pairs",
+    "run_competition",
+    "summarise",
+]
 
-Floats = NDArray[np.float64]
 
 COLUMNS = [
     "attacker",
@@ -43,17 +49,26 @@ COLUMNS = [
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A played competition: the pool, the settings, the pairs and the common scale's values."""
+class GmadResult:
+    """The pairs of a competition, and what they were selected from.
+
+    Attributes:
+        pool: Images and scores.
+        design: Settings.
+        scale: Common scale, ``rank`` or ``logistic``.
+        distinct: How contents were kept apart: ``none``, ``reference`` or ``hash``.
+        pairs: One or more rows per attacker, defender and level.
+        scores: ``(n, m)`` scores on the common scale.
+    """
 
     pool: Pool
     design: Design
     scale: str
     distinct: str
     pairs: list[Pair]
-    scores: Floats
+    scores: FloatArray
 
-    def table(self) -> pd.DataFrame:
+    def pairs_table(self) -> pd.DataFrame:
         """The pairs with names, as pairs.csv holds them; blanks where a bin gives no pair."""
         metrics, images, mos = self.pool.metrics, self.pool.images, self.pool.mos
         rows = [
@@ -74,7 +89,7 @@ class Outcome:
         return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def play(
+def run_competition(
     pool: Pool,
     design: Design,
     scale: str,
@@ -82,8 +97,8 @@ def play(
     labelled: Labelled | None = None,
     contents: Sequence[object] | None = None,
     distinct: str = "none",
-) -> Outcome:
-    """Bring the pool onto the common scale and let every metric attack every other.
+) -> GmadResult:
+    """Bring the pool onto the common scale and select the pairs of every two metrics.
 
     Args:
         pool: Images and scores.
@@ -91,17 +106,24 @@ def play(
         scale: ``rank`` or ``logistic``.
         labelled: What the logistic is fitted on; the pool's own labelled images when absent.
         contents: One content key per image for distinct contents only.
-        distinct: How the contents were told apart, for the record.
+        distinct: How the contents were kept apart, for the record.
+
+    Returns:
+        The pairs with their pool and settings.
+
+    Raises:
+        ValueError: For settings or scores that do not allow a competition.
     """
     scores = to_common_scale(scale, pool.scores, pool.metrics, labelled or pool.labelled)
     groups = None if contents is None else pd.factorize(pd.Series(list(contents)))[0]
-    return Outcome(pool, design, scale, distinct, compete(scores, design, groups), scores)
+    pairs = select_pairs(scores, design, groups)
+    return GmadResult(pool, design, scale, distinct, pairs, scores)
 
 
 def summarise(
     table: pd.DataFrame,
     metrics: list[str],
-    preference: Floats | None,
+    preference: FloatArray | None,
     *,
     resamples: int = 1000,
     seed: int = 0,
@@ -112,9 +134,13 @@ def summarise(
         table: Rows as in pairs.csv.
         metrics: Names in the order of the matrices' rows and columns.
         preference: ``(rows,)`` signed preference in -100..100 for each row's best image, NaN where
-            unknown. Absent: nobody preferred anything, and only the attack gap is given.
+            unknown. Where absent, only the attack gap is given.
         resamples: Bootstrap resamples of the pairs.
         seed: Seed of the bootstrap.
+
+    Returns:
+        ``metrics``, ``bins`` (what became of them), ``attack_gap``, and with preferences
+        ``aggressiveness``, ``resistance`` and the global ranking of each.
     """
     index = {name: number for number, name in enumerate(metrics)}
     attacker = np.asarray(table["attacker"].map(index), dtype=np.int64)
@@ -127,7 +153,7 @@ def summarise(
     summary: dict[str, Any] = {
         "metrics": metrics,
         "bins": _bins(table),
-        "attack_gap": _plain(mean_by_cell(cells.keep(paired), gap[paired])[0]),
+        "attack_gap": _json_matrix(mean_by_cell(cells.keep(paired), gap[paired])[0]),
     }
     if preference is None:
         return summary
@@ -137,7 +163,7 @@ def summarise(
     summary |= {"pairs_with_preference": int(voted.sum()), "resamples": resamples, "seed": seed}
     for name, matrix in (("aggressiveness", aggressiveness), ("resistance", resistance)):
         point = matrix(cells, votes)[0]
-        summary[name] = _plain(point)
+        summary[name] = _json_matrix(point)
         summary[f"{name}_ranking"] = (
             _ranking(metrics, rank_matrix(point, matrix(cells, votes, counts)))
             if voted.any()
@@ -146,13 +172,37 @@ def summarise(
     return summary
 
 
-def mos_preference(table: pd.DataFrame, mos: Floats) -> Floats | None:
-    """MOS difference of each pair in percent of the pool's MOS range; None without any MOS."""
+def read_pairs(path: Path) -> pd.DataFrame:
+    """Read a ``pairs.csv``.
+
+    Raises:
+        ValueError: The file is absent or has other columns.
+    """
+    text = dict.fromkeys(("attacker", "defender", "best", "worst"), str)
+    try:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"gap": [""]})
+    except (OSError, ValueError) as err:
+        raise ValueError(f"{path}: expected the pairs.csv of `gmad`, got: {err}") from err
+    if missing := {*text, "level", "population", "gap"} - set(table.columns):
+        raise ValueError(f"{path}: no columns {', '.join(sorted(missing))}: is it a pairs.csv?")
+    return table
+
+
+def mos_preference(table: pd.DataFrame, mos: FloatArray) -> FloatArray | None:
+    """The MOS difference of each pair in place of a preference.
+
+    Args:
+        table: Rows as in pairs.csv.
+        mos: ``(n,)`` MOS of the pool, NaN where unknown.
+
+    Returns:
+        ``(rows,)`` differences in percent of the range of ``mos``; None without any MOS.
+    """
     known = mos[np.isfinite(mos)]
     if not len(known) or np.ptp(known) == 0:
         return None
     difference = table["mos_best"].to_numpy(float) - table["mos_worst"].to_numpy(float)
-    preference: Floats = 100 * difference / np.ptp(known)
+    preference: FloatArray = 100 * difference / np.ptp(known)
     return preference
 
 
@@ -174,7 +224,7 @@ def ranking_text(name: str, ranking: dict[str, Any]) -> str:
 
 
 def _bins(table: pd.DataFrame) -> dict[str, int]:
-    """How many bins were asked for, and what became of them."""
+    """Number of bins by what became of them."""
     bins = table.groupby(["attacker", "defender", "level"], sort=False)
     population, paired = bins["population"].first(), bins["gap"].count() > 0
     return {
@@ -186,8 +236,8 @@ def _bins(table: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _plain(matrix: Floats) -> list[list[float | None]]:
-    return [[round(float(v), 6) if np.isfinite(v) else None for v in row] for row in matrix]
+def _json_matrix(matrix: FloatArray) -> Any:
+    return without_nan(matrix.round(6).tolist())
 
 
 def _ranking(metrics: list[str], ranking: GlobalRanking) -> dict[str, Any]:

@@ -1,35 +1,36 @@
-"""Scores of many metrics onto one common 0..100 scale.
-
-Knows score arrays and labels. Must not know files, pairs or images.
-"""
+"""Scores of many metrics on one common 0..100 scale."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from benchmarks.gmad.competition import rank_scale
+from benchmarks.stats.arrays import FloatArray
 from benchmarks.stats.logistic import logistic4
 
 __all__ = ["SCALES", "Labelled", "logistic_scale", "to_common_scale"]
 
-Floats = NDArray[np.float64]
 
-#: A fit whose values lie within this many scale units says nothing.
 FLAT = 1.0
+"""A fit whose values lie within so many scale units is refused."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Scores ``(k, m)`` of labelled images and their MOS ``(k,)``, higher is better."""
+    """Labelled images.
 
-    scores: Floats
-    mos: Floats
+    Attributes:
+        scores: ``(k, m)`` scores, higher is better.
+        mos: ``(k,)`` MOS, higher is better.
+    """
+
+    scores: FloatArray
+    mos: FloatArray
 
 
-def logistic_scale(score: Floats, labelled_score: Floats, mos: Floats) -> Floats:
+def logistic_scale(score: FloatArray, labelled_score: FloatArray, mos: FloatArray) -> FloatArray:
     """Map one metric through a monotone 4-parameter logistic fitted on labelled images.
 
     The labels are stretched linearly to 0..100, and both asymptotes are kept within 0..100, so the
@@ -51,13 +52,13 @@ def logistic_scale(score: Floats, labelled_score: Floats, mos: Floats) -> Floats
     centre, spread = float(np.median(labelled_score)), float(labelled_score.std())
     if spread == 0 or np.ptp(mos) == 0:
         raise ValueError("scores or labels are all equal")
-    target: Floats = 100 * (mos - mos.min()) / np.ptp(mos)
-    z: Floats = (labelled_score - centre) / spread
+    target: FloatArray = 100 * (mos - mos.min()) / np.ptp(mos)
+    z: FloatArray = (labelled_score - centre) / spread
     rising = np.corrcoef(z, target)[0, 1] >= 0
     low, high = np.clip(np.quantile(target, [0.1, 0.9]), 1, 99)
     high = max(high, low + FLAT)
 
-    def residual(p: Floats) -> Floats:
+    def residual(p: FloatArray) -> FloatArray:
         return logistic4(z, *p) - target
 
     fit = least_squares(
@@ -73,11 +74,11 @@ def logistic_scale(score: Floats, labelled_score: Floats, mos: Floats) -> Floats
     return logistic4((score - centre) / spread, *fit.x)
 
 
-def _ranks(scores: Floats, names: list[str], labelled: Labelled | None) -> Floats:
+def _rank_scale(scores: FloatArray, names: list[str], labelled: Labelled | None) -> FloatArray:
     return rank_scale(scores)
 
 
-def _logistics(scores: Floats, names: list[str], labelled: Labelled | None) -> Floats:
+def _logistic_scales(scores: FloatArray, names: list[str], labelled: Labelled | None) -> FloatArray:
     if labelled is None:
         raise ValueError(
             "--scale logistic needs labels: expected a mos column with values in the table, or "
@@ -87,8 +88,8 @@ def _logistics(scores: Floats, names: list[str], labelled: Labelled | None) -> F
     for j, name in enumerate(names):
         try:
             columns.append(logistic_scale(scores[:, j], labelled.scores[:, j], labelled.mos))
-        except ValueError as error:
-            failures.append(f"{name}: {error}")
+        except ValueError as err:
+            failures.append(f"{name}: {err}")
     if failures:
         raise ValueError(
             "logistic fit failed for " + "; ".join(failures) + ". Leave these metrics out with "
@@ -97,16 +98,25 @@ def _logistics(scores: Floats, names: list[str], labelled: Labelled | None) -> F
     return np.stack(columns, axis=1)
 
 
-SCALES: Mapping[str, Callable[[Floats, list[str], Labelled | None], Floats]] = {
-    "rank": _ranks,
-    "logistic": _logistics,
+SCALES: Mapping[str, Callable[[FloatArray, list[str], Labelled | None], FloatArray]] = {
+    "rank": _rank_scale,
+    "logistic": _logistic_scales,
 }
 
 
 def to_common_scale(
-    scale: str, scores: Floats, names: list[str], labelled: Labelled | None = None
-) -> Floats:
-    """Scores ``(n, m)`` of the metrics ``names`` on the 0..100 scale called ``scale``.
+    scale: str, scores: FloatArray, names: list[str], labelled: Labelled | None = None
+) -> FloatArray:
+    """Bring scores onto a common scale.
+
+    Args:
+        scale: ``rank`` or ``logistic``.
+        scores: ``(n, m)`` scores, higher is better.
+        names: The ``m`` metrics, for messages.
+        labelled: What the logistic is fitted on.
+
+    Returns:
+        ``(n, m)`` values in [0, 100].
 
     Raises:
         ValueError: For an unknown scale, missing labels, or a failed fit (naming the metrics).

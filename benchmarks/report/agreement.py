@@ -1,31 +1,40 @@
-"""One dataset's scores -> what the report draws of their agreement with the labels.
-
-Knows the wide table of `benchmarks.results.folder.load`. Must not know HTML, files or gMAD.
-"""
+"""What the report draws of one data set's agreement with its labels."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from benchmarks.formatting import without_nan
+from benchmarks.stats.arrays import FloatArray, IntArray
 from benchmarks.stats.correlations import srcc
 from benchmarks.stats.logistic import Fit, fit4, logistic4
 from benchmarks.stats.significance import compare
 
-__all__ = ["against_best", "agreement_panel", "plain"]
-
-Floats = NDArray[np.float64]
-
-WORST = 10  # over- and under-estimates shown
-BINS = 31  # of the residuals' histogram
-CURVE = 80  # points of the drawn logistic
+__all__ = ["against_best", "agreement_panel", "json_numbers", "verdicts"]
 
 
-def plain(values: Floats, digits: int = 5) -> list[float | None]:
-    """Numbers for JSON: significant digits, null where there is no number."""
-    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in values]
+WORST = 10
+"""Over- and under-estimates shown."""
+BINS = 31
+"""Bins of the residuals' histogram."""
+CURVE = 80
+"""Points of the drawn logistic."""
+
+
+def json_numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
+    """Numbers for JSON.
+
+    Args:
+        values: ``(n,)`` numbers.
+        digits: Significant digits to keep.
+
+    Returns:
+        The rounded numbers, None where there is none.
+    """
+    rounded: list[float | None] = without_nan([float(f"{v:.{digits}g}") for v in values])
+    return rounded
 
 
 def agreement_panel(table: pd.DataFrame, metric: str, lower_is_better: bool) -> dict[str, Any]:
@@ -47,7 +56,7 @@ def agreement_panel(table: pd.DataFrame, metric: str, lower_is_better: bool) -> 
         "name": metric,
         "lower": lower_is_better,
         "n": len(known),
-        "scores": plain(sign * score),
+        "scores": json_numbers(sign * score),
         "srcc": srcc(score[known], mos[known]) if len(known) > 2 else None,
         "curve": None,
         "residuals": None,
@@ -60,7 +69,7 @@ def agreement_panel(table: pd.DataFrame, metric: str, lower_is_better: bool) -> 
 
 
 def _residuals(
-    fit: Fit, known: NDArray[np.int64], score: Floats, mos: Floats, sign: float
+    fit: Fit, known: IntArray, score: FloatArray, mos: FloatArray, sign: float
 ) -> dict[str, Any]:
     x = np.linspace(score.min(), score.max(), CURVE)
     residual = fit.mapped - mos
@@ -68,12 +77,12 @@ def _residuals(
     counts, edges = np.histogram(residual, bins=BINS, range=(-reach, reach))
     order = np.argsort(residual, kind="stable")
 
-    def rows(positions: NDArray[np.int64]) -> list[list[float]]:
+    def rows(positions: IntArray) -> list[list[float]]:
         return [[int(known[i]), round(float(residual[i]), 4)] for i in positions]
 
     return {
-        "curve": {"x": plain(sign * x), "y": plain(logistic4(x, *fit.parameters))},
-        "residuals": {"edges": plain(edges), "counts": counts.tolist()},
+        "curve": {"x": json_numbers(sign * x), "y": json_numbers(logistic4(x, *fit.parameters))},
+        "residuals": {"edges": json_numbers(edges), "counts": counts.tolist()},
         "rmse": float(f"{fit.rmse:.4g}"),
         "over": rows(order[::-1][:WORST][residual[order[::-1][:WORST]] > 0]),
         "under": rows(order[:WORST][residual[order[:WORST]] < 0]),
@@ -83,7 +92,13 @@ def _residuals(
 def against_best(
     table: pd.DataFrame, metrics: list[str], resamples: int, seed: int
 ) -> Mapping[str, str]:
-    """Each metric against the best one on the images that all scored: a short verdict.
+    """Each metric against the best one on the images that all scored.
+
+    Args:
+        table: Columns ``mos`` and the metrics', higher is better.
+        metrics: The columns; those without any score are left out.
+        resamples: Bootstrap resamples.
+        seed: Seed of the bootstrap.
 
     Returns:
         Metric -> ``best``, ``p < .001`` and the like (Holm-corrected), or the reason why not.
@@ -93,8 +108,8 @@ def against_best(
         return dict.fromkeys(usable, "no other metric")
     try:
         pairs = compare(table, usable, resamples=resamples, seed=seed)
-    except ValueError as error:
-        return dict.fromkeys(usable, str(error))
+    except ValueError as err:
+        return dict.fromkeys(usable, str(err))
     return verdicts(pairs)
 
 

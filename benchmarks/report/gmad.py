@@ -1,7 +1,4 @@
-"""One dataset's scores -> what the report shows of gMAD on them.
-
-Knows pools and their outcomes. Must not know HTML or files.
-"""
+"""What the report shows of gMAD on one data set."""
 
 from typing import Any
 
@@ -10,13 +7,13 @@ import pandas as pd
 
 from benchmarks.gmad.competition import Design
 from benchmarks.gmad.pool import pool_from_results
-from benchmarks.gmad.result import mos_preference, play, summarise
-from benchmarks.report.agreement import plain
+from benchmarks.gmad.result import mos_preference, run_competition, summarise
+from benchmarks.report.agreement import json_numbers
 
 __all__ = ["gmad_panel"]
 
-#: A metric that scored less than this share of the images is left out, rather than the images.
 COVERAGE = 0.9
+"""A metric that scored less than this share of the images is left out, rather than the images."""
 
 
 def gmad_panel(
@@ -32,9 +29,9 @@ def gmad_panel(
         seed: Seed of the bootstrap.
 
     Returns:
-        ``reason`` where gMAD cannot be played; else settings, ``pairs`` (attacker, defender,
+        ``reason`` where no pair can be selected; else settings, ``pairs`` (attacker, defender,
         level, centre, population, best, worst, gap; images as numbers, -1 for none) and what
-        `gmad_summary.summarise` gives.
+        `benchmarks.gmad.result.summarise` gives.
     """
     covered = table[table.attrs["metrics"]].notna().mean()
     metrics = [metric for metric in table.attrs["metrics"] if covered[metric] >= COVERAGE]
@@ -42,14 +39,14 @@ def gmad_panel(
         return {"reason": f"needs two metrics that scored {COVERAGE:.0%} of the images"}
     try:
         pool = pool_from_results(table, metrics, source=name)
-    except ValueError as error:
-        return {"reason": str(error)}
+    except ValueError as err:
+        return {"reason": str(err)}
     design = Design()
-    outcome = play(pool, design, "rank")
-    rows = outcome.table()
-    number = {image: i for i, image in enumerate(table["image"].astype(str))}
+    result = run_competition(pool, design, "rank")
+    rows = result.pairs_table()
+    row_of = {image: i for i, image in enumerate(table["image"].astype(str))}
     preference = mos_preference(rows, pool.mos) if opinions else None
-    own = np.array([*(number[image] for image in pool.images), -1])
+    table_row = np.array([*(row_of[image] for image in pool.images), -1])
     return {
         "scale": "rank (percentile)",
         "levels": design.levels,
@@ -59,12 +56,12 @@ def gmad_panel(
         "pairs": [
             [
                 *(pair.attacker, pair.defender, pair.level),
-                *plain(np.array([pair.centre]), 4),
+                *json_numbers(np.array([pair.centre]), 4),
                 pair.population,
-                *(int(own[pair.best]), int(own[pair.worst])),
-                *plain(np.array([pair.gap]), 4),
+                *(int(table_row[pair.best]), int(table_row[pair.worst])),
+                *json_numbers(np.array([pair.gap]), 4),
             ]
-            for pair in outcome.pairs
+            for pair in result.pairs
         ],
         **summarise(rows, metrics, preference, resamples=resamples, seed=seed),
     }

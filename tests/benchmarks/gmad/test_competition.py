@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from benchmarks.gmad.competition import Design, compete, level_centres, rank_scale
+from benchmarks.gmad.competition import Design, level_centres, rank_scale, select_pairs
 
 
 def brute_force(scores, levels, width):
@@ -48,7 +48,7 @@ def same(pair, row):
 def test_equals_brute_force(n, m, levels, width, seed):
     rng = np.random.default_rng(seed)
     scores = rank_scale(rng.integers(0, 8, size=(n, m)).astype(float))  # many ties
-    pairs = compete(scores, Design(levels=levels, width=width))
+    pairs = select_pairs(scores, Design(levels=levels, width=width))
     expected = brute_force(scores, levels, width)
     assert len(pairs) == m * (m - 1) * levels
     assert all(same(pair, row) for pair, row in zip(pairs, expected, strict=True))
@@ -75,14 +75,14 @@ def test_bin_ends_are_included_where_rounding_would_exclude_them():
     # Centre 1.5 * 100 / 6 = 25; 25 - 25/3 = 50/3, which is no float.
     defender = np.array([0.0, 50 / 3, 100 / 3, 100.0])
     scores = np.stack([np.array([1.0, 2.0, 3.0, 4.0]), defender], axis=1)
-    pair = compete(scores, Design(levels=6, width=25 / 3))[1]
+    pair = select_pairs(scores, Design(levels=6, width=25 / 3))[1]
     assert (pair.level, pair.population, pair.best, pair.worst) == (2, 2, 2, 1)
 
 
 def test_a_hand_made_pool():
     """Six images; metric 0 tells apart what metric 1 holds equal."""
     scores = np.array([[0, 50], [100, 50], [20, 50], [40, 0], [60, 100], [80, 100]], dtype=float)
-    first, second, third = compete(scores, Design(levels=3, width=17))[:3]
+    first, second, third = select_pairs(scores, Design(levels=3, width=17))[:3]
     assert (first.population, first.best, first.worst) == (1, -1, -1)
     assert np.isnan(first.gap)
     assert (second.centre, second.population, second.best, second.worst) == (50, 3, 1, 0)
@@ -92,30 +92,30 @@ def test_a_hand_made_pool():
 
 def test_an_empty_bin_is_a_row_without_images():
     scores = np.array([[0, 0], [1, 0], [2, 100], [3, 100]], dtype=float)
-    middle = compete(scores, Design(levels=3, width=5))[1]
+    middle = select_pairs(scores, Design(levels=3, width=5))[1]
     assert (middle.level, middle.population, middle.best, middle.worst) == (2, 0, -1, -1)
 
 
 def test_small_gaps_give_no_pair():
     scores = np.array([[0, 50], [4, 50], [50, 0], [100, 100]], dtype=float)
     for min_gap, images in ((4, (1, 0)), (4.1, (-1, -1))):
-        pair = compete(scores, Design(levels=1, width=9, min_gap=min_gap))[0]
+        pair = select_pairs(scores, Design(levels=1, width=9, min_gap=min_gap))[0]
         assert (pair.population, pair.best, pair.worst) == (2, *images)
 
 
 def test_several_pairs_per_bin_are_nested_and_share_no_image():
     scores = np.array([[v, 50] for v in (5, 1, 4, 2, 3)], dtype=float)
-    pairs = compete(scores, Design(levels=1, width=9, pairs=9))[:2]
+    pairs = select_pairs(scores, Design(levels=1, width=9, pairs=9))[:2]
     assert [(p.best, p.worst, p.gap) for p in pairs] == [(0, 1, 4), (2, 3, 2)]
 
 
 def test_distinct_contents_take_the_widest_pair_of_two_contents():
     scores = np.array([[100, 50], [0, 50], [70, 50], [10, 50], [50, 50]], dtype=float)
     contents = np.array([0, 0, 1, 2, 2])
-    pairs = compete(scores, Design(levels=1, width=9, pairs=3), contents)
+    pairs = select_pairs(scores, Design(levels=1, width=9, pairs=3), contents)
     cell = [p for p in pairs if p.attacker == 0]
     assert [(p.best, p.worst, p.gap) for p in cell] == [(0, 3, 90)]
-    one = compete(scores, Design(levels=1, width=9), np.zeros(5, dtype=np.int64))[0]
+    one = select_pairs(scores, Design(levels=1, width=9), np.zeros(5, dtype=np.int64))[0]
     assert (one.population, one.best) == (5, -1)
 
 
@@ -126,7 +126,7 @@ def test_distinct_contents_equal_brute_force(seed):
     values = rng.integers(0, 9, size=12).astype(float)
     contents = rng.integers(0, 4, size=12)
     scores = np.stack([values, np.full(12, 50.0)], axis=1)
-    pair = compete(scores, Design(levels=1, width=9), contents)[0]
+    pair = select_pairs(scores, Design(levels=1, width=9), contents)[0]
     gaps = [
         values[i] - values[j] for i in range(12) for j in range(12) if contents[i] != contents[j]
     ]
@@ -147,7 +147,7 @@ def test_distinct_contents_equal_brute_force(seed):
 )
 def test_wrong_scores_are_refused(scores, message):
     with pytest.raises(ValueError, match=message):
-        compete(scores, Design())
+        select_pairs(scores, Design())
 
 
 @pytest.mark.parametrize("wrong", [{"levels": 0}, {"width": -1}, {"pairs": 0}, {"min_gap": np.nan}])
