@@ -1,7 +1,4 @@
-"""Self-contained pages: the template environment, and pictures as data URIs of a bounded size.
-
-Knows Jinja2 and image files. Must not know metrics, pairs or what a page says.
-"""
+"""Self-contained pages: templates, and pictures as data URIs of a bounded size."""
 
 import base64
 import io
@@ -20,23 +17,31 @@ from qualiclip_metric.images import ImageError, to_picture, to_tensor
 
 __all__ = ["album", "original", "picture", "render"]
 
-#: What every browser shows; files of these formats can be inlined as they are.
 BROWSER_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-#: An album's pictures are no smaller than this, whatever the budget: smaller ones say nothing.
+"""Formats that every browser shows: such files can be inlined as they are."""
 SMALLEST_SIDE = 24
+"""Side in pixels below which an album's pictures are not shrunk, whatever the budget."""
 
 
 def render(folder: Path, template: str, **values: Any) -> str:
-    """A page from a folder of templates; values are escaped unless the template says otherwise.
+    """Fill a template; values are escaped unless the template says otherwise.
 
-    Filters: ``figure`` writes numbers in the field's style, ``tojson`` refuses NaN.
+    Args:
+        folder: Folder of the templates.
+        template: Name of the template in it.
+        values: What the template uses. Its filter ``figure`` writes numbers in the field's style,
+            ``tojson`` refuses NaN.
+
+    Returns:
+        The page.
+
+    Raises:
+        ImportError: Jinja2 is absent.
     """
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise ImportError(
-            "pages need Jinja2: pip install 'qualiclip-metric[benchmarks]'"
-        ) from error
+    except ImportError as err:
+        raise ImportError("pages need Jinja2: pip install 'qualiclip-metric[benchmarks]'") from err
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=True,
@@ -50,7 +55,14 @@ def render(folder: Path, template: str, **values: Any) -> str:
 
 
 def picture(path: Path, side: int) -> Image.Image:
-    """The image as a viewer shows it, RGB, shrunk until it fits a square of ``side`` pixels.
+    """An image as a viewer shows it, RGB, shrunk to a square.
+
+    Args:
+        path: Image file.
+        side: Largest side in pixels; smaller images stay as they are.
+
+    Returns:
+        The picture.
 
     Raises:
         ImageError: Where the file is missing or no image.
@@ -59,8 +71,8 @@ def picture(path: Path, side: int) -> Image.Image:
         with Image.open(path) as file:
             file.draft("RGB", (side, side))
             image = to_picture(to_tensor(file))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be read as an image ({error})") from error
+    except (OSError, SyntaxError, ValueError) as err:
+        raise ImageError(f"{path}: cannot be read as an image ({err})") from err
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 
@@ -68,15 +80,24 @@ def picture(path: Path, side: int) -> Image.Image:
 def original(path: Path, side: int) -> str:
     """The file itself as a data URI where a browser shows it and it fits; else a shrunk copy.
 
-    A copy is made only of what is larger than ``side`` pixels or of another format; it is stored
-    without loss, so nobody votes on the artefacts of a second compression.
+    A copy is stored without loss, so that nobody votes on the artefacts of a second compression.
+
+    Args:
+        path: Image file.
+        side: Largest side in pixels of a file that is taken as it is.
+
+    Returns:
+        The data URI.
+
+    Raises:
+        ImageError: Where the file is missing or no image.
     """
     try:
         with Image.open(path) as file:
             kind = BROWSER_FORMATS.get(file.format or "")
             fits = max(file.size) <= side
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read as an image ({error})") from error
+    except OSError as err:
+        raise ImageError(f"{path}: cannot be read as an image ({err})") from err
     if kind and fits:
         return _uri(kind, path.read_bytes())
     buffer = io.BytesIO()
@@ -92,6 +113,9 @@ def album(paths: Sequence[Path], *, side: int, budget: int) -> list[str]:
         side: Largest side in pixels; smaller where the budget asks for it.
         budget: Bytes of all data URIs together. Where even the smallest side does not meet it,
             the last pictures are empty.
+
+    Returns:
+        One data URI per path.
     """
     step = max(1, len(paths) // 32)
     sample = sum(len(_thumbnail(path, side)) for path in paths[::step]) * step

@@ -1,7 +1,4 @@
-"""`python -m benchmarks report`: the page, the monotonicity panel's data, an example.
-
-Knows the command line and files. Must not know statistics or HTML.
-"""
+"""`python -m benchmarks report`: the page, the monotonicity panel's data, an example."""
 
 import tempfile
 from pathlib import Path
@@ -28,12 +25,14 @@ from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.data import MONOTONICITY, gather
 from benchmarks.report.example import SIDE, distorted_copies, score_copies
 from benchmarks.report.page import report_page
-from benchmarks.report.provenance import made_on, provenance, written_on
+from benchmarks.report.provenance import made_on, software, written_on
 from benchmarks.report.robustness import ROBUSTNESS
 from qualiclip_metric.files import write_text
 from qualiclip_metric.images import find, read
 
 __all__ = ["app"]
+
+TITLE = "Image quality metrics compared"
 
 app = typer.Typer(help="A self-contained report page on a results folder.", no_args_is_help=True)
 
@@ -44,7 +43,7 @@ def report(
     *,
     results: ResultsFolder = None,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
-    title: Annotated[str, typer.Option(help="Of the page.")] = "Image quality metrics compared",
+    title: Annotated[str, typer.Option(help="Title of the page.")] = TITLE,
     budget: Annotated[float, typer.Option(help="Megabytes for all pictures.", min=0)] = 18.0,
     resamples: Resamples = 10_000,
     seed: Seed = 0,
@@ -63,7 +62,7 @@ def _write(
     gathered = gather(results, budget=int(budget * 1e6), resamples=resamples, seed=seed)
     scored = written_on(sorted(results.glob("*/*.parquet")))
     page = report_page(
-        gathered, {"made": made_on(), "scored": scored, "facts": provenance()}, title
+        gathered, {"made": made_on(), "scored": scored, "software": software()}, title
     )
     write_text(out, page)
     message(f"{len(gathered['datasets'])} dataset(s), {len(page.encode()) / 1e6:.1f} MB")
@@ -105,7 +104,10 @@ def example(
     resamples: Resamples = 10_000,
     seed: Seed = 0,
 ) -> None:
-    """Write an example report from scikit-image's photos and their distorted copies."""
+    """Write an example report from scikit-image's photos and their distorted copies.
+
+    Metrics, unless named: lite, pyiqa:piqe, sharpness, jpegsize.
+    """
     scorers = _scorers(metric or ["lite", "pyiqa:piqe", "sharpness", "jpegsize"])
     with tempfile.TemporaryDirectory() as work:
         photos, results = sample_photos(side=side), Path(work) / "results"

@@ -1,7 +1,4 @@
-"""A results folder -> everything the report page draws, as plain data.
-
-Knows the results folder's files. Must not know HTML.
-"""
+"""Everything that the report page draws, gathered from a results folder."""
 
 import json
 from pathlib import Path
@@ -10,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.formatting import is_number
 from benchmarks.html import album
-from benchmarks.report.agreement import against_best, agreement_panel, plain
+from benchmarks.report.agreement import against_best, agreement_panel, json_numbers
 from benchmarks.report.gmad import gmad_panel
 from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
 from benchmarks.results.folder import dataset_names, load
@@ -20,22 +18,25 @@ from benchmarks.results.summary import Statistics, summarise
 __all__ = ["MONOTONICITY", "gather"]
 
 MONOTONICITY = "monotonicity.json"
-SPEED = "speed.json"
 MOS = "MOS"
 
-#: Of the budget for pictures, the share of those that are shown large.
 LARGE_SHARE = 0.55
+"""Of the budget for pictures, the share of those that are shown large."""
 LARGE_SIDE, SMALL_SIDE = 320, 112
 
 
 def gather(results: Path, *, budget: int, resamples: int, seed: int) -> dict[str, Any]:
-    """All that the page shows.
+    """Gather what the page shows.
 
     Args:
         results: Folder of `python -m benchmarks run`.
         budget: Bytes for all pictures together.
         resamples: Bootstrap resamples of comparisons and gMAD rankings.
         seed: Seed of both.
+
+    Returns:
+        ``datasets`` (figures, panels and pairs of each), ``pictures`` (data URIs that they number),
+        and ``monotonicity`` and ``robustness``, None where they were not measured.
 
     Raises:
         ValueError: The folder holds no results.
@@ -49,9 +50,8 @@ def gather(results: Path, *, budget: int, resamples: int, seed: int) -> dict[str
     return {
         "datasets": datasets,
         "pictures": pictures,
-        "monotonicity": _optional(results / MONOTONICITY),
-        "robustness": robustness_panel(_optional(results / ROBUSTNESS)),
-        "speed": _optional(results / SPEED),
+        "monotonicity": _read_json(results / MONOTONICITY),
+        "robustness": robustness_panel(_read_json(results / ROBUSTNESS)),
     }
 
 
@@ -63,7 +63,8 @@ def _summary(results: Path, what: Statistics) -> pd.DataFrame:
     return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"])
 
 
-def _optional(path: Path) -> Any:
+def _read_json(path: Path) -> Any:
+    """A JSON file's content; None where there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
@@ -89,7 +90,7 @@ def _dataset(
         "splits": [row for row in rows if row["split"] != "all"],
         "images": table["image"].astype(str).tolist(),
         "paths": table["path"].astype(str).tolist(),
-        "mos": plain(table["mos"].to_numpy(float)),
+        "mos": json_numbers(table["mos"].to_numpy(float)),
         "metrics": [agreement_panel(table, metric, lower[metric]) for metric in metrics],
         "gmad": gmad_panel(table, name, opinions=label_name == MOS, resamples=resamples, seed=seed),
     }
@@ -97,17 +98,13 @@ def _dataset(
 
 def _table_rows(rows: list[dict[str, Any]], verdicts: Any) -> list[dict[str, Any]]:
     """Summary rows, best first, with the place of the two best and the verdict on the others."""
-    order = sorted(rows, key=lambda row: -(row["srcc"] if _number(row["srcc"]) else -np.inf))
-    scored = [row for row in order if _number(row["srcc"])]
+    order = sorted(rows, key=lambda row: -(row["srcc"] if is_number(row["srcc"]) else -np.inf))
+    scored = [row for row in order if is_number(row["srcc"])]
     places = {id(row): place for place, row in enumerate(scored[:2], start=1)}
     return [
         {**row, "place": places.get(id(row), 0), "verdict": verdicts.get(row["metric"], "")}
         for row in order
     ]
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, float | int) and bool(np.isfinite(value))
 
 
 def _attach_pictures(datasets: list[dict[str, Any]], budget: int) -> list[str]:

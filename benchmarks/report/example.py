@@ -1,7 +1,4 @@
-"""An example report, from scikit-image's photos and their distorted copies.
-
-Knows how to make a small labelled pool without any data set. Must not know HTML.
-"""
+"""An example report, from scikit-image's photos and their distorted copies."""
 
 from collections.abc import Callable, Mapping
 from itertools import chain
@@ -21,7 +18,8 @@ from qualiclip_metric.images import to_picture
 __all__ = ["SIDE", "distorted_copies", "score_copies"]
 
 LEVELS = (1, 3, 5)
-SIDE = 320  # the longer side of a copy, px
+SIDE = 320
+"""Longer side of a copy, px."""
 
 NOTES = {
     "label_name": "negated distortion level",
@@ -37,7 +35,16 @@ NOTES = {
 
 
 def distorted_copies(photos: Mapping[str, Tensor], folder: Path, seed: int) -> Dataset:
-    """Write the photos and their distorted copies as PNG; the labels are negated levels."""
+    """Write the photos and their distorted copies as PNG.
+
+    Args:
+        photos: Name -> (3, H, W) RGB in [0, 1].
+        folder: Where the files go.
+        seed: Seed of the distortions.
+
+    Returns:
+        The images as a data set whose labels are the negated levels.
+    """
     rows = []
     for i, (photo, image) in enumerate(photos.items()):
         copies = chain(
@@ -58,10 +65,17 @@ def score_copies(
     dataset: Dataset,
     scorers: Mapping[str, Scorer],
     results: Path,
-    tell: Callable[[str], None] = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Score the copies with the metrics (``--metric`` text -> scorer) into a results folder."""
+    """Score the copies into a results folder.
+
+    Args:
+        dataset: What :func:`distorted_copies` gave.
+        scorers: ``--metric`` text -> scorer.
+        results: The results folder.
+        progress: Called with a line on each metric.
+    """
     frame = runner.prepare(dataset, results)
     for text, scorer in scorers.items():
-        tell(f"{scorer.name} on {len(frame)} images")
+        progress(f"{scorer.name} on {len(frame)} images")
         runner.run(scorer, Settings(text), dataset, frame, results)

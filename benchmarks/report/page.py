@@ -1,40 +1,39 @@
-"""The report's data -> one self-contained page.
+"""The report's data as one self-contained page."""
 
-Knows the template's needs. Must not know how a figure was computed.
-"""
-
-import math
 from pathlib import Path
 from typing import Any
 
-from benchmarks.formatting import without_nan
+from benchmarks.formatting import is_number, without_nan
 from benchmarks.html import render
 
 __all__ = ["report_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
-#: Columns of the summary whose best and second are marked, and whether more is better.
 MARKED = {"srcc": True, "krcc": True, "plcc": True, "plcc4": True, "plcc5": True, "rmse": False}
-#: Parts of a dataset that the page's script needs; the rest is written by the template.
+"""Columns of the summary whose best and second are marked, and whether more is better."""
 DRAWN = (
     *("name", "label", "label_name", "images", "mos", "picture"),
     *("metrics", "gmad", "points", "leaders"),
 )
+"""Parts of a data set that the page's script needs; the template writes the rest."""
 
 
 def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str) -> str:
-    """The page.
+    """Write the page.
 
     Args:
-        gathered: From `report_data.gather`.
-        provenance: ``made``, ``scored`` (dates) and ``facts``.
-        title: Of the page.
+        gathered: What `benchmarks.report.data.gather` gave.
+        provenance: ``made`` and ``scored`` (dates), ``software`` (names and versions).
+        title: Title of the page.
+
+    Returns:
+        The HTML.
     """
     datasets = gathered["datasets"]
     for dataset in datasets:
         dataset["marks"] = _marks(dataset["rows"])
-        dataset["leaders"] = [row["metric"] for row in dataset["rows"] if _number(row["srcc"])]
-        dataset["points"] = _points(dataset["rows"], gathered["speed"])
+        dataset["leaders"] = [row["metric"] for row in dataset["rows"] if is_number(row["srcc"])]
+        dataset["points"] = _points(dataset["rows"])
     data = without_nan(
         {
             "datasets": [{key: dataset[key] for key in DRAWN} for dataset in datasets],
@@ -52,7 +51,6 @@ def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str
         several=len(datasets) > 1,
         monotonicity=gathered["monotonicity"],
         robustness=gathered["robustness"],
-        speed=gathered["speed"],
         provenance=provenance,
     )
 
@@ -61,7 +59,7 @@ def _marks(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     """For each row, its columns that are the best or the second among the rows."""
     marks: list[dict[str, str]] = [{} for _ in rows]
     for column, more in MARKED.items():
-        values = [(row[column], i) for i, row in enumerate(rows) if _number(row.get(column))]
+        values = [(row[column], i) for i, row in enumerate(rows) if is_number(row.get(column))]
         values.sort(key=lambda pair: -pair[0] if more else pair[0])
         for mark, (_, i) in zip(
             ("best", "second"), values if len(values) > 1 else [], strict=False
@@ -70,19 +68,16 @@ def _marks(rows: list[dict[str, Any]]) -> list[dict[str, str]]:
     return marks
 
 
-def _points(rows: list[dict[str, Any]], speed: Any) -> list[dict[str, Any]]:
-    """Seconds per image against SRCC: measured by the speed command where it was, else as run."""
-    measured = (speed or {}).get("seconds_per_image", {})
+def _points(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Seconds per image, as the scores were made, against SRCC."""
     points = [
         {
             "metric": row["metric"],
-            "seconds": measured.get(row["metric"], row["seconds_per_image"]),
+            "seconds": row["seconds_per_image"],
             **{key: row[key] for key in ("srcc", "srcc_low", "srcc_high")},
         }
         for row in rows
     ]
-    return [p for p in points if _number(p["seconds"]) and p["seconds"] > 0 and _number(p["srcc"])]
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, float | int) and math.isfinite(value)
+    return [
+        p for p in points if is_number(p["seconds"]) and p["seconds"] > 0 and is_number(p["srcc"])
+    ]

@@ -1,7 +1,4 @@
-"""Where a report's numbers come from: versions, machine, dates.
-
-Knows this computer and installed packages. Must not know scores.
-"""
+"""Where a report's numbers come from: versions, machine, dates."""
 
 import os
 import platform
@@ -9,7 +6,7 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["made_on", "provenance", "written_on"]
+__all__ = ["made_on", "software", "written_on"]
 
 PACKAGES = (
     *("qualiclip-metric", "torch", "torchvision", "open_clip_torch", "pyiqa"),
@@ -17,22 +14,22 @@ PACKAGES = (
 )
 
 
-def provenance() -> dict[str, str]:
+def software() -> dict[str, str]:
     """Package versions and the machine that made the report, in words."""
-    facts = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            facts[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            facts[name] = "not installed"
-    facts["Python"] = platform.python_version()
-    facts["system"] = f"{platform.system()} {platform.machine()}"
-    facts["processor"] = f"{_processor()}, {os.cpu_count()} cores"
-    return facts
+            versions[name] = "not installed"
+    versions["Python"] = platform.python_version()
+    versions["system"] = f"{platform.system()} {platform.machine()}"
+    versions["processor"] = f"{_processor()}, {os.cpu_count()} cores"
+    return versions
 
 
 def _processor() -> str:
-    """The processor's name where the system tells it."""
+    """The processor's name, where the system has one."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

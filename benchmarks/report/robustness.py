@@ -1,7 +1,4 @@
-"""robustness.json -> what the report shows of it.
-
-Knows the panel's layout. Must not know how it was measured, nor HTML.
-"""
+"""What the report shows of robustness.json."""
 
 from typing import Any
 

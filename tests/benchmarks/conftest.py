@@ -74,7 +74,10 @@ def narrow(browser):
 
 
 def write_dataset(results, images, name, count, notes, metrics):
-    """Images of random blocks, labels, and scores made from them; one image cannot be read."""
+    """Images of random blocks, labels, and scores made from them; one image cannot be read.
+
+    A metric is a name, the noise of its scores (NaN: it fails everywhere) and its direction.
+    """
     rng = np.random.default_rng(len(name))
     mos = np.linspace(1, 5, count)
     names = [f"{i:03d}{EVIL if i == 3 else ''}.png" for i in range(count)]
@@ -90,9 +93,10 @@ def write_dataset(results, images, name, count, notes, metrics):
     for metric, noise, lower in metrics:
         key = Key(name, metric, f"{metric}|{EVIL}|v1", lower, "native")
         scores = (-1 if lower else 1) * (mos + rng.normal(0, noise, count))
+        error = "no memory" if np.isnan(noise) else ""
         with Store(results, key) as store:
             store.append(
-                Row(d, n, float(s), "", 0.01 * (noise + 1), 120, 160)
+                Row(d, n, float(s), error, 0.01 * (noise + 1), 120, 160)
                 for d, n, s in zip(digests, names, scores, strict=True)
             )
 
@@ -106,6 +110,6 @@ def results(tmp_path_factory):
     notes = {"licence": f"licence {EVIL}", "label_note": ""}
     write_dataset(folder, images, "alpha", 60, notes, metrics)
     notes = {"label_name": "distortion level", "label_note": "Levels, no MOS."}
-    write_dataset(folder, images, "beta", 24, notes, metrics[:2])
+    write_dataset(folder, images, "beta", 24, notes, [*metrics[:2], ("broken", np.nan, False)])
     (folder / "alpha" / "unavailable.json").write_text(f'{{"absent": "no weights {EVIL}"}}')
     return folder

@@ -110,7 +110,7 @@ const drawResiduals = () => {
 const drawGallery = (id, rows) => {
   const items = rows.map(([image]) =>
     el("li", {}, framed(image), el("div", { class: "name" }, current.dataset.images[image]),
-      facts(valuesOf(image))),
+      nameValueList(valuesOf(image))),
   );
   byId(id).replaceChildren(...(items.length ? items : [el("li", {}, "None.")]));
 };

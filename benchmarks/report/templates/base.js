@@ -102,8 +102,8 @@ const framed = (image) => {
 };
 
 // Names and values; `pairs` is a list of [name, text].
-const facts = (pairs) => {
-  const list = el("dl", { class: "facts" });
+const nameValueList = (pairs) => {
+  const list = el("dl", { class: "name-values" });
   for (const [name, value] of pairs) list.append(el("dt", {}, name), el("dd", {}, value));
   return list;
 };
@@ -111,7 +111,7 @@ const facts = (pairs) => {
 const tip = byId("tip");
 const showTip = (image, pairs, x, y) => {
   tip.replaceChildren(framed(image), el("div", { class: "name" }, current.dataset.images[image]));
-  tip.append(facts(pairs));
+  tip.append(nameValueList(pairs));
   tip.hidden = false;
   const { width, height } = tip.getBoundingClientRect();
   const left = x + 18 + width > innerWidth ? x - 18 - width : x + 18;

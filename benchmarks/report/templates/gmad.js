@@ -102,7 +102,7 @@ const side = (image, role) => {
   const values = [score("attacker"), score("defender")];
   values.push([dataset.label_name, figure(dataset.mos[image])]);
   const name = el("div", { class: "name" }, dataset.images[image]);
-  return el("div", {}, framed(image), el("p", { class: "role" }, role), name, facts(values));
+  return el("div", {}, framed(image), el("p", { class: "role" }, role), name, nameValueList(values));
 };
 
 const drawPairs = () => {
@@ -136,7 +136,7 @@ const drawGmad = () => {
   const { gmad } = current.dataset;
   byId("gmad-body").hidden = Boolean(gmad.reason);
   if (gmad.reason) {
-    byId("gmad-text").textContent = `Not played: ${gmad.reason}.`;
+    byId("gmad-text").textContent = `No pairs: ${gmad.reason}.`;
     return;
   }
   const { bins } = gmad;
@@ -145,7 +145,7 @@ const drawGmad = () => {
     `${gmad.levels} levels, bins of ±${gmad.width}. ${bins.paired} of ${bins.asked} bins gave a ` +
     `pair; ${bins.empty} were empty, ${bins.single_image} held one image.` +
     (gmad.left_out ? ` ${gmad.left_out} images without all scores were left out.` : "") +
-    (gmad.aggressiveness ? " The pair's MOS difference plays the vote." : "");
+    (gmad.aggressiveness ? " The pair's MOS difference stands in for a vote." : "");
   const present = MATRICES.filter(([key]) => gmad[key]);
   byId("matrices").replaceChildren(...present.map(heatMap));
   drawRankings();

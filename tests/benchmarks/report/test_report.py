@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,17 +10,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from benchmarks import html as pages
 from benchmarks.cli.report import app
 from benchmarks.datasets.photos import sample_photos
-from benchmarks.html import album, original, picture
-from benchmarks.report.agreement import against_best, agreement_panel, plain
 from benchmarks.report.data import gather
 from benchmarks.report.example import distorted_copies
 from benchmarks.report.gmad import gmad_panel
 from benchmarks.report.page import _marks
 from benchmarks.report.provenance import made_on, written_on
-from qualiclip_metric.images import ImageError
 
 EVIL = "<img src=x onerror=alert(1)>"
 QUICK = ["--resamples", "100"]
@@ -97,43 +94,6 @@ def test_every_readable_image_has_a_picture_and_the_broken_one_none(gathered):
     assert "paths" not in alpha  # A report does not tell where the images lie.
 
 
-def test_agreement_panel_shows_raw_scores_and_both_extremes():
-    rng = np.random.default_rng(0)
-    mos = rng.uniform(0, 10, 80)
-    table = pd.DataFrame({"mos": mos, "m": mos + rng.normal(0, 0.2, 80)})
-    table.loc[7, "m"] = 10.0
-    table.loc[7, "mos"] = 1.0
-    table.loc[9, "m"] = np.nan
-    for lower in (False, True):
-        panel = agreement_panel(table, "m", lower)
-        assert panel["n"] == 79
-        assert panel["scores"][9] is None
-        assert panel["scores"][7] == (-10 if lower else 10)
-        assert panel["over"][0][0] == 7 and panel["over"][0][1] > 5
-        assert all(residual < 0 for _, residual in panel["under"])
-        assert sum(panel["residuals"]["counts"]) == 79
-
-
-def test_a_failed_fit_leaves_no_curve_and_says_why():
-    table = pd.DataFrame({"mos": np.arange(20.0), "m": 1.0})
-    panel = agreement_panel(table, "m", False)
-    assert panel["fit"].startswith("failed: constant")
-    assert (panel["curve"], panel["over"]) == (None, [])
-
-
-def test_verdicts_tell_significant_from_not():
-    rng = np.random.default_rng(1)
-    mos = rng.normal(size=200)
-    table = pd.DataFrame({"mos": mos, "a": mos + rng.normal(0, 0.3, 200)})
-    table["b"] = table["a"] + rng.normal(0, 0.01, 200)
-    table["c"] = rng.normal(size=200)
-    verdicts = against_best(table, ["a", "b", "c"], 500, 0)
-    assert sorted(verdicts.values())[0] == "best"
-    assert "n.s." in verdicts["a"] + verdicts["b"]
-    assert "n.s." not in verdicts["c"]
-    assert against_best(table, ["a"], 100, 0) == {"a": "no other metric"}
-
-
 def test_marks_are_best_and_second_per_column_lowest_for_rmse():
     rows = [
         {"srcc": 0.5, "rmse": 2.0},
@@ -156,72 +116,10 @@ def test_gmad_leaves_a_sparse_metric_out_and_says_when_it_cannot_play():
     assert "two metrics" in gmad_panel(table, "t", opinions=True, resamples=10, seed=0)["reason"]
 
 
-def test_plain_numbers_are_json():
-    assert plain(np.array([1.234567, np.nan, np.inf])) == [1.2346, None, None]
-
-
-def noise_files(folder, count, size=(96, 96)):
-    rng = np.random.default_rng(0)
-    paths = [folder / f"{i}.png" for i in range(count)]
-    for path in paths:
-        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
-    return paths
-
-
-def test_an_album_keeps_its_budget(tmp_path):
-    paths = noise_files(tmp_path, 40)
-    free = album(paths, side=96, budget=10**7)
-    full = sum(map(len, free))
-    for budget in (full // 2, full // 8, 2000):
-        pictures = album(paths, side=96, budget=budget)
-        assert len(pictures) == 40
-        assert 0 < sum(map(len, pictures)) <= budget
-    assert all(album(paths, side=96, budget=full // 8))  # smaller, not fewer
-
-
-def test_ten_thousand_pictures_fit_the_default_budget(tmp_path, monkeypatch):
-    """Noise compresses worst; sizes per side are measured once and then stand for all."""
-    path = noise_files(tmp_path, 1, (400, 400))[0]
-    made: dict[int, str] = {}
-    true = pages._thumbnail
-    monkeypatch.setattr(
-        pages,
-        "_thumbnail",
-        lambda p, side: (
-            made.setdefault(side, "") or made.__setitem__(side, true(p, side)) or made[side]
-        ),
-    )
-    pictures = album([path] * 10_000, side=112, budget=18_000_000)
-    assert all(pictures)
-    assert sum(map(len, pictures)) <= 18_000_000
-
-
-def test_pictures_turn_shrink_and_flatten(tmp_path):
-    path = tmp_path / "a.png"
-    Image.new("RGBA", (200, 100), (0, 0, 0, 0)).save(path)
-    shown = picture(path, 50)
-    assert shown.size == (50, 25)
-    assert shown.getpixel((5, 5)) == (255, 255, 255)
-    turned = Image.new("RGB", (60, 30))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    turned.save(tmp_path / "b.jpg", exif=exif)
-    assert picture(tmp_path / "b.jpg", 60).size == (30, 60)
-    with pytest.raises(ImageError, match=r"absent\.png"):
-        picture(tmp_path / "absent.png", 10)
-
-
-def test_originals_are_inlined_as_they_are_or_shrunk_without_loss(tmp_path):
-    path = tmp_path / "a.png"
-    Image.new("RGB", (40, 20)).save(path)
-    assert original(path, 40).startswith("data:image/png;base64,")
-    assert original(path, 39).startswith("data:image/webp;base64,")
-    Image.new("RGB", (40, 20)).save(tmp_path / "a.bmp")
-    assert original(tmp_path / "a.bmp", 40).startswith("data:image/webp;base64,")
-
-
 def test_monotonicity_command_feeds_the_report(command, tmp_path):
-    paths = noise_files(tmp_path, 2, (40, 40))
+    paths = [tmp_path / "a.png", tmp_path / "b.png"]
+    for path in paths:
+        Image.effect_noise((40, 40), 60).convert("RGB").save(path)
     out = tmp_path / "results"
     words = ["monotonicity", "--metric", "sharpness", "--results", out, "--resamples", "20"]
     for path in paths:
@@ -251,17 +149,32 @@ def test_example_labels_are_negated_levels_and_no_opinions(tmp_path):
     assert "no MOS" in dataset.notes["label_note"]
 
 
-def test_the_example_is_made_by_one_command(tmp_path, monkeypatch):
+def test_the_example_is_made_by_one_command(command, tmp_path, monkeypatch):
     pytest.importorskip("skimage", reason="the photos are scikit-image's")
     one = {"chelsea": sample_photos(side=128)["chelsea"]}
     monkeypatch.setattr("benchmarks.cli.report.sample_photos", lambda side: one)
     words = ["example", "--out", tmp_path, "--metric", "sharpness", "--metric", "jpegsize"]
     words += ["--side", "128", "--resamples", "100", "--budget", "0.4"]
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    assert result.exit_code == 0, result.output
+    command("report", *words)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "The labels are no MOS" in page and len(page) < 10**6
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert len(data["monotonicity"]["metrics"]) == 2
     assert [m["name"] for m in data["robustness"]["metrics"]] == ["sharpness", "jpegsize"]
     assert "aggressiveness" not in data["datasets"][0]["gmad"]
+
+
+def test_times_are_those_of_the_run_whatever_else_was_measured(command, results, tmp_path):
+    """`speed --out` in the results folder holds other models' times and captions nothing."""
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    speed = {"machine": {"cpu": "X"}, "note": "Measured by the speed command on X.", "lite": {}}
+    (folder / "speed.json").write_text(json.dumps(speed))
+    page = tmp_path / "report.html"
+    command("report", "--results", folder, "--out", page, *QUICK)
+    text = page.read_text(encoding="utf-8")
+    assert "Seconds per image as the scores were made" in text
+    assert "Measured by the speed command" not in text
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    point = next(p for p in data["datasets"][0]["points"] if p["metric"] == "fair")
+    assert point["seconds"] == pytest.approx(0.02)

@@ -9,6 +9,7 @@ from benchmarks.cli.report import app
 By = pytest.importorskip("selenium.webdriver.common.by").By
 Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
 Select = pytest.importorskip("selenium.webdriver.support.select").Select
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
 ActionChains = pytest.importorskip("selenium.webdriver").ActionChains
 
 
@@ -19,7 +20,7 @@ def report(results, tmp_path_factory):
     image = next(iter((results / "alpha").parent.parent.glob("images*/alpha-000.png")))
     words = ["monotonicity", "--metric", "sharpness", "--images", image, "--results", results]
     assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
-    robust = ["robustness", "--images", image, "--results", results, "--draws", "20"]
+    robust = ["robustness", "--images", image, "--results", results, "--resamples", "20"]
     for name in ("sharpness", "jpegsize"):
         robust += ["--metric", name]
     assert CliRunner().invoke(application(robust), [str(w) for w in robust]).exit_code == 0
@@ -65,8 +66,8 @@ def test_the_summary_sorts_both_ways_with_blanks_last(opened):
             "return [...document.querySelectorAll('#summary-table tbody tr')]"
             ".map((row) => row.cells[3].dataset.sort ?? '')"
         )
-        assert raw[-1] == ""  # the metric that could not be built
-        seen.append([float(value) for value in raw[:-1]])
+        assert raw[-2:] == ["", ""]  # one metric could not be built, one failed everywhere
+        seen.append([float(value) for value in raw[:-2]])
     assert seen[0] == sorted(seen[0], reverse=True)
     assert seen[1] == sorted(seen[1])
 
@@ -112,7 +113,8 @@ def test_a_dot_shows_its_image_under_the_pointer_and_by_key(opened):
     )
     move.perform()
     tip = by(opened, "#tip")
-    assert tip.is_displayed() and "000.png" in tip.text and "MOS" in tip.text
+    WebDriverWait(opened, 20).until(lambda _: tip.is_displayed())
+    assert "000.png" in tip.text and "MOS" in tip.text
     assert tip.find_element(By.TAG_NAME, "img").get_attribute("src").startswith("data:image/webp")
     opened.execute_script("arguments[0].focus({preventScroll: true})", plot)
     before = tip.text
@@ -129,6 +131,15 @@ def test_another_data_set_redraws_and_claims_no_opinions(opened):
     assert texts(opened, "#rankings figure") == []
     assert "distortion level" in by(opened, "#scatter svg").get_attribute("aria-label")
     assert "aggress" not in by(opened, "#gmad-text").text.lower()
+
+
+def test_a_metric_that_failed_everywhere_has_its_reason_and_draws_nothing(opened):
+    rows = texts(opened, "#summary-table tbody tr")
+    assert any("broken" in row and "FAILED on all 24 image(s): no memory" in row for row in rows)
+    choose(opened, "#dataset", "beta")
+    choose(opened, "#metric", "broken")
+    assert "broken on beta" in by(opened, "#agreement-text").text
+    assert texts(opened, "#over li") == ["None."]
 
 
 def test_metric_and_ladder_lists_redraw(opened):

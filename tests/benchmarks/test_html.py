@@ -1,0 +1,69 @@
+"""Pictures as data URIs within a budget."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import html as pages
+from benchmarks.html import album, original, picture
+from qualiclip_metric.images import ImageError
+
+
+def noise_files(folder, count, size=(96, 96)):
+    rng = np.random.default_rng(0)
+    paths = [folder / f"{i}.png" for i in range(count)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
+    return paths
+
+
+def test_an_album_keeps_its_budget(tmp_path):
+    paths = noise_files(tmp_path, 40)
+    free = album(paths, side=96, budget=10**7)
+    full = sum(map(len, free))
+    for budget in (full // 2, full // 8, 2000):
+        pictures = album(paths, side=96, budget=budget)
+        assert len(pictures) == 40
+        assert 0 < sum(map(len, pictures)) <= budget
+    assert all(album(paths, side=96, budget=full // 8))  # smaller, not fewer
+
+
+def test_ten_thousand_pictures_fit_the_default_budget(tmp_path, monkeypatch):
+    """Noise compresses worst; sizes per side are measured once and then stand for all."""
+    path = noise_files(tmp_path, 1, (400, 400))[0]
+    made: dict[int, str] = {}
+    true = pages._thumbnail
+    monkeypatch.setattr(
+        pages,
+        "_thumbnail",
+        lambda p, side: (
+            made.setdefault(side, "") or made.__setitem__(side, true(p, side)) or made[side]
+        ),
+    )
+    pictures = album([path] * 10_000, side=112, budget=18_000_000)
+    assert all(pictures)
+    assert sum(map(len, pictures)) <= 18_000_000
+
+
+def test_pictures_turn_shrink_and_flatten(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGBA", (200, 100), (0, 0, 0, 0)).save(path)
+    shown = picture(path, 50)
+    assert shown.size == (50, 25)
+    assert shown.getpixel((5, 5)) == (255, 255, 255)
+    turned = Image.new("RGB", (60, 30))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned.save(tmp_path / "b.jpg", exif=exif)
+    assert picture(tmp_path / "b.jpg", 60).size == (30, 60)
+    with pytest.raises(ImageError, match=r"absent\.png"):
+        picture(tmp_path / "absent.png", 10)
+
+
+def test_originals_are_inlined_as_they_are_or_shrunk_without_loss(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("RGB", (40, 20)).save(path)
+    assert original(path, 40).startswith("data:image/png;base64,")
+    assert original(path, 39).startswith("data:image/webp;base64,")
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.bmp")
+    assert original(tmp_path / "a.bmp", 40).startswith("data:image/webp;base64,")
