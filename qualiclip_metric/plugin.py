@@ -34,6 +34,10 @@ OURS = "QualiCLIPMetric"
 """Architecture name of the models that pyiqa does not know by itself."""
 
 _SWITCH = "QUALICLIP_PYIQA"
+_PYIQA_CURE = (
+    "  pyiqa   pyiqa.create_metric('qualiclip', weights='lite') needs no download; for the "
+    "command, QUALICLIP_WEIGHTS=lite pyiqa qualiclip -t DIR"
+)
 _ONLY_VALUES = {
     "backbone": "RN50",
     "n_ctx": 16,
@@ -129,6 +133,7 @@ def network(
 
     Raises:
         ImportError: When this package cannot be imported, with the reason.
+        WeightsError: When published weights cannot be had, with pyiqa's own way out.
         ValueError: When an option has a value that only pyiqa's own class serves.
     """
     for name, value in options.items():
@@ -145,12 +150,17 @@ def network(
             f"({err}): pip install --upgrade --force-reinstall qualiclip-metric, "
             f"or set {_SWITCH}=off for pyiqa's own class"
         ) from err
-    metric = create(
-        model_type if weights is None else os.fspath(weights),
-        temperature=temperature,
-        precision=precision,
-        engine=engine,
-    )
+    from qualiclip_metric.weights import WeightsError
+
+    try:
+        metric = create(
+            model_type if weights is None else os.fspath(weights),
+            temperature=temperature,
+            precision=precision,
+            engine=engine,
+        )
+    except WeightsError as err:
+        raise WeightsError(f"{err}\n{_PYIQA_CURE}") from err
     metric.register_forward_pre_hook(_grey_to_rgb)
     return metric
 

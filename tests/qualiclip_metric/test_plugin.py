@@ -14,7 +14,7 @@ from qualiclip_metric import formats, plugin
 from qualiclip_metric.build import create
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.weights import table
+from qualiclip_metric.weights import WeightsError, table
 
 pyiqa = pytest.importorskip("pyiqa")
 
@@ -53,6 +53,17 @@ def test_options(published: Path) -> None:
 def test_options_that_only_pyiqas_class_has(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"QUALICLIP_PYIQA=off brings back"):
         build(**option)
+
+
+def test_offline_the_message_names_pyiqas_own_way_out(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(WeightsError, match=r"the published weights .* cannot be had") as error:
+        build()
+    assert "pyiqa.create_metric('qualiclip', weights='lite')" in str(error.value)
+    assert type(build(weights="lite").net) is QualiCLIP
+    monkeypatch.setenv("QUALICLIP_WEIGHTS", "lite")
+    assert str(build().net.signature).startswith("lite|")
 
 
 def test_as_loss() -> None:

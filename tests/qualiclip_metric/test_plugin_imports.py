@@ -78,6 +78,15 @@ ORDERS = (
         pkg_resources=False,
     ),
     Order(
+        "no import of ours: a name of ours is known once any metric was made",
+        "import pyiqa\ntry:\n    pyiqa.create_metric('qualiclip-lite')\n"
+        "except AssertionError:\n    found.append('unknown')\n"
+        "pyiqa.create_metric('psnr')\n"
+        "record(pyiqa.create_metric('qualiclip-lite', weights=PATH))\n"
+        "record(pyiqa.create_metric('qualiclip', weights='lite'))\n",
+        ("unknown", OURS, OURS),
+    ),
+    Order(
         "another metric first, then two of ours",
         "import pyiqa\npyiqa.create_metric('psnr')\n" + CREATE + CREATE,
         (OURS, OURS),
