@@ -16,6 +16,7 @@ from qualiclip_metric._version import __version__
 if TYPE_CHECKING:
     from qualiclip_metric.build import create
     from qualiclip_metric.explanations import explain
+    from qualiclip_metric.hub import from_pretrained, push_to_hub, save_pretrained
     from qualiclip_metric.images import ImageError, read
     from qualiclip_metric.metric import QualiCLIP, antonym_score
     from qualiclip_metric.plugin import register_checkpoint
@@ -29,8 +30,11 @@ __all__ = [
     "antonym_score",
     "create",
     "explain",
+    "from_pretrained",
+    "push_to_hub",
     "read",
     "register_checkpoint",
+    "save_pretrained",
 ]
 
 _HOME = {
@@ -40,8 +44,11 @@ _HOME = {
     "antonym_score": "metric",
     "create": "build",
     "explain": "explanations",
+    "from_pretrained": "hub",
+    "push_to_hub": "hub",
     "read": "images",
     "register_checkpoint": "plugin",
+    "save_pretrained": "hub",
 }
 
 

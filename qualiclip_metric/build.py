@@ -34,7 +34,8 @@ def create(
 
     Args:
         model: A registered name (`lite`, `qualiclip`, `qualiclip+`; `qualiclip weights list` shows
-            them all) or the path of a checkpoint in any format that `formats.load` reads.
+            them all), `hf://user/name` or `hf://user/name@revision` for a model on the hub, or the
+            path of a checkpoint in any format that `formats.load` reads.
         device: Where to compute; the CPU unless told.
         precision: `fp32`, the reference, or `bf16`: the encoder's trunk runs in bfloat16, several
             times faster on CPUs with AMX and on GPUs, at a deviation that the model card states.
@@ -67,7 +68,9 @@ def create(
         metric = from_checkpoint(with_prompts(checkpoint, prompts), temperature=temperature)
     metric.check_input = check_input
     metric.signature = Signature(
-        model=weights.registered_name(model) or checkpoint.architecture,
+        model=weights.registered_name(model)
+        or weights.hub_label(model, checkpoint.file)
+        or checkpoint.architecture,
         weights=own_weights,
         prompts=prompts_part(len(metric.prompts), metric.pairs if prompts is not None else ()),
         temperature=metric.temperature,
@@ -186,7 +189,35 @@ def _assembled(checkpoint: Checkpoint, temperature: float | None) -> QualiCLIP:
         logit_scale=checkpoint.logit_scale,
     )
     metric.pairs = checkpoint.pairs
+    metric.provenance = {
+        name: getattr(checkpoint, name) for name in ("architecture", "licence", "training")
+    }
     return metric
+
+
+def complete(model: str | Path) -> Checkpoint:
+    """The checkpoint of a model with everything computed that its file leaves open.
+
+    Args:
+        model: As for `load`.
+    """
+    checkpoint = load(model)
+    return to_checkpoint(from_checkpoint(checkpoint), checkpoint)
+
+
+def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
+    """The checkpoint of a metric as it is now.
+
+    Raises:
+        ValueError: When it was put together by hand, without `create`.
+    """
+    if not metric.provenance:
+        raise ValueError(
+            "expected a metric that `create` made; one put together by hand does not say what its "
+            "encoder is, save it with formats.save(Checkpoint(...), path)"
+        )
+    origin = Checkpoint(encoder={}, prompts=None, pairs=metric.pairs, **metric.provenance)
+    return to_checkpoint(metric, origin)
 
 
 def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:

@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.jit._trace import TracerWarning
 
 from qualiclip_metric import formats
-from qualiclip_metric.build import create, from_checkpoint, load, to_checkpoint
+from qualiclip_metric.build import complete, create, load
 from qualiclip_metric.files import replacing
-from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.formats.ours import header
 from qualiclip_metric.metric import QualiCLIP
 
@@ -59,14 +58,13 @@ def export(model: str | Path, out: str | Path, format: str) -> Path:
     return Path(out)
 
 
-def complete(model: str | Path) -> Checkpoint:
-    """The checkpoint of a model with everything computed that its file leaves open."""
-    checkpoint = load(model)
-    return to_checkpoint(from_checkpoint(checkpoint), checkpoint)
-
-
 def deviation(scorer: Scorer, metric: QualiCLIP) -> float:
-    """Largest difference of the scores of random images, over the shapes of `CHECKS`."""
+    """Largest difference of the scores of random images, over the shapes of `CHECKS`.
+
+    Args:
+        scorer: The model in the other runtime.
+        metric: The model in torch.
+    """
     rng = torch.Generator().manual_seed(0)
     worst = 0.0
     for shape in CHECKS:

@@ -103,6 +103,8 @@ class QualiCLIP(nn.Module):
         """What the scores depend on; set by `create`, None for a metric put together by hand."""
         self.pairs: tuple[tuple[str, str], ...] = ()
         """Texts of the prompts, positive first; set by `create`, empty where they are unknown."""
+        self.provenance: Mapping[str, Any] = {}
+        """`architecture`, `licence` and `training` of the weights; set by `create`."""
 
     @property
     def device(self) -> torch.device:

@@ -1,12 +1,16 @@
 """Where model weights are: names, the files behind them, downloads and digests."""
 
+from qualiclip_metric.weights.download import hub_endpoint, is_offline
 from qualiclip_metric.weights.published import PUBLISHED, Published, Source
 from qualiclip_metric.weights.table import (
     EMBEDDED,
+    HUB_FILE,
+    HUB_PREFIX,
     LocalFile,
     WeightsError,
     fetch,
     home,
+    hub_label,
     locate,
     names,
     published,
@@ -20,6 +24,8 @@ from qualiclip_metric.weights.table import (
 
 __all__ = [
     "EMBEDDED",
+    "HUB_FILE",
+    "HUB_PREFIX",
     "PUBLISHED",
     "LocalFile",
     "Published",
@@ -27,6 +33,9 @@ __all__ = [
     "WeightsError",
     "fetch",
     "home",
+    "hub_endpoint",
+    "hub_label",
+    "is_offline",
     "locate",
     "names",
     "published",

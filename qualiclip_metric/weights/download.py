@@ -34,7 +34,7 @@ def address(source: Source) -> str:
         return source.url or source.origin
     from huggingface_hub import hf_hub_url
 
-    return hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=_endpoint())
+    return hf_hub_url(source.repo, source.file, revision=source.revision, endpoint=hub_endpoint())
 
 
 def is_offline() -> bool:
@@ -73,7 +73,9 @@ def _from_hub(source: Source) -> tuple[Path, str | None]:
     assert source.repo is not None
     # the question itself ends at once where nobody answers; hf_hub_download would try for long
     etag = get_hf_file_metadata(address(source), timeout=TIMEOUT).etag
-    path = hf_hub_download(source.repo, source.file, revision=source.revision, endpoint=_endpoint())
+    path = hf_hub_download(
+        source.repo, source.file, revision=source.revision, endpoint=hub_endpoint()
+    )
     return Path(path), etag if etag and re.fullmatch("[0-9a-f]{64}", etag) else None
 
 
@@ -92,7 +94,7 @@ def _from_url(source: Source, folder: Path) -> Path:
     return Path(store.fetch(source.file, downloader=bar))
 
 
-def _endpoint() -> str | None:
+def hub_endpoint() -> str | None:
     """The hub's mirror, without the slash that would double in addresses."""
     return (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
 

@@ -7,6 +7,7 @@ recorded when the file was first used.
 """
 
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from importlib import resources
@@ -19,6 +20,10 @@ from qualiclip_metric.weights.published import PUBLISHED, Published, Source
 
 EMBEDDED = {"lite": "lite.safetensors"}
 """Models whose weights are inside the package."""
+HUB_PREFIX = "hf://"
+"""What a name of a model on the hub begins with: `hf://user/name` or `hf://user/name@revision`."""
+HUB_FILE = "model.safetensors"
+"""File of such a repository that is the model."""
 
 
 class WeightsError(RuntimeError):
@@ -86,8 +91,8 @@ def resolve(model: str | Path) -> Path:
     """The local file of a model, fetched if need be.
 
     Args:
-        model: A registered name, or a path. `QUALICLIP_WEIGHTS`, a path or a name, stands in for
-            the name `qualiclip`.
+        model: A registered name, `hf://user/name` with or without `@revision`, or a path.
+            `QUALICLIP_WEIGHTS`, a path or a name, stands in for the name `qualiclip`.
 
     Returns:
         Path of the checkpoint, its digest checked if it is a published one.
@@ -98,6 +103,8 @@ def resolve(model: str | Path) -> Path:
     """
     chosen = _chosen(model)
     if isinstance(chosen, str):
+        if chosen.startswith(HUB_PREFIX):
+            return _from_hub(chosen)
         if chosen in EMBEDDED:
             return Path(str(resources.files("qualiclip_metric") / "data" / EMBEDDED[chosen]))
         if chosen in _REGISTERED:
@@ -121,6 +128,22 @@ def registered_name(model: str | Path) -> str | None:
     """
     chosen = _chosen(model)
     return chosen if isinstance(chosen, str) and chosen in names() else None
+
+
+def hub_label(model: str | Path, file: str | Path) -> str | None:
+    """What a signature calls a model of the hub, `user/name@` and eight digits of the commit.
+
+    Args:
+        model: As for `resolve`.
+        file: What `resolve` gave for it.
+
+    Returns:
+        None where the model is not one of the hub.
+    """
+    chosen = _chosen(model)
+    if not isinstance(chosen, str) or not chosen.startswith(HUB_PREFIX):
+        return None
+    return f"{_hub_source(chosen).repo}@{Path(file).parent.name[:8]}"
 
 
 def published(model: str | Path) -> Published | None:
@@ -250,6 +273,46 @@ def _fetch_from(source: Source) -> Path:
         path.unlink(missing_ok=True)
         raise DownloadError(f"wrong digest: sha256 is {digest}, expected {known}")
     verify(path, source)
+    return path
+
+
+def _hub_source(name: str) -> Source:
+    """The file that `hf://user/name@revision` stands for."""
+    repo, at, revision = name.removeprefix(HUB_PREFIX).partition("@")
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo) or bool(at) != bool(revision):
+        raise ValueError(
+            f"model: expected {HUB_PREFIX}user/name or {HUB_PREFIX}user/name@revision, got {name!r}"
+        )
+    return Source(HUB_FILE, repo=repo, revision=revision or "main")
+
+
+def _from_hub(name: str) -> Path:
+    """A model of the hub: asked for anew where there is a network, from the hub's cache otherwise.
+
+    The cache names a file by its digest, which is checked on every use.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    source = _hub_source(name)
+    assert source.repo is not None
+    try:
+        path, announced = download(source, home())
+    except DownloadError as err:
+        cached = try_to_load_from_cache(source.repo, source.file, revision=source.revision)
+        if not isinstance(cached, str):
+            raise WeightsError(
+                f"{name}: {source.file} cannot be had from {address(source)}, and the hub's cache "
+                f"does not hold it.\n  tried   {err}\n  mirror  HF_ENDPOINT names another hub\n"
+                "  or      fetch the file elsewhere and give its path as the model"
+            ) from err
+        path, announced = Path(cached), None
+    known = announced or path.resolve().name
+    digest = sha256_of(path)
+    if re.fullmatch("[0-9a-f]{64}", known) and digest != known:
+        raise WeightsError(
+            f"{path}: sha256 is {digest}, not the one that the hub announced, {known}. The file is "
+            "damaged: delete it and try again"
+        )
     return path
 
 

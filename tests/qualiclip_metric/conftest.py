@@ -1,6 +1,8 @@
 """A weights folder of its own for tests that ask for one, and a hub on this machine."""
 
+import base64
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.setenv("HF_TOKEN", "hf_of_a_test")
     monkeypatch.setenv("no_proxy", "*")
     # what the library read from the environment when it was imported
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -77,6 +80,42 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             time.sleep(hub.delay)
             self._answer()
+
+        def do_POST(self) -> None:
+            """The hub's calls that a push makes: repository, plan of the upload, commit."""
+            hub.asked.append(("POST", self.path, None))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if hub.statuses:
+                self._send_json(hub.statuses.pop(0), {"error": "refused"})
+            elif self.path == "/api/repos/create":
+                wanted = json.loads(body)
+                name = "/".join(filter(None, (wanted.get("organization"), wanted["name"])))
+                self._send_json(200, {"url": f"{hub.url}/{name}"})
+            elif "/preupload/" in self.path:
+                plan = [
+                    {"path": file["path"], "uploadMode": "regular", "shouldIgnore": False}
+                    for file in json.loads(body)["files"]
+                ]
+                self._send_json(200, {"files": plan})
+            elif "/commit/" in self.path:
+                repo = self.path.removeprefix("/api/models/").partition("/commit/")[0]
+                for line in body.splitlines():
+                    entry = json.loads(line)
+                    if entry["key"] == "file":
+                        file = entry["value"]
+                        hub.files[f"{repo}/{file['path']}"] = base64.b64decode(file["content"])
+                url = f"{hub.url}/{repo}/commit/{COMMIT}"
+                self._send_json(200, {"success": True, "commitOid": COMMIT, "commitUrl": url})
+            else:
+                self._send_json(200, {"errors": [], "warnings": []})
+
+        def _send_json(self, status: int, content: dict[str, Any]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def _answer(self) -> None:
             hub.asked.append((self.command, self.path, self.headers.get("Range")))

@@ -94,7 +94,7 @@ DOORS = [
     (("typer",), ("cli",)),
     (("rich",), ("cli", "progress")),
     (("urllib.request", "requests", "httpx", "socket"), ()),
-    (("huggingface_hub", "pooch"), ("weights", "cli.info")),
+    (("huggingface_hub", "pooch"), ("weights", "hub", "cli.info")),
     (("accelerate", "tensorboard", "torch.utils.tensorboard"), ("training",)),
     (("matplotlib",), ("explanations.figure", "explanations.overlay")),
     (("jinja2",), ("explanations.sheet",)),
