@@ -19,9 +19,11 @@ __all__ = ["Checkpoint", "CheckpointError", "load", "save", "save_pyiqa"]
 
 _PARSER_ERRORS = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,
+    OSError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -47,6 +49,7 @@ def load(path: str | Path) -> Checkpoint:
 
     Raises:
         FileNotFoundError: When there is no such file.
+        PermissionError: When it may not be read.
         CheckpointError: When the file is damaged, would run code, holds no such model, or holds
             values that are not finite. The message names the file, and the tensor where it is one.
     """
@@ -58,6 +61,8 @@ def load(path: str | Path) -> Checkpoint:
         check_values(checkpoint)
     except CheckpointError as err:
         raise CheckpointError(f"{path}: {err}") from err
+    except PermissionError:
+        raise
     except _PARSER_ERRORS as err:
         raise CheckpointError(f"{path}: damaged, or no checkpoint ({first_line(err)})") from err
     return replace(checkpoint, file=str(path))
