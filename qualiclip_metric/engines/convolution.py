@@ -1,17 +1,22 @@
 """A convolution, its bias, its activation and the sum with a shortcut as one operation in torch.
 
 On CPUs these are the fused operations of oneDNN, which torch's own compiler uses
-(torch/_inductor/fx_passes/mkldnn_fusion.py). They give no gradients. Elsewhere it is `conv2d`.
+(torch/_inductor/fx_passes/mkldnn_fusion.py). They give no gradients. They are private to torch:
+where a version lacks them or gives them other arguments, and on other devices, it is `conv2d`.
+
+oneDNN wants the weights in a layout that depends on the processor, the precision and the input's
+size. Each layout is made once and kept, so that a call on an input size seen before lays out
+nothing.
 """
 
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from qualiclip_metric.engines.layers import Activation, Conv
-from qualiclip_metric.engines.rounding import to_bf16
 
 _FUSED_ACTIVATIONS: dict[Activation, tuple[str, list[float]]] = {
     "none": ("none", []),
@@ -21,31 +26,36 @@ _FUSED_ACTIVATIONS: dict[Activation, tuple[str, list[float]]] = {
 """Activation -> its name and arguments in oneDNN's operations."""
 
 
+MAX_INPUT_SIZES = 8
+"""Input sizes per convolution whose layout of the weights is kept: the first, the middle and the
+last strips of two image sizes, and two batches."""
+
+
 class PreparedConv:
     """A convolution with its weights in one precision on one device.
 
     Args:
-        conv: The convolution; its weights are copied.
-        dtype: Precision of weights, inputs and outputs.
+        conv: The convolution.
+        dtype: Precision of the inputs and outputs, and of the weights.
         device: Where to compute.
+        fused: Whether to use the fused operations; where they serve unless told.
     """
 
-    def __init__(self, conv: Conv, dtype: torch.dtype, device: torch.device) -> None:
-        conv = to_bf16(conv) if dtype == torch.bfloat16 else conv
+    def __init__(
+        self,
+        conv: Conv,
+        dtype: torch.dtype,
+        device: torch.device,
+        fused: bool | None = None,
+    ) -> None:
         # Keeps the shape of the weights without a second copy of them.
         self.conv = replace(conv, weight=conv.weight.to("meta"))
         self.activation, self.bounds = _FUSED_ACTIVATIONS[conv.activation]
-        self.fused = has_fused_operations(dtype, device)
+        self.fused = has_fused_operations(dtype, device) if fused is None else fused
         self.bias = conv.bias.to(device, dtype)
         weight = conv.weight.to(device, dtype)
         self.weight = weight.contiguous(memory_format=torch.channels_last)
-        if self.fused and dtype == torch.bfloat16:
-            # In fp32 the best layout depends on the input's size, and a wrong one costs more than
-            # laying out the weights on each call.
-            half = [conv.kernel // 2] * 2
-            self.weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(
-                weight.to_mkldnn(), half, [conv.stride] * 2, [1, 1], conv.groups
-            )
+        self._layouts: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, rows: Tensor, top: int, bottom: int) -> Tensor:
         """Convolve rows that reach over the whole width of the image.
@@ -67,8 +77,8 @@ class PreparedConv:
         padding, stride = [top, left], [conv.stride] * 2
         if self.fused:
             out: Tensor = torch.ops.mkldnn._convolution_pointwise(
-                rows, self.weight, self.bias, padding, stride, [1, 1], conv.groups,
-                self.activation, self.bounds, "",
+                rows, self._laid_out(rows, padding), self.bias, padding, stride, [1, 1],
+                conv.groups, self.activation, self.bounds, "",
             )  # fmt: skip
             return out
         out = functional.conv2d(rows, self.weight, self.bias, stride, padding, 1, conv.groups)
@@ -87,12 +97,34 @@ class PreparedConv:
         if self.fused and conv.activation != "relu6":
             name = self.activation if conv.activation != "none" else None
             out: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-                other, rows, self.weight, self.bias, [0, 0], [1, 1], [1, 1], conv.groups,
-                "add", 1.0, name, self.bounds, "",
+                other, rows, self._laid_out(rows, [0, 0]), self.bias, [0, 0], [1, 1], [1, 1],
+                conv.groups, "add", 1.0, name, self.bounds, "",
             )  # fmt: skip
             return out
         out = functional.conv2d(rows, self.weight, self.bias)
         return _activated(other.add_(out), conv.activation)
+
+    def _laid_out(self, rows: Tensor, padding: list[int]) -> Tensor:
+        """The weights in the layout that oneDNN wants for an input of this size."""
+        key = (*rows.shape, *padding)
+        found = self._layouts.get(key)
+        if found is None:
+            found = _lay_out(self.weight, self.conv, list(rows.shape), padding)
+            layout = torch.ops.mkldnn._get_mkldnn_serialized_md(found)
+            for other in self._layouts.values():
+                if torch.equal(torch.ops.mkldnn._get_mkldnn_serialized_md(other), layout):
+                    found = other
+            if len(self._layouts) >= MAX_INPUT_SIZES:
+                self._layouts.pop(next(iter(self._layouts)), None)
+            self._layouts[key] = found
+        return found
+
+
+def _lay_out(weight: Tensor, conv: Conv, size: list[int], padding: list[int]) -> Tensor:
+    laid_out: Tensor = torch.ops.aten.mkldnn_reorder_conv2d_weight(
+        weight.contiguous().to_mkldnn(), padding, [conv.stride] * 2, [1, 1], conv.groups, size
+    )
+    return laid_out
 
 
 def _activated(out: Tensor, activation: Activation) -> Tensor:
@@ -101,10 +133,22 @@ def _activated(out: Tensor, activation: Activation) -> Tensor:
     return out.relu_() if activation == "relu" else out.clamp_(0, 6)
 
 
+@cache
 def has_fused_operations(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether oneDNN's fused operations serve this precision on this device."""
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    """Whether oneDNN's fused operations serve this precision on this device, found by trying."""
+    if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16):
         return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return dtype == torch.float32
+    weight = torch.linspace(-1, 1, 64 * 64, dtype=dtype).view(64, 64, 1, 1)
+    conv = Conv(weight, torch.zeros(64), activation="relu")
+    rows = torch.linspace(0, 1, 64 * 16, dtype=dtype).view(1, 64, 4, 4)
+    rows = rows.contiguous(memory_format=torch.channels_last)
+    results = []
+    for fused in (True, False):
+        op = PreparedConv(conv, dtype, device, fused)
+        try:
+            results.append(torch.cat([op(rows, 0, 0), op.add_to(rows.clone(), rows)]))
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+            return False
+    fused_result, result = results
+    tolerance = 1e-4 if dtype == torch.float32 else 2e-2
+    return torch.allclose(fused_result, result, rtol=tolerance, atol=tolerance)

@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from qualiclip_metric.engines.convolution import PreparedConv
-from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, Stage
+from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Stage
+from qualiclip_metric.engines.processor import has_bf16_instructions
+from qualiclip_metric.engines.rounding import to_bf16
 
 STRIP_VALUES = 2**23
 """Values in a strip's largest feature map: few enough for memory that is used again and again, and
@@ -47,16 +49,17 @@ class StripEngine:
         self.std = graph.std.to(device).view(3, 1, 1)
         where = torch.device(device)
         first, *others = graph.parts
-        fp32, rest = first[: graph.fp32_stages], first[graph.fp32_stages :]
+        count = graph.fp32_stages if dtype != torch.float32 else 0
+        fp32, rest = _Preparation(torch.float32, torch.float32, where), _preparation(dtype, where)
         self.parts: list[list[_PreparedStage]] = [
             [
-                *(_prepared(stage, torch.float32, where) for stage in fp32),
-                _Cast(dtype),
-                *(_prepared(stage, dtype, where) for stage in rest),
+                *(fp32(stage) for stage in first[:count]),
+                _Cast(rest.dtype),
+                *(rest(stage) for stage in first[count:]),
             ],
-            *([_prepared(stage, dtype, where) for stage in part] for part in others),
+            *([rest(stage) for stage in part] for part in others),
         ]
-        self.first_dtype = torch.float32 if fp32 else dtype
+        self.first_dtype = torch.float32 if count else rest.dtype
 
     @torch.no_grad()
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -87,13 +90,13 @@ class StripEngine:
         return tuple(_stacked(piece) for piece in pieces)
 
 
+@dataclass(frozen=True)
 class _PreparedResidual:
     """A residual whose convolutions are prepared."""
 
-    def __init__(self, stage: Residual, dtype: torch.dtype, device: torch.device) -> None:
-        self.branch = [_prepared(one, dtype, device) for one in stage.branch]
-        self.shortcut = [_prepared(one, dtype, device) for one in stage.shortcut]
-        self.last = PreparedConv(stage.last, dtype, device)
+    branch: "list[_PreparedStage]"
+    last: PreparedConv
+    shortcut: "list[_PreparedStage]"
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,40 @@ class _Cast:
 _PreparedStage = PreparedConv | Pool | _PreparedResidual | _Cast
 
 
-def _prepared(stage: Stage, dtype: torch.dtype, device: torch.device) -> _PreparedStage:
-    if isinstance(stage, Conv):
-        return PreparedConv(stage, dtype, device)
-    return stage if isinstance(stage, Pool) else _PreparedResidual(stage, dtype, device)
+@dataclass(frozen=True)
+class _Preparation:
+    """Prepares stages for one precision on one device.
+
+    Args:
+        weights: Precision that the weights are rounded to.
+        dtype: Precision of the arithmetic and of the feature maps.
+        device: Where to compute.
+    """
+
+    weights: torch.dtype
+    dtype: torch.dtype
+    device: torch.device
+
+    def __call__(self, stage: Stage) -> _PreparedStage:
+        if isinstance(stage, Conv):
+            return self.conv(stage)
+        if isinstance(stage, Pool):
+            return stage
+        return _PreparedResidual(
+            [self(one) for one in stage.branch],
+            self.conv(stage.last),
+            [self(one) for one in stage.shortcut],
+        )
+
+    def conv(self, conv: Conv) -> PreparedConv:
+        rounded = to_bf16(conv) if self.weights == torch.bfloat16 else conv
+        return PreparedConv(rounded, self.dtype, self.device)
+
+
+def _preparation(dtype: torch.dtype, device: torch.device) -> _Preparation:
+    """On a CPU without instructions for bf16, rounded weights in fp32: that is faster."""
+    emulated = dtype == torch.bfloat16 and device.type == "cpu" and not has_bf16_instructions()
+    return _Preparation(dtype, torch.float32 if emulated else dtype, device)
 
 
 class _StageState(Protocol):

@@ -17,8 +17,9 @@ from qualiclip_metric import create
 from qualiclip_metric.distortions import distort
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.encoders.encoder import to_last_grid
-from qualiclip_metric.engines import DTYPES, ENGINES, choose_engine, convolution
+from qualiclip_metric.engines import DTYPES, ENGINES, choose_engine, convolution, strips
 from qualiclip_metric.engines.layers import Conv, LayerGraph, Residual, Stage
+from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
 from qualiclip_metric.engines.strips import StripEngine
 
@@ -84,8 +85,8 @@ def test_maps_of_strips_on_the_last_grid_are_those_of_the_whole_image(
     if engine == "openvino":
         pytest.importorskip("openvino", reason="extra openvino is not installed")
     img = image(2, *size)
-    strips = StripEngine(graph, torch.float32, CPU, 10_000)
-    compute = strips if engine == "torch" else ENGINES[engine](graph, torch.float32, CPU)
+    in_strips = StripEngine(graph, torch.float32, CPU, 10_000)
+    compute = in_strips if engine == "torch" else ENGINES[engine](graph, torch.float32, CPU)
     found, expected = to_last_grid(compute(img)), to_last_grid(encoder.maps(img))
     assert len({tuple(one.shape[2:]) for one in found}) == 1
     assert relative(found, expected) < 2e-5
@@ -113,8 +114,19 @@ def test_strips_without_fused_operations_too(
 def test_strips_in_bf16_are_near(encoder: Encoder, graph: LayerGraph) -> None:
     img = image(1, 131, 200)
     (found, *_) = StripEngine(graph, torch.bfloat16, CPU, 10_000)(img)
-    assert found.dtype == torch.bfloat16
+    # Without instructions for bf16, the rounded weights are multiplied in fp32.
+    assert found.dtype == (torch.bfloat16 if has_bf16_instructions() else torch.float32)
     assert 0 < relative((found,), encoder.maps(img)[:1]) < 0.05
+
+
+def test_bf16_is_computed_in_fp32_where_the_processor_lacks_it(
+    encoder: Encoder, graph: LayerGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strips, "has_bf16_instructions", lambda: False)
+    img = image(1, 65, 90)
+    found = StripEngine(graph, torch.bfloat16, CPU)(img)
+    assert {one.dtype for one in found} == {torch.float32}
+    assert 0 < relative(found, encoder.maps(img)) < 0.05
 
 
 class Sizes(TorchDispatchMode):
@@ -188,9 +200,9 @@ def test_openvino_leaves_huge_images_to_strips(
     img = image(1, 160, 224)
     assert engine(img)[0].dtype == torch.float32
     monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 160 * 224 - 1)
-    strips = engine(img)
-    assert strips[0].dtype == torch.bfloat16
-    assert relative(strips, encoder.maps(img)) < 0.1
+    in_strips = engine(img)
+    assert in_strips[0].dtype == (torch.bfloat16 if has_bf16_instructions() else torch.float32)
+    assert relative(in_strips, encoder.maps(img)) < 0.1
 
 
 DROPPED_BY_A_THREAD = """
