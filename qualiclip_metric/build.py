@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qualiclip_metric import formats, weights
 from qualiclip_metric.encoders import ENCODERS, Encoder
-from qualiclip_metric.engines import DTYPES, choose_engine
+from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision
 from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
@@ -37,9 +37,10 @@ def create(
             them all), `hf://user/name` or `hf://user/name@revision` for a model on the hub, or the
             path of a checkpoint in any format that `formats.load` reads.
         device: Where to compute; the CPU unless told.
-        precision: `fp32`, the reference, or `bf16`: the encoder's trunk runs in bfloat16, several
-            times faster on CPUs with AMX and on GPUs, at a deviation that the model card states.
-            The weights stay fp32, and so does what is computed where a gradient is asked for.
+        precision: `fp32`, the reference; `bf16`: the encoder's trunk runs in bfloat16, faster on
+            GPUs and on CPUs with AVX-512 BF16 or AMX, at a deviation that the model card states;
+            `auto`: bf16 where it is faster, fp32 elsewhere. The signature names the one used. The
+            weights stay fp32, and so does what is computed where a gradient is asked for.
         temperature: Of the softmax; the checkpoint's own unless told.
         engine: What computes the trunk: `torch`, the reference, on any device; `openvino` (extra
             `openvino`), faster on CPUs; `auto`, openvino where it is installed and the device is
@@ -58,8 +59,7 @@ def create(
             the cure.
         WeightsError: When published weights cannot be had; the message holds the cure.
     """
-    if precision not in DTYPES:
-        raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, got {precision!r}")
+    precision = choose_precision(precision, torch.device(device or "cpu"))
     engine = choose_engine(engine, torch.device(device or "cpu"))
     checkpoint = load(model)
     metric = from_checkpoint(checkpoint, temperature=temperature)

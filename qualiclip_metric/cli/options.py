@@ -12,6 +12,7 @@ class Precision(str, Enum):
 
     fp32 = "fp32"
     bf16 = "bf16"
+    auto = "auto"
 
 
 class Engine(str, Enum):
@@ -43,7 +44,8 @@ ModelOption = Annotated[
 ]
 RecursiveOption = Annotated[bool, typer.Option(help="Enter the folders of folders.")]
 PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="fp32 is the reference, bf16 is faster.")
+    Precision,
+    typer.Option("--precision", help="fp32 is the reference; auto takes bf16 where faster."),
 ]
 EngineOption = Annotated[
     Engine,

@@ -58,7 +58,7 @@ def score(
     sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
     batch_size: BatchSizeOption = 16,
     workers: WorkersOption = None,
-    precision: PrecisionOption = Precision.fp32,
+    precision: PrecisionOption = Precision.auto,
     engine: EngineOption = Engine.torch,
     device: DeviceOption = "cpu",
     prompts: PromptsOption = None,

@@ -4,6 +4,7 @@ An engine is made from a layer graph, a precision and a device, and maps RGB in 
 (N, 3, H, W), to the whole feature map of each part of the graph.
 """
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from qualiclip_metric.engines.layers import LayerGraph
+from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.strips import StripEngine
 
 Engine = Callable[[Tensor], tuple[Tensor, ...]]
@@ -48,6 +50,48 @@ MISSING = "engine openvino needs its package: pip install 'qualiclip-metric[open
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 """Precisions by the name that users give."""
+
+
+_WITHOUT_BF16 = (
+    "precision bf16: this processor has no instructions for it, so it is no faster than fp32; "
+    "precision auto takes fp32 here"
+)
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """The precision that a name stands for on a device.
+
+    Args:
+        precision: A name from `DTYPES`, or `auto`.
+        device: Where the metric will compute.
+
+    Returns:
+        A name from `DTYPES`; for `auto`, bf16 where it is faster: on a GPU that has it, and on a
+        CPU with AVX-512 BF16 or AMX. A bf16 that is not faster is given, too, with a warning the
+        first time.
+
+    Raises:
+        ValueError: When the name is unknown.
+    """
+    if precision not in (*DTYPES, "auto"):
+        raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, auto, got {precision!r}")
+    if precision == "auto":
+        return "bf16" if _bf16_is_faster(device) else "fp32"
+    if precision == "bf16" and device.type == "cpu" and not has_bf16_instructions():
+        _warn_once(_WITHOUT_BF16)
+    return precision
+
+
+def _bf16_is_faster(device: torch.device) -> bool:
+    if device.type == "cuda":
+        # From compute capability 8.0 on, tensor cores multiply bf16.
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and has_bf16_instructions()
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def choose_engine(engine: str, device: torch.device) -> str:

@@ -18,6 +18,7 @@ from openvino import opset13 as ops
 from torch import Tensor
 
 from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, Stage
+from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
@@ -73,7 +74,8 @@ def _compiled(
         node = _sequence(part, node, bf16=dtype == torch.bfloat16)
         ends.append(ops.result(node))
     options = {
-        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
+        # Without instructions for bf16, OpenVINO would simulate them.
+        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype] if has_bf16_instructions() else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }

@@ -136,7 +136,7 @@ LEAVES = {
         "engines.processor",
         "engines.rounding",
     },
-    "engines.openvino": {"engines.layers", "engines.rounding"},
+    "engines.openvino": {"engines.layers", "engines.processor", "engines.rounding"},
     "distortions.blur": {"distortions"},
     "distortions.noise": {"distortions"},
 }

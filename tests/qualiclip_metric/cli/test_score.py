@@ -17,6 +17,7 @@ from typer.testing import Result as Outcome
 from qualiclip_metric import create, images, scoring
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli.rows import WRITERS, Format
+from qualiclip_metric.engines import choose_precision
 from qualiclip_metric.scoring import Result
 
 
@@ -42,7 +43,7 @@ def run(random_lite: Path) -> Any:
 
 
 def test_csv(run: Any, folder: Path, random_lite: Path) -> None:
-    result = run(folder, "--format", "csv")
+    result = run(folder, "--format", "csv", "--precision", "fp32")
     assert result.exit_code == 1
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert list(rows[0]) == ["path", "score", "error"]
@@ -66,7 +67,7 @@ def test_json_has_the_signature(run: Any, folder: Path, random_lite: Path) -> No
     result = run(folder / "a.png", folder / "d.jpg", "--format", "json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
-    assert content["signature"] == str(create(random_lite).signature)
+    assert content["signature"] == str(create(random_lite, precision="auto").signature)
     good, bad = content["images"]
     assert 0 <= good["score"] <= 1
     assert good["error"] is None
@@ -79,7 +80,8 @@ def test_jsonl_has_an_object_a_line(run: Any, folder: Path, random_lite: Path) -
     assert result.exit_code == 0
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png"]
-    assert {row["signature"] for row in rows} == {str(create(random_lite).signature)}
+    expected = str(create(random_lite, precision="auto").signature)
+    assert {row["signature"] for row in rows} == {expected}
 
 
 def test_table(run: Any, folder: Path) -> None:
@@ -156,6 +158,9 @@ def test_precision_and_settings_reach_the_metric(run: Any, folder: Path) -> None
     image = folder / "a.png"
     fast = run(image, "--precision", "bf16", "--format", "json", "--batch-size", "1")
     assert "|bf16|" in json.loads(fast.stdout)["signature"]
+    automatic = run(image, "--format", "json")
+    chosen = choose_precision("auto", torch.device("cpu"))
+    assert f"|{chosen}|" in json.loads(automatic.stdout)["signature"]
 
 
 def test_background(run: Any, tmp_path: Path) -> None:

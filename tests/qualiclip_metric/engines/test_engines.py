@@ -13,11 +13,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from qualiclip_metric import create
+from qualiclip_metric import create, engines
 from qualiclip_metric.distortions import distort
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.encoders.encoder import to_last_grid
-from qualiclip_metric.engines import DTYPES, ENGINES, choose_engine, convolution, strips
+from qualiclip_metric.engines import (
+    DTYPES,
+    ENGINES,
+    choose_engine,
+    choose_precision,
+    convolution,
+    strips,
+)
 from qualiclip_metric.engines.layers import Conv, LayerGraph, Residual, Stage
 from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
@@ -207,7 +214,7 @@ def test_openvino_leaves_huge_images_to_strips(
 
 DROPPED_BY_A_THREAD = """
 import gc, os, signal, threading, torch
-from qualiclip_metric import create
+from qualiclip_metric import create, engines
 signal.signal(signal.SIGUSR1, lambda *_: print("handled", flush=True))
 held = [create("lite", engine="openvino")]
 held[0](torch.rand(1, 3, 64, 64))
@@ -352,6 +359,34 @@ def test_auto_takes_openvino_where_it_is_and_serves(monkeypatch: pytest.MonkeyPa
         choose_engine("openvino", CPU)
     with pytest.raises(ValueError, match="expected torch, openvino or auto, got 'tpu'"):
         choose_engine("tpu", CPU)
+
+
+@pytest.mark.parametrize("instructions", [True, False])
+def test_auto_takes_bf16_where_it_is_faster(
+    instructions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qualiclip_metric.engines.has_bf16_instructions", lambda: instructions)
+    expected = "bf16" if instructions else "fp32"
+    assert choose_precision("auto", CPU) == expected
+    assert create("lite", precision="auto").signature.precision == expected  # type: ignore[union-attr]
+    assert create("lite").signature.precision == "fp32"  # type: ignore[union-attr]
+    cuda = torch.device("cuda")
+    for capability, chosen in (((9, 0), "bf16"), ((7, 5), "fp32")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+        assert choose_precision("auto", cuda) == chosen
+    assert choose_precision("auto", torch.device("mps")) == "fp32"
+    with pytest.raises(ValueError, match="expected one of fp32, bf16, auto, got 'fp8'"):
+        choose_precision("fp8", CPU)
+
+
+def test_bf16_that_is_not_faster_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qualiclip_metric.engines.has_bf16_instructions", lambda: False)
+    engines._warn_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match="no faster than fp32") as warned:
+        assert create("lite", precision="bf16").signature.precision == "bf16"  # type: ignore[union-attr]
+        create("lite", precision="bf16")
+    assert len(warned) == 1
+    assert warned[0].filename == __file__
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
