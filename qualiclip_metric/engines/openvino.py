@@ -21,6 +21,10 @@ from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, St
 from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
 
+CALL_PIXELS = 2**21
+"""Pixels per call: OpenVINO holds whole feature maps, about 230 bytes per pixel. Larger batches
+are split; a larger image is a call of its own."""
+
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 
@@ -50,6 +54,11 @@ class OpenVINOEngine:
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, fp32."""
+        count = max(1, CALL_PIXELS // (img.shape[2] * img.shape[3]))
+        calls = [self._feature_maps(img[i : i + count]) for i in range(0, len(img), count)]
+        return calls[0] if len(calls) == 1 else tuple(map(torch.cat, zip(*calls, strict=True)))
+
+    def _feature_maps(self, img: Tensor) -> tuple[Tensor, ...]:
         pixels = img.detach().float().contiguous().numpy()
         with self._lock:
             if self._first is not None:

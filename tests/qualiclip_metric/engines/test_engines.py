@@ -173,6 +173,28 @@ def test_openvino_gives_the_modules_feature_maps(
         assert relative(engine(img), encoder.maps(img)) < limit
 
 
+def test_openvino_computes_a_large_batch_in_calls_of_bounded_size(
+    encoder: Encoder, graph: LayerGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    from qualiclip_metric.engines import openvino
+
+    sizes = []
+    compute = openvino.OpenVINOEngine._feature_maps
+
+    def count(self: openvino.OpenVINOEngine, img: Tensor) -> tuple[Tensor, ...]:
+        sizes.append(len(img))
+        return compute(self, img)
+
+    monkeypatch.setattr(openvino.OpenVINOEngine, "_feature_maps", count)
+    monkeypatch.setattr(openvino, "CALL_PIXELS", 2 * 64 * 96 + 1)
+    engine = openvino.OpenVINOEngine(graph, torch.float32)
+    batch, large = image(5, 64, 96), image(1, 160, 224)
+    assert relative(engine(batch), encoder.maps(batch)) < 2e-5
+    assert relative(engine(large), encoder.maps(large)) < 2e-5
+    assert sizes == [2, 2, 1, 1]
+
+
 def test_rounded_weights_keep_what_they_add_up_to(graph: LayerGraph) -> None:
     for conv in convolutions([stage for part in graph.parts for stage in part]):
         rounded = to_bf16(conv)
