@@ -1,10 +1,11 @@
 """Images as tensors, and image files in folders: what the rest of the package reads them with."""
 
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,15 +14,26 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from qualiclip_metric.decoding import FORMATS, RGB, WHITE, ImageError, pixels, size, to_pixels
+from qualiclip_metric.decoding import (
+    MAX_PIXELS,
+    RGB,
+    WHITE,
+    ImageError,
+    pixels,
+    size,
+    to_pixels,
+)
+from qualiclip_metric.decoding.formats import CURE, SUFFIXES, is_image, missing_package
 
 __all__ = [
-    "FORMATS",
+    "MAX_PIXELS",
     "RGB",
     "SUFFIXES",
     "WHITE",
+    "Found",
     "ImageError",
     "find",
+    "find_images",
     "from_uint8",
     "pixels",
     "read",
@@ -32,27 +44,31 @@ __all__ = [
     "to_uint8",
 ]
 
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .j2k .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm"
-    " .png .pnm .ppm .qoi .tga .tif .tiff .webp".split()
-)
-"""Suffixes, in lower case, that make a file in a folder an image."""
 
-
-def read(path: str | Path, background: RGB = WHITE) -> Float[Tensor, "3 h w"]:
+def read(
+    path: str | Path,
+    background: RGB = WHITE,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    allow_truncated: bool = False,
+) -> Float[Tensor, "3 h w"]:
     """Read an image as a viewer would show it.
 
     Args:
-        path: File of any of `FORMATS`. Of an animation or a multi-page file, the first frame.
+        path: A file of any format of `decoding.formats`. Of an animation or a multi-page file, the
+            first frame; of a camera's raw data, the picture as the camera balanced it.
         background: RGB in 0..255 under transparent pixels.
+        max_pixels: A file whose header promises more is refused before anything is decoded.
+        allow_truncated: Whether a file that ends too early is read, grey where data is missing.
 
     Returns:
         (3, H, W), float32 RGB in [0, 1].
 
     Raises:
-        ImageError: When the file is missing, damaged, truncated or no image.
+        ImageError: When the file is missing, damaged, truncated, too large or no image.
     """
-    return _to_tensor(pixels(path, background))
+    options: dict[str, Any] = {"max_pixels": max_pixels, "allow_truncated": allow_truncated}
+    return _to_tensor(pixels(path, background, **options))
 
 
 def to_tensor(image: Image.Image, background: RGB = WHITE) -> Float[Tensor, "3 h w"]:
@@ -94,15 +110,31 @@ def _to_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
     return torch.tensor(array).permute(2, 0, 1).contiguous().float() / scale
 
 
-def find(paths: Iterable[str | Path], recursive: bool = True, *, unique: bool = True) -> list[Path]:
-    """Image files named by files, folders and glob patterns, in a stable order.
+class Found(NamedTuple):
+    """Image files, and those that were left out because nothing here reads them.
 
     Args:
-        paths: Files are taken whatever their suffix (so a wrong one is reported, not skipped), and
-            so is what a pattern matches (it may use `**`); folders give the files with an image
-            suffix, hidden ones left out.
+        files: In the order of the arguments, sorted within a folder or a pattern.
+        left_out: Suffix -> how many files of folders have it and need a package that is missing.
+    """
+
+    files: list[Path]
+    left_out: Counter[str]
+
+    def note(self) -> str | None:
+        """One line about what was left out, with the cure; None where nothing was."""
+        if not self.left_out:
+            return None
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.left_out.items()))
+        return f"left out, for nothing here reads them: {kinds}; {CURE}"
+
+
+def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
+    """Image files named by files, folders and glob patterns, in a stable order, each once.
+
+    Args:
+        paths: As for `find_images`.
         recursive: Whether folders are entered to any depth.
-        unique: Whether a file that is named several times is listed once.
 
     Returns:
         Paths in the order of the arguments, sorted within a folder or a pattern.
@@ -110,29 +142,52 @@ def find(paths: Iterable[str | Path], recursive: bool = True, *, unique: bool = 
     Raises:
         ValueError: When a name is empty, or a pattern or a folder holds no image.
     """
-    found: list[Path] = []
+    return list(dict.fromkeys(find_images(paths, recursive).files))
+
+
+def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
+    """Image files named by files, folders and glob patterns, in a stable order.
+
+    Args:
+        paths: Files are taken whatever their suffix (so a wrong one is reported, not skipped), and
+            so is what a pattern matches (it may use `**`); folders give the files with an image
+            suffix, hidden ones left out.
+        recursive: Whether folders are entered to any depth.
+
+    Returns:
+        The files, each as often as it is named, and what was left out of folders.
+
+    Raises:
+        ValueError: When a name is empty, or a pattern or a folder holds no image.
+    """
+    found = Found([], Counter())
     for name in paths:
         if not str(name):
             raise ValueError("expected a file, a folder or a pattern, got an empty name")
         path = Path(name)
         if path.is_dir():
-            files = _in_folder(path, recursive)
+            files = _in_folder(path, recursive, found.left_out)
         elif has_magic(str(name)) and not path.exists():
             files = [p for p in map(Path, sorted(glob(str(name), recursive=True))) if p.is_file()]
         else:
             files = [path]
         if not files:
-            raise ValueError(f"{name}: no image found; looked for {' '.join(sorted(SUFFIXES))}")
-        found += files
-    return list(dict.fromkeys(found)) if unique else found
+            reason = found.note() or f"looked for {' '.join(sorted(SUFFIXES))}"
+            raise ValueError(f"{name}: no image found; {reason}")
+        found.files.extend(files)
+    return found
 
 
-def _in_folder(folder: Path, recursive: bool) -> list[Path]:
+def _in_folder(folder: Path, recursive: bool, left_out: Counter[str]) -> list[Path]:
+    """Image files of a folder, sorted; those that cannot be read here are counted instead."""
     entries = folder.rglob("*") if recursive else folder.iterdir()
-    return sorted(
-        p
-        for p in entries
-        if p.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
-        and p.is_file()
-    )
+    files = []
+    for path in sorted(entries):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or not is_image(path) or not path.is_file():
+            continue
+        if missing_package(path):
+            left_out[path.suffix.lower()] += 1
+        else:
+            files.append(path)
+    return files

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+MAX_PIXELS = 178_956_970
+"""As `decoding.MAX_PIXELS`, which is not imported here: help is to be quick."""
+
 
 class Precision(str, Enum):
     """What `create` takes as precision."""
@@ -67,5 +70,13 @@ WorkersOption = Annotated[
 ]
 SeedOption = Annotated[
     int, typer.Option("--seed", min=0, help="Of everything that is drawn at random.")
+]
+MaxPixelsOption = Annotated[
+    int,
+    typer.Option("--max-pixels", min=1, help="A file whose header promises more is not decoded."),
+]
+TruncatedOption = Annotated[
+    bool,
+    typer.Option("--allow-truncated", help="Read files that end too early, grey at their end."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="All of it as JSON.")]

@@ -12,16 +12,19 @@ import typer
 
 from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
+    MAX_PIXELS,
     BatchSizeOption,
     DeviceOption,
     Engine,
     EngineOption,
     ImagesArgument,
+    MaxPixelsOption,
     ModelOption,
     Precision,
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
+    TruncatedOption,
     WorkersOption,
     out_option,
 )
@@ -65,6 +68,12 @@ def score(
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    allow_truncated: TruncatedOption = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0.001, help="Seconds that reading one file may take."),
+    ] = None,
 ) -> None:
     """Score the quality of images: 0 to 1, higher is better.
 
@@ -73,12 +82,12 @@ def score(
 
     What the scores depend on is stated as a signature: on stderr, and in json in the results.
     """
-    from qualiclip_metric.images import find
+    from qualiclip_metric.images import find_images
 
     colour = _colour(background)
     try:
         form = format_for(out, form)
-        files = find(paths, recursive, unique=False)
+        found = find_images(paths, recursive)
         if out is not None:
             check_writable(out)
     except ValueError as err:
@@ -89,11 +98,21 @@ def score(
     from qualiclip_metric import scoring
 
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
+    if note := found.note():
+        typer.echo(note, err=True)
     results = scoring.score_files(
-        metric, files, batch_size=batch_size, workers=workers, background=colour, device=device
+        metric,
+        found.files,
+        batch_size=batch_size,
+        workers=workers,
+        background=colour,
+        max_pixels=max_pixels,
+        allow_truncated=allow_truncated,
+        timeout=timeout,
+        device=device,
     )
     streams = out is None and not sort and form is not Format.json
-    tally = _Tally(results, len(files), show=not (streams and sys.stdout.isatty()))
+    tally = _Tally(results, len(found.files), show=not (streams and sys.stdout.isatty()))
     rows = sorted(tally, key=_best_first) if sort else tally
     write = csv_writer(raw=True) if raw and form is Format.csv else WRITERS[form]
     with _destination(out, tally) as file:

@@ -16,6 +16,8 @@ from PIL import Image, ImageCms, ImageOps
 
 RGB = tuple[int, int, int]
 WHITE = (255, 255, 255)
+BAND_PIXELS = 2**24
+"""Pixels that are turned into an array at once."""
 
 
 def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
@@ -41,7 +43,19 @@ def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
     elif image.has_transparency_data:
         rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (*background, 255)), rgba)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return _as_array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _as_array(image: Image.Image) -> NDArray[Any]:
+    """The bytes of an RGB image; of a large one band by band, for numpy's way makes two copies."""
+    if image.width * image.height <= BAND_PIXELS:
+        return np.asarray(image)
+    array = np.empty((image.height, image.width, 3), np.uint8)
+    step = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, step):
+        bottom = min(image.height, top + step)
+        array[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return array
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:

@@ -1,105 +1,176 @@
 """An image file -> its pixels or its size, or one error that names the file and the reason."""
 
+import re
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from qualiclip_metric.decoding.convert import RGB, WHITE, to_pixels
+from qualiclip_metric.decoding.formats import CURE, is_raw, missing_package, pillow_formats
 
-FORMATS = tuple("AVIF BMP DIB GIF ICO JPEG JPEG2000 PCX PNG PPM QOI SGI TGA TIFF WEBP".split())
-"""Formats that are decoded, told by content. Pillow's others call programs or hold no photos."""
+MAX_PIXELS = 178_956_970
+"""Most pixels that are decoded unless told: what Pillow allows, 0.5 GB as bytes of RGB."""
 
 
 class ImageError(ValueError):
     """A file that could not be read as an image; the message names the file and the reason."""
 
 
-def pixels(path: str | Path, background: RGB = WHITE) -> NDArray[Any]:
+def pixels(
+    path: str | Path,
+    background: RGB = WHITE,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    allow_truncated: bool = False,
+) -> NDArray[Any]:
     """Read an image as compactly as its depth allows.
 
     Args:
-        path: File of any of `FORMATS`. Of an animation or a multi-page file, the first frame.
+        path: A file of any format of `formats`. Of an animation or a multi-page file, the first
+            frame; of a camera's raw data, the picture as the camera balanced it.
         background: RGB in 0..255 under transparent pixels.
+        max_pixels: A file whose header promises more is refused before anything is decoded.
+        allow_truncated: Whether a file that ends too early is read, grey where data is missing.
 
     Returns:
         (H, W, 3) RGB: uint8 in 0..255, or float32 in [0, 1] where the file has more than 8 bits.
 
     Raises:
-        ImageError: When the file is missing, damaged, truncated or no image.
+        ImageError: When the file is missing, damaged, truncated, too large or no image.
     """
-    with _opened(path) as image:
-        return to_pixels(image, background)
+    with _errors_about(path, max_pixels):
+        if is_raw(path):
+            return _developed(path, max_pixels)
+        with _pillow.set(allow_truncated, max_pixels), _opened(path, max_pixels) as image:
+            return to_pixels(image, background)
 
 
-def size(path: str | Path) -> tuple[int, int]:
-    """Height and width from a file's header, before orientation; nothing is decoded.
+def size(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Read height and width from a file's header, before orientation; nothing is decoded.
+
+    Args:
+        path: As for `pixels`.
+        max_pixels: As for `pixels`.
 
     Raises:
         ImageError: As for `pixels`, as far as the header shows it.
     """
-    with _opened(path) as image:
-        return image.height, image.width
+    with _errors_about(path, max_pixels):
+        if is_raw(path):
+            return _raw_size(path, max_pixels)
+        with _pillow.set(False, max_pixels), _opened(path, max_pixels) as image:
+            return image.height, image.width
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image; whatever goes wrong in the block becomes an `ImageError` about the file.
+def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
+    with Image.open(path, formats=pillow_formats()) as image:
+        _check_size(image.width, image.height, max_pixels)
+        yield image
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise Image.DecompressionBombError(f"{width * height} pixels")
+
+
+def _raw_size(path: str | Path, max_pixels: int) -> tuple[int, int]:
+    import rawpy
+
+    with rawpy.imread(str(path)) as raw:
+        sizes = raw.sizes
+        _check_size(sizes.iwidth, sizes.iheight, max_pixels)
+        return sizes.iheight, sizes.iwidth
+
+
+def _developed(path: str | Path, max_pixels: int) -> NDArray[Any]:
+    """A camera's raw data as the camera balanced it, 8 bits, upright."""
+    import rawpy
+
+    with rawpy.imread(str(path)) as raw:
+        _check_size(raw.sizes.iwidth, raw.sizes.iheight, max_pixels)
+        return np.asarray(raw.postprocess(use_camera_wb=True))
+
+
+@contextmanager
+def _errors_about(path: str | Path, max_pixels: int) -> Iterator[None]:
+    """Whatever goes wrong in the block becomes an `ImageError` about the file.
 
     Decoders of damaged files raise nearly anything (struct.error, IndexError, KeyError, ...), so
     that every exception counts as the file's fault here.
     """
     try:
-        with _truncated_files_are_errors, Image.open(path, formats=_formats()) as image:
-            yield image
+        if not stat.S_ISREG(mode := Path(path).stat().st_mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a device, a named pipe or a socket"
+            raise ImageError(f"{path}: {kind}, expected an image file")
+        if package := missing_package(path):
+            raise ImageError(f"{path}: needs {package}; {CURE}")
+        yield
+    except ImageError:
+        raise
     except FileNotFoundError as err:
         raise ImageError(f"{path}: no such file") from err
-    except IsADirectoryError as err:
-        raise ImageError(f"{path}: a folder, expected an image file") from err
     except PermissionError as err:
         raise ImageError(f"{path}: no permission to read it") from err
     except UnidentifiedImageError as err:
         empty = Path(path).stat().st_size == 0
         reason = "the file is empty" if empty else "not an image, or of an unknown format"
         raise ImageError(f"{path}: {reason}") from err
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+        count = re.search(r"\d+", str(err))
+        raise ImageError(
+            f"{path}: {count and count[0]} pixels by its header, more than the limit of "
+            f"{max_pixels}; a larger max_pixels lets it through"
+        ) from err
     except Exception as err:
         reason = str(err) or type(err).__name__
         raise ImageError(f"{path}: cannot be read as an image ({reason})") from err
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this Pillow was built with."""
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+class _PillowSwitches:
+    """Pillow's global switches, set while files are read and restored afterwards.
 
-
-class _TruncatedFilesAreErrors:
-    """While entered, in any number of threads, a truncated file is an error.
-
-    Pillow's switch for it is global, and other packages (pyiqa among them) turn it on for good.
+    Any number of threads may read with the same values; others wait. Other packages (pyiqa among
+    them) turn `LOAD_TRUNCATED_IMAGES` on for good.
     """
 
     def __init__(self) -> None:
-        self.lock, self.inside, self.outside = threading.Lock(), 0, False
+        self.free = threading.Condition()
+        self.inside = 0
+        self.values: tuple[bool, int] = (False, 0)
+        self.outside: tuple[bool, int | None] = (False, None)
 
-    def __enter__(self) -> None:
-        with self.lock:
+    @contextmanager
+    def set(self, allow_truncated: bool, max_pixels: int) -> Iterator[None]:
+        """Set the switches for the block.
+
+        Args:
+            allow_truncated: Whether truncated files are read.
+            max_pixels: Pixels from which Pillow itself objects, in frames within a file, too.
+        """
+        wanted = (allow_truncated, max_pixels)
+        with self.free:
+            self.free.wait_for(lambda: not self.inside or self.values == wanted)
             if not self.inside:
-                self.outside = ImageFile.LOAD_TRUNCATED_IMAGES
-                ImageFile.LOAD_TRUNCATED_IMAGES = False
+                self.values = wanted
+                self.outside = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
+                ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = wanted
             self.inside += 1
+        try:
+            yield
+        finally:
+            with self.free:
+                self.inside -= 1
+                if not self.inside:
+                    ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = self.outside
+                    self.free.notify_all()
 
-    def __exit__(self, *_: object) -> None:
-        with self.lock:
-            self.inside -= 1
-            if not self.inside:
-                ImageFile.LOAD_TRUNCATED_IMAGES = self.outside
 
-
-_truncated_files_are_errors = _TruncatedFilesAreErrors()
+_pillow = _PillowSwitches()

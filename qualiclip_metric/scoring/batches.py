@@ -24,6 +24,11 @@ CPU_BATCH_PIXELS = 2**20
 """The same on a CPU, where larger batches leave its caches: 4 images of 512x512."""
 AHEAD_PIXELS = 2 * BATCH_PIXELS
 """Pixels that may be decoded, or waiting to be, besides the batch in the network and one more."""
+MOST_AHEAD_PIXELS = 2**26
+"""The same where an image alone exceeds `AHEAD_PIXELS`: it is decoded while another one is in the
+network, unless both together exceed this."""
+KEPT_NUMBERS = 3 * 2**25
+"""Largest buffer, in floats, that is kept for the next batch."""
 WINDOW_BATCHES = 8
 """For how many batches' worth of files an image waits for others of its size."""
 
@@ -78,6 +83,8 @@ def decode_ahead(
 ) -> Iterator[list[tuple[Key, Image]]]:
     """Decode batches in order, in threads, ahead of their use but within `AHEAD_PIXELS`.
 
+    A batch that alone exceeds it is decoded while one other is in use, within `MOST_AHEAD_PIXELS`.
+
     Args:
         batches: What to decode together, and its pixels; read no further than is decoded.
         decode: Decodes one image; what it raises ends everything.
@@ -95,17 +102,26 @@ def decode_ahead(
     ahead = 0
     try:
         for keys, size in batches:
+            while queue and ahead + size > MOST_AHEAD_PIXELS:
+                ahead -= queue[0][1]
+                yield _take(queue)
             queue.append(([(key, pool.submit(decode, key)) for key in keys], size))
             ahead += size
             while len(queue) > 1 and ahead > AHEAD_PIXELS:
-                futures, freed = queue.popleft()
-                yield [(key, future.result()) for key, future in futures]
-                ahead -= freed
+                ahead -= queue[0][1]
+                yield _take(queue)
         while queue:
-            futures, _ = queue.popleft()
-            yield [(key, future.result()) for key, future in futures]
+            yield _take(queue)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _take(
+    queue: deque[tuple[list[tuple[Key, Future[Image]]], int]],
+) -> list[tuple[Key, Image]]:
+    """The queue's first batch, decoded; no reference to it stays behind."""
+    futures, _ = queue.popleft()
+    return [(key, future.result()) for key, future in futures]
 
 
 def score_each(
@@ -162,9 +178,10 @@ class BatchBuffer:
         if self.device.type != "cpu":
             return torch.from_numpy(np.stack(group)).to(self.device).permute(0, 3, 1, 2) / scale
         numbers = len(group) * group[0].size
-        if self.buffer.numel() < numbers:
+        if self.buffer.numel() < numbers <= KEPT_NUMBERS:
             self.buffer = torch.empty(numbers)
-        batch = self.buffer[:numbers].view(len(group), *group[0].shape)
+        buffer = self.buffer if numbers <= KEPT_NUMBERS else torch.empty(numbers)
+        batch = buffer[:numbers].view(len(group), *group[0].shape)
         for place, image in zip(batch.numpy(), group, strict=True):
             np.divide(image, np.float32(scale), out=place, dtype=np.float32)
         return batch.permute(0, 3, 1, 2)

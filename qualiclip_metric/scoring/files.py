@@ -15,12 +15,12 @@ from qualiclip_metric.scoring.batches import (
     WINDOW_BATCHES,
     BatchBuffer,
     Pixels,
-    Size,
     batch_pixels,
     decode_ahead,
     plan_batches,
     score_each,
 )
+from qualiclip_metric.scoring.reader import Reader
 
 Metric = Callable[[Tensor], Tensor]
 
@@ -47,6 +47,9 @@ def score_files(
     batch_size: int = 16,
     workers: int | None = None,
     background: decoding.RGB = decoding.WHITE,
+    max_pixels: int = decoding.MAX_PIXELS,
+    allow_truncated: bool = False,
+    timeout: float | None = None,
     device: str | torch.device | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Result]:
@@ -61,6 +64,10 @@ def score_files(
             `batch_pixels` together.
         workers: Decoding threads; as many as cores, 8 at most, unless told.
         background: RGB in 0..255 under transparent pixels.
+        max_pixels: A file whose header promises more is an error, and is not decoded.
+        allow_truncated: Whether a file that ends too early is scored, grey where data is missing.
+        timeout: Seconds that reading and decoding one file may take; then it is an error. Decoding
+            is done in processes that can be ended, from which the pixels have to come back.
         device: Where the metric computes; its `device` attribute, or the CPU, unless told. Pixels
             go there as bytes.
         progress: Called with the number of images done so far.
@@ -71,18 +78,23 @@ def score_files(
         the exception. A path that occurs several times is scored once.
 
     Raises:
-        ValueError: When batch_size or workers is below 1.
+        ValueError: When batch_size, workers or max_pixels is below 1, or timeout is not above 0.
     """
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
     if batch_size < 1 or workers < 1:
         raise ValueError(
             f"expected batch_size and workers of at least 1, got {batch_size} and {workers}"
         )
+    if max_pixels < 1 or (timeout is not None and not timeout > 0):
+        raise ValueError(
+            f"expected max_pixels of at least 1 and a timeout above 0, got {max_pixels}, {timeout}"
+        )
     if device is None:
         device = getattr(metric, "device", "cpu")
     files = [Path(path) for path in paths]
     counts = Counter(files)
-    results = _scored(metric, list(counts), batch_size, workers, background, device, progress)
+    reader = Reader(background, max_pixels, allow_truncated, timeout)
+    results = _scored(metric, list(counts), batch_size, workers, reader, device, progress)
     return _repeated(files, counts, results)
 
 
@@ -106,19 +118,16 @@ def _scored(
     files: Sequence[Path],
     batch_size: int,
     workers: int,
-    background: decoding.RGB,
+    reader: Reader,
     device: str | torch.device,
     progress: Callable[[int], None] | None,
 ) -> Generator[Result, None, None]:
-    sizes = map(_header_size, files)
-    batches = plan_batches(sizes, batch_size, batch_pixels(device), WINDOW_BATCHES * batch_size)
+    window = WINDOW_BATCHES * batch_size
+    batches = plan_batches(map(reader.size, files), batch_size, batch_pixels(device), window)
     buffer = BatchBuffer(device)
 
     def decode(index: int) -> Pixels | str:
-        try:
-            return decoding.pixels(files[index], background)
-        except decoding.ImageError as err:
-            return str(err).removeprefix(f"{files[index]}: ")
+        return reader.pixels(files[index])
 
     def forward(group: Sequence[Pixels]) -> list[float | str] | str:
         return _forward(metric, group, buffer)
@@ -138,20 +147,14 @@ def _scored(
     except (KeyboardInterrupt, SystemExit):
         yield from (early[index] for index in sorted(early))
         raise
+    finally:
+        reader.close()
 
 
 def _result(path: Path, value: float | str) -> Result:
     if isinstance(value, str):
         return Result(path, error=value)
     return Result(path, score=value)
-
-
-def _header_size(path: Path) -> Size:
-    """Size by the file's header; 0x0 where it cannot be read, decoding will then say why."""
-    try:
-        return decoding.size(path)
-    except decoding.ImageError:
-        return 0, 0
 
 
 def _batch_key(image: Pixels) -> object:

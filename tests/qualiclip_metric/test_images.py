@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from qualiclip_metric import images
-from qualiclip_metric.images import find, pixels, to_tensor
+from qualiclip_metric.images import find, find_images, pixels, to_tensor
 from tests.qualiclip_metric.decoding.sample_files import PHOTO
 
 
@@ -69,4 +69,4 @@ def test_an_empty_name_is_no_folder() -> None:
 
 def test_repeats_can_be_kept(tree: Path) -> None:
     paths = ["a.png", ".", "a.png"]
-    assert find(paths, recursive=False, unique=False).count(Path("a.png")) == 3
+    assert find_images(paths, recursive=False).files.count(Path("a.png")) == 3

@@ -195,12 +195,12 @@ def test_decoding_does_not_run_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     lock, decoded, scored, most = threading.Lock(), 0, 0, 0
     original: Callable[..., object] = decoding.pixels
 
-    def counting(*args: object) -> object:
+    def counting(*args: object, **options: object) -> object:
         nonlocal decoded, most
         with lock:
             decoded += 1
             most = max(most, decoded - scored)
-        return original(*args)
+        return original(*args, **options)
 
     def metric(img: Tensor) -> Tensor:
         nonlocal scored

@@ -1,0 +1,68 @@
+"""How files are read while others are scored: in threads, in processes where they must be ended."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from qualiclip_metric import decoding
+from qualiclip_metric.decoding.process import DecoderProcess
+from qualiclip_metric.scoring.batches import Pixels, Size
+
+NOISY_SUFFIXES = frozenset({".tif", ".tiff"})
+"""Files whose decoder (libtiff) prints on stderr: it gets a process, which keeps that to itself."""
+
+
+class Reader:
+    """Sizes and pixels of files; what cannot be read becomes its reason. Any threads may ask.
+
+    Args:
+        background: RGB in 0..255 under transparent pixels.
+        max_pixels: A file whose header promises more is not decoded.
+        allow_truncated: Whether a file that ends too early is read.
+        timeout: Seconds that one file may take.
+    """
+
+    def __init__(
+        self,
+        background: decoding.RGB = decoding.WHITE,
+        max_pixels: int = decoding.MAX_PIXELS,
+        allow_truncated: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        self.background, self.timeout = background, timeout
+        self.options: dict[str, Any] = {
+            "max_pixels": max_pixels,
+            "allow_truncated": allow_truncated,
+        }
+        self._of_thread = threading.local()
+        self._processes: list[DecoderProcess] = []
+
+    def size(self, path: Path) -> Size:
+        """Size by the file's header; 0x0 where it cannot be read, decoding will then say why."""
+        read = decoding.size if self.timeout is None else self._process().size
+        try:
+            return read(path, max_pixels=self.options["max_pixels"])
+        except decoding.ImageError:
+            return 0, 0
+
+    def pixels(self, path: Path) -> Pixels | str:
+        """The file's pixels, or the reason why there are none."""
+        in_thread = self.timeout is None and path.suffix.lower() not in NOISY_SUFFIXES
+        read = decoding.pixels if in_thread else self._process().pixels
+        try:
+            return read(path, self.background, **self.options)
+        except decoding.ImageError as err:
+            return str(err).removeprefix(f"{path}: ")
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self._processes:
+            process.close()
+
+    def _process(self) -> DecoderProcess:
+        """The decoder of this thread."""
+        process: DecoderProcess | None = getattr(self._of_thread, "process", None)
+        if process is None:
+            process = self._of_thread.process = DecoderProcess(self.timeout)
+            self._processes.append(process)
+        return process

@@ -1,0 +1,158 @@
+"""What files promise and do not keep: huge headers, truncation, pipes, missing packages."""
+
+import io
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from qualiclip_metric import decoding, images
+from qualiclip_metric.decoding import ImageError, formats
+from qualiclip_metric.decoding.convert import BAND_PIXELS, to_pixels
+from qualiclip_metric.images import find_images
+from tests.qualiclip_metric.decoding.sample_files import PHOTO
+
+
+def write(path: Path, share: float = 1.0) -> Path:
+    """The photo, whole or cut off."""
+    Image.fromarray(PHOTO).save(path)
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * share)])
+    return path
+
+
+@pytest.mark.parametrize("read", [decoding.pixels, decoding.size, images.read])
+def test_the_header_is_asked_before_anything_is_decoded(
+    tmp_path: Path, read: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)  # would raise TypeError
+    message = "a.png: 2080 pixels by its header, more than the limit of 2079"
+    with pytest.raises(ImageError, match=message):
+        read(path, max_pixels=2079)  # type: ignore[operator]
+    monkeypatch.undo()
+    read(path, max_pixels=2080)  # type: ignore[operator]
+
+
+def test_the_limit_of_pillow_is_back_afterwards(tmp_path: Path) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    decoding.pixels(write(tmp_path / "a.png"), max_pixels=10**9)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_truncated_files_are_read_where_this_is_allowed(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", 0.6)
+    with pytest.raises(ImageError):
+        decoding.pixels(path)
+    array = decoding.pixels(path, allow_truncated=True)
+    assert array.shape == PHOTO.shape
+    assert np.abs(array[:5].astype(int) - PHOTO[:5]).mean() < 60
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_threads_with_other_wishes_wait_for_each_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.png", 0.6)
+    outcomes: list[tuple[bool, bool]] = []
+
+    def attempt(allowed: bool) -> None:
+        for _ in range(20):
+            try:
+                decoding.pixels(path, allow_truncated=allowed)
+                outcomes.append((allowed, True))
+            except ImageError:
+                outcomes.append((allowed, False))
+
+    threads = [threading.Thread(target=attempt, args=(n % 2 == 0,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 80
+    assert all(allowed == read for allowed, read in outcomes)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/null")):
+        with pytest.raises(ImageError, match="a device, a named pipe or a socket"):
+            decoding.pixels(path)
+        with pytest.raises(ImageError, match="a device, a named pipe or a socket"):
+            decoding.size(path)
+
+
+def test_large_images_are_converted_band_by_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qualiclip_metric.decoding.convert.BAND_PIXELS", 52 * 7)
+    assert BAND_PIXELS > 52 * 7
+    np.testing.assert_array_equal(to_pixels(Image.fromarray(PHOTO)), PHOTO)
+
+
+# --- formats of extras -----------------------------------------------------------------------
+
+
+def test_heic_is_read(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    formats.pillow_formats()
+    smooth = np.stack(np.broadcast_arrays(*np.ogrid[0:160:64j, 40:240:64j], 90.0), -1).astype("u1")
+    Image.fromarray(smooth).save(tmp_path / "a.heic", format="HEIF", quality=95)
+    array = decoding.pixels(tmp_path / "a.heic")
+    assert decoding.size(tmp_path / "a.heic") == (64, 64)
+    assert np.abs(array.astype(int) - smooth).mean() < 4
+
+
+def test_raw_data_is_developed(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    path = tmp_path / "a.dng"
+    path.write_bytes(flat_dng(64, 96))
+    assert decoding.size(path) == (64, 96)
+    array = decoding.pixels(path)
+    assert array.shape == (64, 96, 3)
+    assert array.dtype == np.uint8
+    with pytest.raises(ImageError, match="6144 pixels by its header"):
+        decoding.pixels(path, max_pixels=100)
+
+
+def test_damaged_raw_data_is_an_image_error(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    (tmp_path / "a.nef").write_bytes(b"II*\0 no raw data")
+    with pytest.raises(ImageError, match=r"a\.nef: "):
+        decoding.pixels(tmp_path / "a.nef")
+
+
+def flat_dng(height: int, width: int) -> bytes:
+    """A grey wall as an uncompressed DNG with a Bayer pattern, by the DNG specification 1.4."""
+    tifffile = pytest.importorskip("tifffile")
+    out = io.BytesIO()
+    tags = [
+        (50706, 1, 4, (1, 4, 0, 0), True),  # DNGVersion
+        (50708, 2, 0, "Test", True),  # UniqueCameraModel
+        (33421, 3, 2, (2, 2), True),  # CFARepeatPatternDim
+        (33422, 1, 4, (0, 1, 1, 2), True),  # CFAPattern
+        (50721, 10, 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
+        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
+        (50778, 3, 1, 21, True),  # CalibrationIlluminant1
+    ]
+    wall = np.full((height, width), 8000, np.uint16)
+    tifffile.imwrite(out, wall, photometric=32803, extratags=tags)
+    return out.getvalue()
+
+
+def test_without_the_package_files_are_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    for name in ("a.png", "b.HEIC", "c.heic", "d.nef", "e.txt"):
+        write(tmp_path / "a.png")
+        (tmp_path / name).touch()
+    found = find_images([tmp_path])
+    assert [path.name for path in found.files] == ["a.png"]
+    assert found.note() is not None
+    assert "2 .heic, 1 .nef; pip install 'qualiclip-metric[formats]'" in str(found.note())
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(ValueError, match=r"no image found; left out, .* 2 \.heic"):
+        find_images([tmp_path])
+    with pytest.raises(ImageError, match=r"d\.nef: needs rawpy; pip install"):
+        decoding.pixels(tmp_path / "d.nef")

@@ -1,0 +1,127 @@
+"""The decoder in a process: the same pixels, limits in time, crashes, noise, interruptions."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qualiclip_metric import decoding
+from qualiclip_metric.decoding import ImageError
+from qualiclip_metric.decoding.process import DecoderProcess
+from qualiclip_metric.scoring import score_files
+from qualiclip_metric.scoring.reader import Reader
+from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO
+from tests.qualiclip_metric.scoring.mean_metric import mean_metric
+
+
+@pytest.fixture
+def decoder() -> Iterator[DecoderProcess]:
+    process = DecoderProcess()
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    """120 megapixels in 15 kB."""
+    path = tmp_path / "slow.png"
+    Image.new("1", (12_000, 10_000)).save(path)
+    return path
+
+
+def test_pixels_are_those_of_the_same_process(decoder: DecoderProcess, tmp_path: Path) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "ünï\n.png")
+    Image.fromarray(DEEP[..., 0]).save(tmp_path / "deep.png")
+    Image.new("LA", (40, 40), (0, 128)).save(tmp_path / "clear.png")
+    for path in sorted(tmp_path.iterdir()):
+        here = decoding.pixels(path, (9, 8, 7))
+        there = decoder.pixels(path, (9, 8, 7))
+        np.testing.assert_array_equal(there, here)
+        assert there.dtype == here.dtype
+        assert decoder.size(path) == decoding.size(path)
+
+
+def test_errors_are_the_same(decoder: DecoderProcess, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    Image.fromarray(PHOTO).save(tmp_path / "large.png")
+    for path in (tmp_path / "text.png", tmp_path / "none.png", tmp_path / "large.png", tmp_path):
+        messages = []
+        for read in (decoding.pixels, decoder.pixels):
+            with pytest.raises(ImageError) as caught:
+                read(path, max_pixels=100)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+
+
+def test_what_takes_too_long_is_ended_and_the_next_image_is_read(slow: Path) -> None:
+    decoder = DecoderProcess(timeout=0.02)
+    with pytest.raises(ImageError, match=r"slow\.png: not decoded within 0\.02 s"):
+        decoder.pixels(slow)
+    decoder.timeout = 60
+    Image.fromarray(PHOTO).save(slow)
+    np.testing.assert_array_equal(decoder.pixels(slow), PHOTO)
+    decoder.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
+def test_a_crash_is_an_error_and_no_end(decoder: DecoderProcess, tmp_path: Path) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    decoder.pixels(tmp_path / "a.png")
+    assert decoder._process is not None
+    os.kill(decoder._process.pid, signal.SIGINT)  # ignored: the parent decides
+    decoder.pixels(tmp_path / "a.png")
+    os.kill(decoder._process.pid, signal.SIGSEGV)
+    decoder._process.wait()
+    with pytest.raises(ImageError, match=r"a\.png: the decoder crashed \(exit code -11\)"):
+        decoder.pixels(tmp_path / "a.png")
+    np.testing.assert_array_equal(decoder.pixels(tmp_path / "a.png"), PHOTO)
+
+
+def noisy_tiff(path: Path) -> Path:
+    """A TIFF whose strips are damaged, of which libtiff complains on stderr."""
+    Image.fromarray(PHOTO).save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[200:2000] = b"\xff" * 1800
+    path.write_bytes(content)
+    return path
+
+
+def test_noise_of_libraries_is_put_to_its_file(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = noisy_tiff(tmp_path / "a.tif")
+    with pytest.raises(ImageError):
+        decoding.pixels(path)
+    noise = capfd.readouterr().err
+    if not noise:
+        pytest.skip("this libtiff keeps quiet")
+    (result,) = score_files(mean_metric, [path])
+    assert result.error is not None
+    assert noise.splitlines()[0].strip() in result.error
+    assert capfd.readouterr().err == ""
+
+
+def test_a_time_limit_costs_a_row(slow: Path) -> None:
+    good = slow.with_name("a.png")
+    Image.fromarray(PHOTO).save(good)
+    first, second, third = score_files(mean_metric, [good, slow, good], timeout=0.3)
+    assert first == third
+    assert first.score == pytest.approx(PHOTO.mean() / 255, abs=1e-5)
+    assert second.error == "not decoded within 0.3 s"
+    with pytest.raises(ValueError, match="timeout above 0"):
+        score_files(mean_metric, [good], timeout=0)
+
+
+def test_processes_end_with_the_results(tmp_path: Path) -> None:
+    Image.fromarray(PHOTO).save(tmp_path / "a.tif")
+    reader = Reader()
+    reader.pixels(tmp_path / "a.tif")
+    (decoder,) = reader._processes
+    running = decoder._process
+    assert running is not None
+    reader.close()
+    assert running.returncode is not None
