@@ -1,4 +1,4 @@
-"""`python -m benchmarks COMMAND`: finds a command's module and imports no other.
+"""`python -m benchmarks COMMAND`: imports the module of the command and no other.
 
 A command is one file: a module whose ``app`` is a typer app or one function. To add one, add a
 row to :data:`COMMANDS`.
@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 def build(argv: list[str]) -> typer.Typer:
-    """The application, with the one command that ``argv`` names imported and the rest listed."""
+    """The application: the command that ``argv`` names, and the others as lines of help."""
     app = typer.Typer(
         help="Benchmark no-reference image quality metrics on real datasets.",
         no_args_is_help=True,

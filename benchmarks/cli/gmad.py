@@ -117,7 +117,7 @@ def _pool(
     if table is not None or results is None:
         raise typer.BadParameter("expected either --table WIDE.csv or --results DIR")
     if lower_better:
-        raise typer.BadParameter("--results knows each metric's direction: leave it out")
+        raise typer.BadParameter("--results holds each metric's direction: leave it out")
     return pool_from_results(load(results, dataset), metric, source=f"{results}/{dataset}")
 
 

@@ -1,1 +1,1 @@
-"""Which image pairs tell two metrics apart: the gMAD competition (Ma et al., CVPR 2016)."""
+"""On which image pairs two metrics disagree most: the gMAD competition (Ma et al., CVPR 2016)."""

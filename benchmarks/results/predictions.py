@@ -16,6 +16,9 @@ def agreements(
         common: Use only the images that all metrics scored.
         resamples: Bootstrap resamples.
         seed: Their seed.
+
+    Returns:
+        One row per metric: ``metric`` and the fields of `benchmarks.stats.agreement.Agreement`.
     """
     metrics: list[str] = joined.attrs["metrics"]
     part = joined.dropna(subset=metrics) if common else joined

@@ -2,13 +2,11 @@
 
 While a run is in progress, finished batches are appended to a journal of JSON lines, one write per
 batch; at its end the journal is folded into a Parquet file that is replaced in one step. After a
-SIGKILL the journal holds all but the batch in hand; a torn last line is dropped. Knows rows and
-files; knows no images, no scoring.
+SIGKILL the journal holds all but the batch in hand; a torn last line is dropped.
 """
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Iterable
@@ -21,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
+from benchmarks.formatting import without_nan
 from qualiclip_metric.files import replacing
 
 FORMAT = 1
@@ -109,7 +108,7 @@ class Store:
 
     def append(self, rows: Iterable[Row]) -> None:
         """Put a finished batch on disk, in one write."""
-        text = "".join(json.dumps(_plain(asdict(row))) + "\n" for row in rows)
+        text = "".join(json.dumps(without_nan(asdict(row))) + "\n" for row in rows)
         if not self.journal.exists():
             text = json.dumps({"format": FORMAT, **asdict(self.key)}) + "\n" + text
         with self.journal.open("ab", buffering=0) as file:
@@ -124,7 +123,15 @@ class Store:
 
 
 def read(path: Path, journal: Path) -> tuple[Key | None, pd.DataFrame]:
-    """Key and rows of a score file and its journal, either of which may be absent."""
+    """Read a score file and its journal, either of which may be absent.
+
+    Args:
+        path: The Parquet file.
+        journal: The journal beside it.
+
+    Returns:
+        The key, None where neither file has one, and the rows, the latest per image.
+    """
     key: Key | None = None
     frames = []
     if path.is_file():
@@ -146,7 +153,13 @@ def read(path: Path, journal: Path) -> tuple[Key | None, pd.DataFrame]:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, metadata: dict[str, Any]) -> None:
-    """Write a Parquet file with JSON metadata; it appears whole or not at all."""
+    """Write a Parquet file, whole or not at all.
+
+    Args:
+        frame: The table.
+        path: Where it goes.
+        metadata: What is kept with it, as JSON.
+    """
     table = pa.Table.from_pandas(frame, preserve_index=False)
     kept = table.schema.metadata or {}
     table = table.replace_schema_metadata({**kept, _KEY: json.dumps(metadata).encode()})
@@ -170,9 +183,3 @@ def _key(record: Any) -> Key | None:
     if not isinstance(record, dict):
         return None
     return Key(**{name: record[name] for name in Key.__dataclass_fields__})
-
-
-def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: null instead."""
-    score = record["score"]
-    return {**record, "score": None if math.isnan(score) else score}

@@ -1,7 +1,4 @@
-"""Every figure that is reported for one metric on one set of images, in one record.
-
-Joins ``correlations``, ``logistic`` and ``bootstrap``. Knows two arrays that both point up.
-"""
+"""Every figure that is reported for one metric on one set of images, in one record."""
 
 from dataclasses import asdict, dataclass
 
@@ -55,13 +52,19 @@ def agreement(
         mos: Opinions, higher is better.
         resamples: Bootstrap resamples; 0 leaves the intervals out (NaN).
         seed: Seed of the bootstrap.
+
+    Returns:
+        The figures; NaN where one is undefined.
+
+    Raises:
+        ValueError: Shapes differ or a value is not finite.
     """
     x, y = paired(pred, mos)
     four, five = fit4(x, y), fit5(x, y)
-    nothing = Interval(float("nan"), float("nan"))
+    none = Interval(float("nan"), float("nan"))
     wanted = resamples > 0 and len(x) > 1
-    s = interval(srcc_samples([x], y, resamples=resamples, seed=seed)[:, 0]) if wanted else nothing
-    p = interval(plcc_samples(x, y, resamples=resamples, seed=seed)) if wanted else nothing
+    s = interval(srcc_samples([x], y, resamples=resamples, seed=seed)[:, 0]) if wanted else none
+    p = interval(plcc_samples(x, y, resamples=resamples, seed=seed)) if wanted else none
     return Agreement(
         n=len(x),
         srcc=srcc(x, y),

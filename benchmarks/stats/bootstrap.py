@@ -1,6 +1,6 @@
 """Bootstrap over images: resampled SRCC and PLCC, intervals, paired differences.
 
-Knows arrays; numpy and scipy's ranks only. Nothing is sorted per resample, and the result is still
+Nothing is sorted per resample, and the result is still
 exact, ties included: a resample is a vector of counts, and in sorted order the average rank of a
 group of equal values is (images below it) + (its size + 1) / 2, both of which are cumulative sums
 of the counts. Values that are equal in the data, or that the resample drew twice, share that rank,
@@ -29,9 +29,17 @@ class Interval:
 
 
 def counts(n: int, resamples: int, seed: int) -> Iterator[IntArray]:
-    """Blocks (b, n) of how often each of ``n`` images is drawn, ``resamples`` rows in all.
+    """How often each image is drawn in each resample, block by block.
 
     The stream depends on ``n`` and ``seed`` alone, so metrics on the same images share resamples.
+
+    Args:
+        n: Number of images.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Yields:
+        Blocks ``(b, n)`` of counts, ``resamples`` rows in all.
     """
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK // max(n, 1))
@@ -69,9 +77,16 @@ class Ranker:
 def srcc_samples(
     preds: list[FloatArray], mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> FloatArray:
-    """SRCC of several metrics on the same resamples: (resamples, len(preds)).
+    """SRCC of several metrics on the same resamples.
 
-    A resample in which a variable is constant gives NaN.
+    Args:
+        preds: Scores ``(n,)`` of each metric.
+        mos: ``(n,)`` opinions.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        ``(resamples, len(preds))``; NaN where a variable is constant in a resample.
     """
     rankers = [Ranker(paired(pred, mos)[0]) for pred in preds]
     target = Ranker(mos)
@@ -94,7 +109,17 @@ def srcc_samples(
 def plcc_samples(
     pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> FloatArray:
-    """Pearson's correlation on each resample: (resamples,); NaN where a variable is constant."""
+    """Pearson's correlation on each resample.
+
+    Args:
+        pred: ``(n,)`` scores.
+        mos: ``(n,)`` opinions.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        ``(resamples,)``; NaN where a variable is constant in a resample.
+    """
     x, y = paired(pred, mos)
     x, y = _standard(x), _standard(y)
     moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
@@ -107,14 +132,31 @@ def plcc_samples(
 
 
 def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> FloatArray:
-    """Mean of every column on each resample of the rows: (n, k) -> (resamples, k)."""
+    """Mean of every column on each resample of the rows.
+
+    Args:
+        values: ``(n, k)`` finite values.
+        resamples: Number of resamples.
+        seed: Seed of the draws.
+
+    Returns:
+        ``(resamples, k)`` means.
+    """
     table = np.asarray(values, dtype=np.float64)
     blocks = counts(len(table), resamples, seed)
     return np.concatenate([weights @ table / len(table) for weights in blocks])
 
 
 def interval(samples: FloatArray, level: float = 0.95) -> Interval:
-    """Percentile interval; NaN samples (constant resamples) are left out."""
+    """Percentile interval of bootstrap samples.
+
+    Args:
+        samples: ``(resamples,)`` values; NaN (constant resamples) are left out.
+        level: Confidence level.
+
+    Returns:
+        The ends of the interval; NaN where there is no sample.
+    """
     good = samples[np.isfinite(samples)]
     if not len(good):
         return Interval(float("nan"), float("nan"))

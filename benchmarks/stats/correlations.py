@@ -1,7 +1,6 @@
-"""Agreement of predictions with opinions: SRCC, KRCC, PLCC. numpy and scipy only.
+"""Agreement of predictions with opinions: SRCC, KRCC, PLCC, RMSE.
 
-Knows two arrays; knows no dataset, metric or direction: turn both so that higher is better first.
-The logistic mappings are in ``logistic.py``, intervals in ``bootstrap.py``.
+Both must be turned so that higher is better.
 """
 
 import numpy as np
@@ -13,6 +12,13 @@ from benchmarks.stats.arrays import FloatArray
 
 def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Both as float arrays of one length.
+
+    Args:
+        pred: ``(n,)`` scores.
+        mos: ``(n,)`` opinions.
+
+    Returns:
+        The two arrays.
 
     Raises:
         ValueError: Shapes differ or are not flat, or a value is not finite.
@@ -32,9 +38,14 @@ def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def plcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Pearson's linear correlation, on the scores as they are; NaN when undefined.
+    """Pearson's linear correlation ``cov(x, y) / (std(x) std(y))``, on the scores as they are.
 
-    Undefined: fewer than two images, or one side constant.
+    Args:
+        pred: ``(n,)`` scores.
+        mos: ``(n,)`` opinions.
+
+    Returns:
+        The correlation in [-1, 1]; NaN for fewer than two images or where one side is constant.
     """
     x, y = paired(pred, mos)
     if not _varies(x) or not _varies(y):
@@ -45,13 +56,29 @@ def plcc(pred: ArrayLike, mos: ArrayLike) -> float:
 
 
 def srcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Spearman's rank correlation with average ranks for ties; NaN when undefined."""
+    """Spearman's rank correlation: :func:`plcc` of the ranks, ties sharing their average.
+
+    Args:
+        pred: ``(n,)`` scores.
+        mos: ``(n,)`` opinions.
+
+    Returns:
+        The correlation in [-1, 1]; NaN where it is undefined.
+    """
     x, y = paired(pred, mos)
     return plcc(stats.rankdata(x), stats.rankdata(y))
 
 
 def krcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Kendall's tau-b (corrected for ties); NaN when undefined."""
+    """Kendall's tau-b: concordant less discordant pairs, corrected for ties.
+
+    Args:
+        pred: ``(n,)`` scores.
+        mos: ``(n,)`` opinions.
+
+    Returns:
+        The correlation in [-1, 1]; NaN where it is undefined.
+    """
     x, y = paired(pred, mos)
     if not _varies(x) or not _varies(y):
         return float("nan")
@@ -59,7 +86,15 @@ def krcc(pred: ArrayLike, mos: ArrayLike) -> float:
 
 
 def rmse(mapped: ArrayLike, mos: ArrayLike) -> float:
-    """Root mean squared error in MOS units; ``mapped`` must already be on the MOS scale."""
+    """Root mean squared error ``sqrt(mean((x - y)^2))``.
+
+    Args:
+        mapped: ``(n,)`` scores, mapped to the scale of the opinions.
+        mos: ``(n,)`` opinions.
+
+    Returns:
+        The error in MOS units; NaN without images.
+    """
     x, y = paired(mapped, mos)
     return float(np.sqrt(np.mean((x - y) ** 2))) if len(x) else float("nan")
 

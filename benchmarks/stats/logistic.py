@@ -1,6 +1,6 @@
-"""The VQEG logistic mappings from scores to MOS, with a status that admits failure.
+"""The VQEG logistic mappings from scores to MOS, with a status for fits that fail.
 
-Knows two arrays of numbers. A fit that did not converge, or is worse than a trivial model, gives
+A fit that did not converge, or is worse than a trivial model, gives
 no number: its ``status`` says why.
 
 References: VQEG, Final report on the validation of objective models (FR-TV Phase II), 2003 (four
@@ -47,22 +47,67 @@ class Fit:
 
 
 def logistic4(x: FloatArray, b1: float, b2: float, b3: float, b4: float) -> FloatArray:
-    """Four parameters: from b2 (low scores) to b1 (high), centre b3, width abs(b4)."""
+    """Four parameters: ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))`` (VQEG, 2003).
+
+    Args:
+        x: ``(n,)`` scores.
+        b1: Value for high scores.
+        b2: Value for low scores.
+        b3: Centre.
+        b4: Width; its sign does not matter.
+
+    Returns:
+        ``(n,)`` values on the scale of the MOS.
+    """
     return b2 + (b1 - b2) * expit((x - b3) / abs(b4))
 
 
 def logistic5(x: FloatArray, b1: float, b2: float, b3: float, b4: float, b5: float) -> FloatArray:
-    """Five parameters: b1 (1/2 - 1/(1 + exp(b2 (x - b3)))) + b4 x + b5."""
+    """Five parameters: ``b1 (1/2 - 1/(1 + exp(b2 (x - b3)))) + b4 x + b5`` (Sheikh, eq. 8).
+
+    Args:
+        x: ``(n,)`` scores.
+        b1: Height of the logistic part.
+        b2: Its steepness.
+        b3: Its centre.
+        b4: Slope of the linear part.
+        b5: Offset.
+
+    Returns:
+        ``(n,)`` values on the scale of the MOS.
+    """
     return b1 * (expit(b2 * (x - b3)) - 0.5) + b4 * x + b5
 
 
 def fit4(pred: ArrayLike, mos: ArrayLike) -> Fit:
-    """Least-squares fit of :func:`logistic4`."""
+    """Least-squares fit of :func:`logistic4`.
+
+    Args:
+        pred: ``(n,)`` scores, higher is better.
+        mos: ``(n,)`` opinions, higher is better.
+
+    Returns:
+        The fit, whose status says whether it can be used.
+
+    Raises:
+        ValueError: Shapes differ or a value is not finite.
+    """
     return _fit(_FOUR, *paired(pred, mos))
 
 
 def fit5(pred: ArrayLike, mos: ArrayLike) -> Fit:
-    """Least-squares fit of :func:`logistic5`."""
+    """Least-squares fit of :func:`logistic5`.
+
+    Args:
+        pred: ``(n,)`` scores, higher is better.
+        mos: ``(n,)`` opinions, higher is better.
+
+    Returns:
+        The fit, whose status says whether it can be used.
+
+    Raises:
+        ValueError: Shapes differ or a value is not finite.
+    """
     return _fit(_FIVE, *paired(pred, mos))
 
 

@@ -1,7 +1,5 @@
 """Global ranking from a matrix of paired comparisons: Thurstone's Case V by maximum likelihood.
 
-Knows matrices only. Must not know metrics, images or votes.
-
 Reference: Tsukida and Gupta, "How to Analyze Paired Comparison Data", UWEETR-2011-0004; used for
 gMAD by Ma et al., TPAMI 42(4), 2020.
 """
@@ -16,17 +14,19 @@ from benchmarks.stats.arrays import BoolArray, FloatArray
 __all__ = ["Ranking", "has_maximum", "thurstone"]
 
 
-#: Precision of the Gaussian prior, relative to the mean weight, used where no maximum is finite.
 PRIOR = 0.01
+"""Precision of the Gaussian prior, relative to the mean weight, where no maximum is finite."""
 LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
 
 class Ranking(NamedTuple):
     """Scores of a batch of matrices.
 
-    ``scores`` is ``(b, m)``, each row of sum 0 in units of the standard deviation of a comparison;
-    ``maximum`` ``(b,)`` says whether the likelihood has a finite maximum (where not, the scores are
-    those of a weak Gaussian prior); ``converged`` ``(b,)`` whether the solver met its tolerance.
+    Attributes:
+        scores: ``(b, m)``, each row of sum 0, in units of the standard deviation of a comparison.
+        maximum: ``(b,)`` whether the likelihood has a finite maximum; where it has none, the scores
+            are those with a weak Gaussian prior.
+        converged: ``(b,)`` whether the solver met its tolerance.
     """
 
     scores: FloatArray
@@ -88,15 +88,19 @@ def thurstone(wins: FloatArray, *, tolerance: float = 1e-9, steps: int = 200) ->
 def _derivatives(
     weights: FloatArray, scores: FloatArray, prior: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Gradient ``(b, m)`` and negated Hessian ``(b, m, m)``, the latter made invertible."""
+    """Gradient ``(b, m)`` and negated Hessian ``(b, m, m)``, the latter made invertible.
+
+    With ``d = mu_i - mu_j`` and ``r = phi(d) / Phi(d)``, a comparison of weight ``w`` adds ``w r``
+    to the gradient at i, takes it off at j, and adds ``w r (d + r)`` to the curvature along d.
+    """
     gaps = scores[:, :, None] - scores[:, None, :]
     ratio = np.exp(-0.5 * gaps**2 - LOG_SQRT_2PI - log_ndtr(gaps))  # phi / Phi
-    pull = weights * ratio
-    gradient = pull.sum(axis=2) - pull.sum(axis=1) - prior[:, None] * scores
-    bend = pull * (gaps + ratio)
-    bend = bend + bend.transpose(0, 2, 1)
+    slopes = weights * ratio
+    gradient = slopes.sum(axis=2) - slopes.sum(axis=1) - prior[:, None] * scores
+    curvatures = slopes * (gaps + ratio)
+    curvatures = curvatures + curvatures.transpose(0, 2, 1)
     m = scores.shape[1]
     eye = np.eye(m)
-    laplacian = bend.sum(axis=2)[:, :, None] * eye - bend
-    # The likelihood does not see a shift of all scores: fix it along the vector of ones.
+    laplacian = curvatures.sum(axis=2)[:, :, None] * eye - curvatures
+    # The likelihood is unchanged by a shift of all scores: fix it along the vector of ones.
     return gradient, laplacian + prior[:, None, None] * eye + 1.0 / m

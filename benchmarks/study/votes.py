@@ -33,7 +33,7 @@ CELL = ["attacker", "defender", "level", "best", "worst"]
 def read_votes(paths: Sequence[Path]) -> pd.DataFrame:
     """The votes of one study from the csv files that its page saved.
 
-    Two people of one name are told apart by the sessions of the page: their names become
+    Two people of one name have two sessions of the page: their names become
     ``NAME (SESSION)``. A file may be named twice.
 
     Args:
