@@ -227,9 +227,7 @@ class _Loop:
             list(enumerate(self.held))[rank::world],
             crop_size=self.config.crop_size,
             seed=self.config.seed,
-            progress=lambda done: self.notify(
-                Report("validation", min(total, done * world), total)
-            ),
+            progress=progress,
         )
         validation = summarise(gather_object(scored), total, self.config.exclude)
         if self.accelerator.is_main_process:
@@ -285,10 +283,11 @@ def _read_photos(
             lambda done: notify(Report("photos", done, len(paths))),
         )
     learn, held = split(digests, config.validate_share)
-    if held and not any(_is_readable(path) for path in held[:MAX_VALIDATION_PHOTOS]):
+    chosen = (held or learn)[:MAX_VALIDATION_PHOTOS]
+    if chosen and not any(_is_readable(path) for path in chosen):
         raise ValueError(
-            f"validation: none of the first {len(held[:MAX_VALIDATION_PHOTOS])} photos held out "
-            f"can be read, such as {held[0]}; repair them or leave them out of --images"
+            f"validation: none of the {len(chosen)} photos that it takes can be read, such as "
+            f"{chosen[0]}; repair them or leave them out of --images"
         )
     digest = combined_digest(digests[path] for path in learn)
     return learn, held, {"photos": len(learn), "digest": digest, "held_out": len(held)}

@@ -334,6 +334,6 @@ def test_a_run_with_no_readable_photo_held_out_ends_before_its_first_step(photos
     config = dataclasses.replace(TINY, validate_share=1e-9)
     files, held = with_broken_held_out(photos, tmp_path / "photos", 1e-9)
     assert len(held) == 1
-    with pytest.raises(ValueError, match="none of the first 1 photos held out can be read"):
+    with pytest.raises(ValueError, match="none of the 1 photos that it takes can be read"):
         train(config, files, tmp_path / "run", pretrained=origin)
     assert not (tmp_path / "run" / "state.pt").exists()

@@ -114,7 +114,7 @@ def test_losses_validations_and_weights_are_those_of_the_doubled_batch(folder, o
     assert len(first["losses"]) == CONFIG.steps
     for ours, theirs in zip(first["losses"], one["losses"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3)
-    assert first["norms"] == second["norms"] == pytest.approx(one["norms"], rel=1e-3)
+    assert first["norms"] == second["norms"] == pytest.approx(one["norms"], rel=1e-2)
     logs = [checkpoint.read_validations(folder / run) for run in ("two", "one")]
     assert [v["step"] for v in logs[0]] == [v["step"] for v in logs[1]] == [2, 4]
     for ours, theirs in zip(*logs, strict=True):

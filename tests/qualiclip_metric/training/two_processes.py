@@ -25,7 +25,7 @@ CONFIG = TrainConfig(
     reduction="mean",
     temperature=5.0,
     workers=0,
-    validate_share=0.5,
+    validate_share=0.4,
     validate_every=2,
     checkpoint_every=2,
     precision="fp32",
@@ -34,7 +34,7 @@ CONFIG = TrainConfig(
     clip_norm=0.5,
 )
 """For one process; two get half the batch each."""
-FEATURES = replace(CONFIG, trunk_learning_rate=0.0, draws=22, head_batch_size=8)
+FEATURES = replace(CONFIG, trunk_learning_rate=0.0, draws=22, head_batch_size=8, validate_every=4)
 PIECE = 2
 
 
