@@ -31,7 +31,7 @@ def region(height: int, width: int, rng: np.random.Generator) -> Mask:
     Args:
         height: Of the image, px.
         width: Of the image, px.
-        rng: Decides shape, size and place.
+        rng: Decides shape, size and position.
 
     Returns:
         (height, width), true inside.

@@ -23,16 +23,16 @@ def datasets(
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
 ) -> None:
     """List every dataset with its state and counts. Nothing is downloaded."""
-    value = os.environ.get(ROOT_VARIABLE)
-    place = root or (Path(value) if value else None)
-    if place is not None and not place.is_dir():
-        raise ValueError(f"no folder {place}")
+    if root is None and os.environ.get(ROOT_VARIABLE):
+        root = Path(os.environ[ROOT_VARIABLE])
+    if root is not None and not root.is_dir():
+        raise ValueError(f"no folder {root}")
     folders: dict[str, Path] = {}
     for request in map(parse, dataset or []):
         if request.path is None or request.spec == "csv":
             raise DatasetError("expected --dataset NAME=FOLDER with the name of a dataset")
         folders[request.spec] = request.path
-    found = inventory(place, folders)
+    found = inventory(root, folders)
     if as_json:
         typer.echo(json.dumps([asdict(status) for status in found], indent=2))
     else:
@@ -43,12 +43,13 @@ def _table(found: list[Status]) -> str:
     header = ["dataset", "state", "where, or where to get it", "found", "labelled", "official",
               "unlabelled files"]  # fmt: skip
     rows = []
-    for s in found:
-        place = "; ".join(part for part in (s.folder, s.detail) if part)
-        counts = ["", "", str(s.official), ""]
-        if s.state not in ("absent", "broken"):
-            counts = [str(s.found), str(s.labelled), str(s.official), str(s.unlabelled)]
-        rows.append([s.name, s.state, place, *counts])
+    for status in found:
+        where = "; ".join(part for part in (status.folder, status.detail) if part)
+        counts = ["", "", str(status.official), ""]
+        if status.state not in ("absent", "broken"):
+            numbers = (status.found, status.labelled, status.official, status.unlabelled)
+            counts = [str(number) for number in numbers]
+        rows.append([status.name, status.state, where, *counts])
     return markdown(header, rows, 3)
 
 

@@ -1,13 +1,13 @@
 """`python -m benchmarks parity`: the table of differences to the implementations before ours."""
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
+from benchmarks.formatting import markdown
 from benchmarks.reference import parity
 from benchmarks.reference.seeded import write_official, write_plus
 
@@ -31,28 +31,22 @@ def app(
         checkpoint = official or write_official(Path(folder) / "qualiclip.pth", seed)
         learned = plus or write_plus(Path(folder) / "QualiCLIP+_koniq.pth", checkpoint, seed)
         pairs = parity.pairs(checkpoint, learned)
-        scores = (
+        scores = [
             parity.compare(pair, size, batch)
             for size in parity.SIZES
             for batch in parity.BATCHES
             for pair in pairs
             if size[0] * size[1] <= largest
-        )
-        typer.echo(f"torch {torch.__version__}, CPU, fp32\n")
-        typer.echo("| model | reference | height x width | batch | score spread | max difference |")
-        typer.echo("| --- | --- | --- | --- | --- | --- |")
-        worst = _print(scores)
-        _print(parity.gradients(checkpoint, size, 1) for size in GRADIENT_SIZES)
+        ]
+        gradients = [parity.gradients(checkpoint, size, 1) for size in GRADIENT_SIZES]
+    header = ["model", "reference", "height x width", "batch", "score spread", "max difference"]
+    typer.echo(f"torch {torch.__version__}, CPU, fp32\n")
+    typer.echo(markdown(header, [_cells(row) for row in (*scores, *gradients)], 4), nl=False)
+    worst = max((row.difference for row in scores), default=0.0)
     raise typer.Exit(int(worst > parity.TOLERANCE))
 
 
-def _print(rows: Iterable[parity.Difference]) -> float:
-    worst = 0.0
-    for row in rows:
-        size = f"{row.size[0]} x {row.size[1]}"
-        typer.echo(
-            f"| {row.model} | {row.reference} | {size} | {row.batch} "
-            f"| {row.spread:.2g} | {row.difference:.1e} |"
-        )
-        worst = max(worst, row.difference)
-    return worst
+def _cells(row: parity.Difference) -> list[str]:
+    size = f"{row.size[0]} x {row.size[1]}"
+    spread, difference = f"{row.spread:.2g}", f"{row.difference:.1e}"
+    return [row.model, row.reference, size, str(row.batch), spread, difference]

@@ -84,8 +84,8 @@ def _labelled(
     key = Key(one.name, "prompts", str(metric.signature), False, "native")
     files = dict(zip(frame["digest"], frame["path"], strict=True))
     cosines = file_similarities(metric, files, out / one.name / f"{key.slug}.npz", message)
-    place = {digest: row for row, digest in enumerate(files)}
-    cosines = cosines[[place[digest] for digest in frame["digest"]]]
+    position = {digest: row for row, digest in enumerate(files)}
+    cosines = cosines[[position[digest] for digest in frame["digest"]]]
     good = np.isfinite(cosines).all(axis=(1, 2))
     if (~good).any():
         message(f"left out: {(~good).sum()} image(s) that could not be read")

@@ -1,7 +1,7 @@
 """QualiCLIP's RN50 with weights drawn from a seed, for golden values without a download.
 
 Its scores mean nothing; that they stay the same shows that encoder, prompts' arithmetic and
-preprocessing do. Knows the package's builder; knows no images.
+preprocessing do.
 """
 
 from functools import cached_property
@@ -48,7 +48,7 @@ class SeededRN50:
 
     @cached_property
     def signature(self) -> str:
-        """As of any model; the weights' digest shows whether the seed still gives them."""
+        """Its digest of the weights shows whether the seed still gives the same ones."""
         weights = digest(self.model.state_dict())[:8]
         return str(Signature(f"rn50-seed{SEED}", weights, f"{PAIRS}x2", 1.0, "fp32"))
 

@@ -1,7 +1,6 @@
 """Our metric against pyiqa's own class and the official hub's arithmetic, on one checkpoint.
 
-Knows how to build pyiqa's class on a local file; knows nothing of datasets or of how scores are
-used. The class imports OpenAI's `clip` package, which needs `setuptools<81`.
+pyiqa's class imports OpenAI's `clip` package, which needs `setuptools<81`.
 """
 
 import sys
@@ -55,6 +54,9 @@ def upstream(model: str, official: str | Path, plus: str | Path | None = None) -
             class loads first and overwrites.
         plus: File in the layout of QualiCLIP+_*.pth, for `qualiclip+`.
 
+    Returns:
+        The module, frozen.
+
     Raises:
         ImportError: When pyiqa's class cannot be imported, with the cure.
     """
@@ -98,7 +100,16 @@ def hub_score(net: nn.Module, img: Tensor) -> Tensor:
 
 
 def images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
-    """Random images that differ in structure: blocks from coarse to fine, (batch, 3, H, W)."""
+    """Random images that differ in structure: blocks from coarse to fine.
+
+    Args:
+        size: (height, width).
+        batch: How many.
+        seed: Of everything random.
+
+    Returns:
+        (batch, 3, H, W) in [0, 1].
+    """
     rng = torch.Generator().manual_seed(seed)
     made = []
     for i in range(batch):
@@ -115,6 +126,9 @@ def pairs(official: str | Path, plus: str | Path) -> list[Pair]:
     Args:
         official: File in the layout of qualiclip.pth.
         plus: File in the layout of QualiCLIP+_*.pth.
+
+    Returns:
+        QualiCLIP and QualiCLIP+ beside pyiqa's class, QualiCLIP at temperature 1 beside the hub.
     """
     theirs = {name: upstream(name, official, plus) for name in ("qualiclip", "qualiclip+")}
     with patch.dict("os.environ", {"QUALICLIP_WEIGHTS": str(official)}):
@@ -128,7 +142,16 @@ def pairs(official: str | Path, plus: str | Path) -> list[Pair]:
 
 
 def compare(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
-    """Largest difference of the scores of one batch."""
+    """Largest difference of the scores of one batch.
+
+    Args:
+        pair: Our metric, and what it should agree with.
+        size: (height, width) of the images.
+        batch: How many.
+
+    Returns:
+        The difference, and the range of the scores as `spread`.
+    """
     img = images(size, batch)
     with torch.no_grad():
         scores, expected = pair.ours(img), pair.theirs(img)
@@ -145,8 +168,13 @@ def compare(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
 def gradients(official: str | Path, size: tuple[int, int], batch: int) -> Difference:
     """As `compare`, for the gradient of the summed score with respect to the image, in fp64.
 
-    In fp32 a rounding error that moves an activation across the ReLU's bend changes single entries
+    In fp32 a rounding error that moves an activation across a ReLU's zero changes single entries
     of any implementation's gradient by a per cent; in fp64 a difference would be one of formulas.
+
+    Args:
+        official: File in the layout of qualiclip.pth.
+        size: (height, width) of the images.
+        batch: How many.
 
     Returns:
         The difference relative to the largest entry of the gradient, and that entry as `spread`.

@@ -1,4 +1,4 @@
-"""Checkpoints of exactly the published formats, with seeded random weights. Knows no scores.
+"""Checkpoints of exactly the published formats, with seeded random weights.
 
 The published weights may not be here, their formats are. A network of plain random weights would
 say nothing, though: its features are almost the same for every image. So its batch normalisation
@@ -24,8 +24,8 @@ LOGIT_SCALE = math.log(100.0)
 GAIN = {"branch": (0.05, 0.15), "other": (0.5, 1.0)}
 SHIFT = (0.1, 0.5)
 """Ranges of batch normalisation's scale and shift. Small scales where a residual branch ends, and
-shifts away from where the ReLU bends: otherwise the network is chaotic, and rounding errors grow
-from block to block to several per cent of a gradient."""
+shifts away from 0, where the ReLU's slope changes: otherwise the network is ill-conditioned, and
+rounding errors grow from block to block to several per cent of a gradient."""
 
 
 def write_official(path: str | Path, seed: int = 0) -> Path:

@@ -272,8 +272,8 @@ def _command(work: DecodedPhotos, options: Sequence[str]) -> Json:
         first = next(iter(sorted(Path(name).iterdir())))
         words = [sys.executable, "-m", "qualiclip_metric", "score", "--format", "csv", *options]
         start_up, whole = (
-            _timed(lambda place=place: _run([*words, str(place)]))[1]  # type: ignore[misc]
-            for place in (first, name)
+            _timed(lambda path=path: _run([*words, str(path)]))[1]  # type: ignore[misc]
+            for path in (first, name)
         )
     count = len(work.files)
     return {

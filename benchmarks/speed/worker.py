@@ -71,7 +71,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         task: `scorer`; `precision`; `checkpoint`; `sizes`, (height, width) in growing order, so
-            that the peak after each is its own; `batch`, 1 unless told; `photos`, whether to score
+            that the peak after each is its own; `batch`, default 1; `photos`, whether to score
             them, too; `calls`, in place of `CALLS`.
 
     Returns:

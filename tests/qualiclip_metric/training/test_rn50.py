@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.reference.seeded import write_official
 from qualiclip_metric import formats
 from qualiclip_metric.distortions import DISTORTIONS
 from qualiclip_metric.training import TrainConfig, train
@@ -38,15 +37,10 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def official(tmp_path_factory):
-    return write_official(tmp_path_factory.mktemp("official") / "qualiclip.pth")
-
-
-@pytest.fixture(scope="module")
-def run(photos, official, tmp_path_factory):
+def run(photos, seeded_official, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     reports = []
-    path = train(RECIPE, photos, folder, pretrained=official, report=reports.append)
+    path = train(RECIPE, photos, folder, pretrained=seeded_official, report=reports.append)
     return formats.load(path), reports
 
 
@@ -55,8 +49,8 @@ def test_the_losses_fall(run):
     assert len(totals) == 4 and totals[-1] < totals[0]
 
 
-def test_only_the_image_encoder_moves_and_its_statistics_stay(run, official):
-    before, after = formats.load(official), run[0]
+def test_only_the_image_encoder_moves_and_its_statistics_stay(run, seeded_official):
+    before, after = formats.load(seeded_official), run[0]
     assert torch.equal(before.prompts, after.prompts)
     moved = {k for k, v in after.encoder.items() if not torch.equal(v, before.encoder[k])}
     statistics = {k for k in before.encoder if "running" in k or k.endswith("tracked")}
@@ -65,7 +59,7 @@ def test_only_the_image_encoder_moves_and_its_statistics_stay(run, official):
     assert "trunk.bn1.weight" in moved
 
 
-def test_resuming_is_exact(run, photos, official, tmp_path):
+def test_resuming_is_exact(run, photos, seeded_official, tmp_path):
     class Killed(Exception):
         pass
 
@@ -74,7 +68,7 @@ def test_resuming_is_exact(run, photos, official, tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        train(RECIPE, photos, tmp_path, pretrained=official, report=kill)
-    path = train(RECIPE, photos, tmp_path, pretrained=official, resume=True)
+        train(RECIPE, photos, tmp_path, pretrained=seeded_official, report=kill)
+    path = train(RECIPE, photos, tmp_path, pretrained=seeded_official, resume=True)
     resumed, whole = formats.load(path).encoder, run[0].encoder
     assert all(torch.equal(resumed[k], whole[k]) for k in whole)
