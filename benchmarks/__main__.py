@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Do maps and profiles find the fault?",
     ),
     "prompts": ("benchmarks.cli.prompts", "Which prompts carry the score."),
+    "fuzz": ("benchmarks.cli.fuzz", "Damaged files by the thousand: read, or refused?"),
     "robustness": (
         "benchmarks.cli.robustness",
         "Do changes nobody sees move the score?",
