@@ -48,7 +48,15 @@ class Variant:
 def score(cosines: Array, scale: float) -> Array:
     """Mean probability of the positive prompts, as `qualiclip_metric.antonym_score` has it.
 
-    With ``scale`` 0, the limit of high temperatures up to order: the mean difference of cosines.
+    ``mean_p 1 / (1 + exp(-scale (c_p+ - c_p-)))`` over the antonym pairs p.
+
+    Args:
+        cosines: (..., pairs, 2), positive prompt first.
+        scale: Logit scale over temperature; 0 stands for the limit of high temperatures, whose
+            order is that of the mean difference of cosines.
+
+    Returns:
+        (...), in [0, 1]; with ``scale`` 0 the mean difference.
     """
     gaps = cosines[..., 0] - cosines[..., 1]
     means: Array = (expit(scale * gaps) if scale else gaps).mean(axis=-1)

@@ -13,6 +13,7 @@ from benchmarks.cli._console import message
 from benchmarks.cli._options import JsonOut
 from benchmarks.reference.seeded import write_official
 from benchmarks.speed import measurements, path, tables
+from benchmarks.speed.decoding import decoders, decoding_text
 from benchmarks.speed.machine import ISAS, isa_environment, machine
 from benchmarks.speed.measurements import Session
 from benchmarks.speed.photos import photos
@@ -127,7 +128,7 @@ def from_files(
     """Images per second of the bare network and of the whole path from files to scores."""
     typer.echo(f"{machine()['cpu']}, {os.cpu_count()} cores")
     with photos(images or [], count) as files, tempfile.TemporaryDirectory() as scratch:
-        typer.echo(path.decoding_text(path.decoders(files, min(8, os.cpu_count() or 1))))
+        typer.echo(decoding_text(decoders(files, min(8, os.cpu_count() or 1))))
         for name in model or path.MODELS:
             weights = path.weights_of(name, Path(scratch))
             is_lite = name == "lite"

@@ -26,6 +26,7 @@ from benchmarks.fuzz.targets import (
     kind_of,
     prepare,
 )
+from benchmarks.scoring.children import kill
 
 __all__ = ["FuzzReport", "fuzz"]
 
@@ -148,6 +149,15 @@ class _Reader:
         self._end()
 
     def read(self, kind: str, path: Path) -> Ending:
+        """How a file ends, in the child; see `examine`.
+
+        Args:
+            kind: A key of `TARGETS`.
+            path: The file.
+
+        Returns:
+            Its ending; `CRASHED` or `HUNG` where the child gave none.
+        """
         if self.pool is None:
             context = mp.get_context("spawn")
             self.pool = ProcessPoolExecutor(
@@ -164,9 +174,7 @@ class _Reader:
             return Ending(HUNG, f"no end in {self.timeout:g} s", seconds=self.timeout)
 
     def _end(self) -> None:
-        for child in set(mp.active_children()) - self.others:
-            child.kill()
-            child.join()
+        kill(set(mp.active_children()) - self.others)
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
             self.pool = None

@@ -1,9 +1,7 @@
 """What is done with a damaged file, and how it may end; runs in a process of its own."""
 
 import functools
-import os
 import re
-import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.datasets import DatasetError, load, parse
+from benchmarks.scoring.children import end_with_parent
 from qualiclip_metric import create, formats
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.scoring import score_files
@@ -46,15 +45,9 @@ class Ending:
 
 
 def prepare(parent: int) -> None:
-    """Make a child end with its parent, and keep libraries' warnings about damage to itself."""
+    """Prepare a child: it ends with its parent, and says nothing of damage that it warns of."""
     warnings.simplefilter("ignore")
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with_parent(parent)
 
 
 def examine(kind: str, path: Path) -> Ending:

@@ -8,13 +8,10 @@ import math
 import multiprocessing as mp
 import os
 import signal
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 
 import torch
 
@@ -22,6 +19,7 @@ from benchmarks.metrics.build import build
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.results.store import Row
 from benchmarks.scoring.batches import Batch, score_batches
+from benchmarks.scoring.children import end_with_parent, kill
 
 __all__ = ["Settings", "score_in_processes", "threads_per_job"]
 
@@ -91,7 +89,7 @@ def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator
         ) from err
     finally:
         if waiting:
-            _kill(set(mp.active_children()) - others)
+            kill(set(mp.active_children()) - others)
         pool.shutdown(cancel_futures=True)
 
 
@@ -117,28 +115,14 @@ def _stopped_rows(settings: Settings, batches: Sequence[Batch]) -> list[Row]:
     ]
 
 
-def _kill(children: set[BaseProcess]) -> None:
-    for child in children:
-        child.kill()
-    for child in children:
-        child.join()
-
-
 # What follows runs in the child processes.
 
 
 def _start(threads: int, parent: int) -> None:
     """Prepare a child: it ends with its parent, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with_parent(parent)
     torch.set_num_threads(threads)
-
-
-def _end_with(parent: int) -> None:
-    """Leave as soon as the parent is gone."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 @functools.cache

@@ -94,13 +94,7 @@ def run(
     Raises:
         Busy: Another process is writing these scores.
     """
-    key = Key(
-        dataset=dataset.name,
-        metric=scorer.name,
-        signature=scorer.signature,
-        lower_is_better=scorer.lower_is_better,
-        resolution="table" if scorer.table is not None else resolution(settings.short_side),
-    )
+    key = _key(scorer, settings, dataset)
     digests = set(frame["digest"])
     stopped = ""
     with Store(results, key) as store:
@@ -129,6 +123,16 @@ def run(
         not_retried=0 if retry_errors else len(failed_before),
         reason=str(errors.mode().iloc[0]) if len(errors) == len(digests) else "",
         stopped=stopped,
+    )
+
+
+def _key(scorer: Scorer, settings: Settings, dataset: Dataset) -> Key:
+    return Key(
+        dataset=dataset.name,
+        metric=scorer.name,
+        signature=scorer.signature,
+        lower_is_better=scorer.lower_is_better,
+        resolution="table" if scorer.table is not None else resolution(settings.short_side),
     )
 
 

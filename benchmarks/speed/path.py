@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -176,41 +175,6 @@ def rows(name: str, result: Json) -> list[str]:
     return lines
 
 
-def decoders(files: Sequence[Path], workers: int) -> Json:
-    """Images decoded per second by one thread, by threads, and by processes that send pixels.
-
-    The processes are started before the clock is.
-
-    Args:
-        files: Photos.
-        workers: Threads, and processes.
-
-    Returns:
-        `images`, `workers`, and images per second as `one_thread`, `threads` and `processes`.
-    """
-    found: Json = {"images": len(files), "workers": workers}
-    found["one_thread"] = _rate(lambda: sum(1 for _ in map(images.pixels, files)), len(files))
-    batches = [([path], 0) for path in files]
-    found["threads"] = _rate(
-        lambda: sum(1 for _ in batching.decode_ahead(batches, images.pixels, workers)), len(files)
-    )
-    with get_context("spawn").Pool(workers) as pool:
-        pool.map(images.size, files[: 4 * workers], chunksize=1)
-        found["processes"] = _rate(
-            lambda: sum(1 for _ in pool.imap(images.pixels, files, chunksize=4)), len(files)
-        )
-    return found
-
-
-def decoding_text(found: Json) -> str:
-    """What `decoders` found, as a line to print."""
-    return (
-        f"decoding alone: {found['one_thread']:.0f} images/s in one thread, "
-        f"{found['threads']:.0f} in {found['workers']} threads, {found['processes']:.0f} in "
-        f"{found['workers']} processes"
-    )
-
-
 def weights_of(name: str, scratch: Path) -> str:
     """What `create` takes for a model.
 
@@ -301,11 +265,6 @@ def _timed(act: Callable[[], Any]) -> tuple[Any, float]:
     began = time.perf_counter()
     result = act()
     return result, time.perf_counter() - began
-
-
-def _rate(act: Callable[[], Any], count: int) -> float:
-    """Per second, the best of two."""
-    return count / min(_timed(act)[1] for _ in range(2))
 
 
 def _rates(seconds: Sequence[float], work: DecodedPhotos) -> Json:

@@ -126,11 +126,11 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_child_that_is_killed_costs_its_metric_and_no_row(mini: Path, odd: Path) -> None:
     out = odd / "results"
-    result, _ = score(mini, out, "odd_metric:dies", jobs=2)
+    result, _ = score(mini, out, "odd_metric:dies", timeout=300.0)
     assert "a scoring process of odd_metric:dies died" in result.stopped
     assert (result.computed, result.failed) == (0, 0)
     (odd / "alive").touch()
-    result, _ = score(mini, out, "odd_metric:dies", jobs=2)
+    result, _ = score(mini, out, "odd_metric:dies")
     assert (result.computed, result.failed, result.stopped) == (13, 1, "")
 
 
@@ -145,7 +145,7 @@ def test_a_metric_that_hangs_is_stopped_and_keeps_its_rows(mini: Path, odd: Path
     assert (errors == "no score within 2 s (--metric-timeout)").sum() == 2  # the batch in hand
     assert mp.active_children() == []
     (odd / "alive").touch()
-    result, _ = score(mini, out, "odd_metric:hangs", timeout=30.0, batch_size=2)
+    result, _ = score(mini, out, "odd_metric:hangs", batch_size=2)
     assert (result.not_retried, result.stopped) == (2, "")
     result, table = score(mini, out, "odd_metric:hangs", retry_errors=True)
     assert (result.computed, result.failed) == (3, 1)
