@@ -57,10 +57,10 @@ def download(source: Source, folder: Path) -> tuple[Path, str | None]:
     Raises:
         DownloadError: When the file cannot be had.
     """
-    if is_offline():
-        raise DownloadError("not tried, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
     if source.repo is None and source.url is None:
         raise DownloadError("no address is known to download it from")
+    if is_offline():
+        raise DownloadError("not tried, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
     try:
         return _from_hub(source) if source.repo else (_from_url(source, folder), None)
     except Exception as err:  # the libraries' own, and of whatever they use for HTTP and files

@@ -344,9 +344,12 @@ def _cannot_be_had(name: str, reasons: list[str]) -> str:
         digest = source.sha256 or "not published, recorded on first use"
         lines.append(f"  file    {source.file} from {address(source)} (sha256: {digest})")
     lines += [
-        f"  put it  into {home()} (QUALICLIP_HOME names another folder)",
+        f"  put it  into {home()} under that name (QUALICLIP_HOME names another folder)",
         f"  or      {_BY_PATH.get(name, 'give its path as the model')}",
-        "  mirror  HF_ENDPOINT names another hub",
+    ]
+    if any(source.repo for source in entry.sources):
+        lines.append("  mirror  HF_ENDPOINT names another hub")
+    lines += [
         "  offline create('lite') and `qualiclip score --model lite` need no download; "
         "`lite` is another model, with scores of its own",
     ]

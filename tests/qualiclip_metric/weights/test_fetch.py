@@ -73,7 +73,7 @@ def test_every_source_is_tried_and_named(
         f"tried   {hub.url}/{REPO}/resolve/main/QualiCLIP.pth: RemoteEntryNotFoundError: 404",
         "github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth: ConnectionError",
         "sha256: not published, recorded on first use",
-        f"put it  into {home}",
+        f"put it  into {home} under that name",
         "QUALICLIP_WEIGHTS",
         "HF_ENDPOINT",
         "create('lite')",
