@@ -58,6 +58,13 @@ def create(
         ImportError: When the engine, or the text encoder of given prompts, is not installed, with
             the cure.
         WeightsError: When published weights cannot be had; the message holds the cure.
+
+    Example:
+        >>> metric = create("lite")
+        >>> metric(torch.rand(2, 3, 96, 128)).shape
+        torch.Size([2, 1])
+        >>> print(metric.signature)
+        lite|weights:...|prompts:7x2|T:...|fp32|v...
     """
     precision = choose_precision(precision, torch.device(device or "cpu"))
     engine = choose_engine(engine, torch.device(device or "cpu"))

@@ -66,6 +66,10 @@ def read(
 
     Raises:
         ImageError: When the file is missing, damaged, truncated, too large or no image.
+
+    Example:
+        >>> read("photo.jpg").shape  # 128 px wide, 96 px high
+        torch.Size([3, 96, 128])
     """
     options: dict[str, Any] = {"max_pixels": max_pixels, "allow_truncated": allow_truncated}
     return _to_tensor(pixels(path, background, **options))

@@ -41,6 +41,11 @@ def antonym_score(
     Returns:
         (N, 1) in [0, 1], higher is better (arXiv 2403.11176, section 3; seven pairs as in the
         authors' published code).
+
+    Example:
+        >>> cosine = torch.tensor([[[0.25, 0.20], [0.22, 0.22]]])  # one image, two pairs
+        >>> antonym_score(cosine, 100.0)  # sigmoid(5) and sigmoid(0), averaged
+        tensor([[0.7467]])
     """
     return pair_probabilities(cosine, scale).mean(dim=1, keepdim=True)
 

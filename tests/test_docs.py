@@ -57,6 +57,14 @@ def test_files_are_there(page: Path) -> None:
 
 
 @PAGE
+def test_scripts_named_without_a_folder_are_there(page: Path) -> None:
+    text = _text(page)
+    named = {name for name in re.findall(r"`(\w+\.py)`", text) if f"# {name}\n" not in text}
+    own = {path.name for path in ROOT.rglob("*.py")}
+    assert sorted(named - own) == []
+
+
+@PAGE
 def test_modules_and_their_names_are_there(page: Path) -> None:
     names = set(MODULE.findall(_text(page)))
     assert sorted(name for name in names if not _exists(name)) == []

@@ -52,6 +52,11 @@ def distort(img: Tensor, name: str, level: int, rng: torch.Generator) -> Tensor:
     Raises:
         ValueError: For a wrong shape, dtype or range, an unknown name, a level out of 1 to 5, or
             a generator that is not on the CPU.
+
+    Example:
+        >>> img = torch.full((1, 3, 64, 64), 0.5)
+        >>> distort(img, "whitenoise", 5, torch.Generator().manual_seed(0)).std() > 0.05
+        tensor(True)
     """
     distortion = _find(name)
     _check(img, rng)

@@ -71,6 +71,11 @@ def explain(
             is asked of an encoder that gives none.
         ImportError: When grad-CAM's package is missing, with the cure.
 
+    Example:
+        >>> from qualiclip_metric import create, read
+        >>> explain(create("lite"), read("photo.jpg")[None], method="local").shape
+        torch.Size([1, 1, 96, 128])
+
     Grad-CAM: Selvaraju et al., arXiv 1610.02391; on QualiCLIP, arXiv 2403.11176, section 4.
     """
     if method not in METHODS:

@@ -79,6 +79,13 @@ def score_files(
 
     Raises:
         ValueError: When batch_size, workers or max_pixels is below 1, or timeout is not above 0.
+
+    Example:
+        >>> from qualiclip_metric import create
+        >>> for result in score_files(create("lite"), ["photo.jpg", "missing.jpg"]):
+        ...     print(result.path, result.score is not None, result.error)
+        photo.jpg True None
+        missing.jpg False ...
     """
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
     if batch_size < 1 or workers < 1:

@@ -1,0 +1,93 @@
+"""What README and the pages show in Python runs: examples in docstrings, and code blocks."""
+
+import ast
+import doctest
+import inspect
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import textwrap
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+FUNCTIONS = [
+    "antonym_score",
+    "create",
+    "distortions.distort",
+    "explain",
+    "read",
+    "scoring.score_files",
+]
+PAGES = ["README.md", "docs/distortions.md", "docs/explain.md", "docs/gmad.md", "docs/pyiqa.md"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, the current one, with the photos that the examples name."""
+    photo = Image.radial_gradient("L").resize((128, 96)).convert("RGB")
+    photo.save(tmp_path / "photo.jpg")
+    photo.save(tmp_path / "photo.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("photos")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_docstrings(name: str) -> None:
+    function = pkgutil.resolve_name(f"qualiclip_metric.{name}")
+    globs = dict(vars(sys.modules[function.__module__]))
+    text = inspect.getdoc(function) or ""
+    examples = doctest.DocTestParser().get_doctest(text, globs, name, None, None)
+    assert examples.examples
+    said: list[str] = []
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    doctest.DocTestRunner(optionflags=options).run(examples, out=said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages(page: str, photos: Path) -> None:
+    """The blocks of a page, one after the other in a new process; `lite` for what is published."""
+    blocks = python_blocks((ROOT / page).read_text(encoding="utf-8"))
+    assert blocks
+    lite = ROOT / "qualiclip_metric" / "data" / "lite.safetensors"
+    model = photos / "runs" / "mine" / "model.safetensors"
+    model.parent.mkdir(parents=True)
+    model.symlink_to(lite)
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks)],
+        check=False,
+        env={**os.environ, "QUALICLIP_WEIGHTS": "lite", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def python_blocks(text: str) -> list[str]:
+    """Blocks that import something and need nothing that is not installed."""
+    fenced = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
+    without = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    indented = re.findall(r"(?:^(?: {4}.*|)\n)+", without, re.M)
+    found = []
+    for block in [*fenced, *map(textwrap.dedent, indented)]:
+        try:
+            tree = ast.parse(block)
+        except SyntaxError:
+            continue
+        statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+        modules = {alias.name.split(".")[0] for node in statements for alias in node.names}
+        modules |= {
+            node.module.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        if modules and "sys.argv" not in block and all(map(find_spec, modules)):
+            found.append(block)
+    return found
