@@ -65,6 +65,11 @@ def test_one_value_that_is_not_finite(write: Any, value: float, tmp_path: Path) 
     refused(path, r"learner\.ctx: 1 of 24 values")
 
 
+def test_values_whose_sum_is_too_large_are_finite(tmp_path: Path) -> None:
+    formats.save(model(encoder={"a.weight": torch.full((4,), 3e38)}), tmp_path / "m")
+    assert formats.load(tmp_path / "m").encoder["a.weight"].isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["logit_scale", "temperature"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
 def test_a_scale_that_is_none(name: str, value: float, tmp_path: Path) -> None:

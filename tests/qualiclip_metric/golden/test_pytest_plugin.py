@@ -1,0 +1,63 @@
+"""The pytest fixture `metric_golden`, in a foreign project."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+def test_the_plugin_is_light() -> None:
+    code = (
+        "import sys, qualiclip_metric.golden.pytest_plugin as p\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pyiqa', 'skimage', 'scipy', 'PIL', 'open_clip'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
+
+
+FOREIGN = """
+import torch
+
+class Metric:
+    signature = "mine|v1"
+    gain = {gain}
+    def __call__(self, images):
+        return self.gain * images.mean((1, 2, 3))
+
+def test_values(metric_golden):
+    metric_golden(Metric(), "golden/mine.json", images=["code/gradient", "code/checker"])
+"""
+
+
+def run_foreign(pytester: pytest.Pytester, gain: float, *options: str) -> pytest.RunResult:
+    pytester.makepyfile(test_foreign=FOREIGN.format(gain=gain))
+    loaded = [] if _installed() else ["-p", "qualiclip_metric.golden.pytest_plugin"]
+    return pytester.runpytest(*loaded, "-rfs", *options)
+
+
+def _installed() -> bool:
+    from importlib.metadata import entry_points
+
+    return any(
+        point.value == "qualiclip_metric.golden.pytest_plugin"
+        for point in entry_points(group="pytest11")
+    )
+
+
+def test_fixture_in_a_foreign_project(pytester: pytest.Pytester) -> None:
+    missing = run_foreign(pytester, 1.0)
+    missing.assert_outcomes(failed=1)
+    missing.stdout.fnmatch_lines(["*no golden file*", "*--metric-golden-freeze*"])
+    run_foreign(pytester, 1.0, "--metric-golden-freeze").assert_outcomes(skipped=1)
+    assert (pytester.path / "golden" / "mine.json").is_file()
+    run_foreign(pytester, 1.0).assert_outcomes(passed=1)
+    moved = run_foreign(pytester, 1.2)
+    moved.assert_outcomes(failed=1)
+    moved.stdout.fnmatch_lines(["*0 of 2 scores held*", "*code/checker: expected*got*"])
