@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,11 +70,9 @@ class Signature:
                 f"signature: expected the parts {', '.join(sorted(names))}, got "
                 f"{', '.join(sorted(parts)) or 'none'} in {text!r}"
             )
-        try:
-            temperature = float(parts.pop("temperature"))
-        except ValueError as err:
-            raise ValueError(f"signature: T should be a number in {text!r}") from err
-        return cls(temperature=temperature, **parts)
+        if not isinstance(parts["temperature"], float):
+            raise ValueError(f"signature: T should be a number in {text!r}")
+        return cls(**parts)
 
     def with_weights(self, sha256: str) -> "Signature":
         """The signature after other weights were loaded, with their prompts.
@@ -109,20 +108,21 @@ def _written(name: str, value: str) -> str:
     return f"{bare.get(name, f'{name}:')}{value}"
 
 
-def from_string(text: str) -> dict[str, str]:
+def from_string(text: str) -> dict[str, Any]:
     """The parts of a signature's line, ours or another metric's.
 
     Args:
         text: Parts separated by `|`, each `key:value` or bare.
 
     Returns:
-        Name -> value. Bare parts are named `version`, `precision`, `engine` or `model` by what they
-        look like; a name that comes twice has its values joined by `|`.
+        Name -> value, the temperature a number. Bare parts are named `version`, `precision`,
+        `engine` or `model` by what they look like; a name that comes twice has its values joined by
+        `|`.
 
     >>> from_string("mine|weights:9f2c|v1.0")
     {'model': 'mine', 'weights': '9f2c', 'version': '1.0'}
     """
-    parts: dict[str, str] = {}
+    parts: dict[str, Any] = {}
     for part in text.split("|") if text else []:
         name, colon, value = part.partition(":")
         if not colon:
@@ -131,6 +131,8 @@ def from_string(text: str) -> dict[str, str]:
         parts[name] = f"{parts[name]}|{value}" if name in parts else value
     if "precision" in parts:
         parts.setdefault("engine", "torch")
+    with suppress(KeyError, ValueError):
+        parts["temperature"] = float(parts["temperature"])
     return parts
 
 

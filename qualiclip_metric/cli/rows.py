@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from qualiclip_metric.cli.terminal import printable
+from qualiclip_metric.signature import from_string
 
 if TYPE_CHECKING:
     from qualiclip_metric.scoring import Result
@@ -84,7 +85,7 @@ def _csv_line(*fields: str) -> str:
 
 
 def write_json(results: "Iterable[Result]", signature: str, out: TextIO) -> None:
-    """Write one object with the signature and the images.
+    """Write one object with the signature, part by part, and the images.
 
     Args:
         results: What to write.
@@ -92,7 +93,7 @@ def write_json(results: "Iterable[Result]", signature: str, out: TextIO) -> None
         out: Open file.
     """
     rows = [_row(result) for result in results]
-    json.dump({"signature": signature, "images": rows}, out, indent=2)
+    json.dump({"signature": from_string(signature), "images": rows}, out, indent=2)
     out.write("\n")
 
 
@@ -104,8 +105,9 @@ def write_jsonl(results: "Iterable[Result]", signature: str, out: TextIO) -> Non
         signature: What the scores depend on.
         out: Open file.
     """
+    parts = from_string(signature)
     for result in results:
-        out.write(json.dumps({**_row(result), "signature": signature}) + "\n")
+        out.write(json.dumps({**_row(result), "signature": parts}) + "\n")
 
 
 def _row(result: "Result") -> dict[str, str | float | None]:

@@ -67,7 +67,8 @@ def validate(
         except ValueError as err:
             fail(err, DATA_ERROR)
     if as_json:
-        typer.echo(json.dumps({"signature": str(metric.signature), **result.to_dict()}, indent=2))
+        signature = None if metric.signature is None else metric.signature.as_dict()
+        typer.echo(json.dumps({"signature": signature, **result.to_dict()}, indent=2))
         return
     _print_table(result)
     left_out = f", {result.skipped} left out" if result.skipped else ""

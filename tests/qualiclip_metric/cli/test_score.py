@@ -19,6 +19,7 @@ from qualiclip_metric.cli import app
 from qualiclip_metric.cli.rows import WRITERS, Format
 from qualiclip_metric.engines import choose_precision
 from qualiclip_metric.scoring import Result
+from qualiclip_metric.signature import Signature
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,8 @@ def test_json_has_the_signature(run: Any, folder: Path, random_lite: Path) -> No
     result = run(folder / "a.png", folder / "d.jpg", "--format", "json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
-    assert content["signature"] == str(create(random_lite, precision="auto").signature)
+    expected = create(random_lite, precision="auto").signature
+    assert Signature(**content["signature"]) == expected
     good, bad = content["images"]
     assert 0 <= good["score"] <= 1
     assert good["error"] is None
@@ -80,8 +82,8 @@ def test_jsonl_has_an_object_a_line(run: Any, folder: Path, random_lite: Path) -
     assert result.exit_code == 0
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png"]
-    expected = str(create(random_lite, precision="auto").signature)
-    assert {row["signature"] for row in rows} == {expected}
+    expected = create(random_lite, precision="auto").signature
+    assert [Signature(**row["signature"]) for row in rows] == [expected, expected]
 
 
 def test_table(run: Any, folder: Path) -> None:
@@ -157,10 +159,10 @@ def test_what_is_done_at_an_interruption_is_printed(
 def test_precision_and_settings_reach_the_metric(run: Any, folder: Path) -> None:
     image = folder / "a.png"
     fast = run(image, "--precision", "bf16", "--format", "json", "--batch-size", "1")
-    assert "|bf16|" in json.loads(fast.stdout)["signature"]
+    assert json.loads(fast.stdout)["signature"]["precision"] == "bf16"
     automatic = run(image, "--format", "json")
     chosen = choose_precision("auto", torch.device("cpu"))
-    assert f"|{chosen}|" in json.loads(automatic.stdout)["signature"]
+    assert json.loads(automatic.stdout)["signature"]["precision"] == chosen
 
 
 def test_background(run: Any, tmp_path: Path) -> None:
