@@ -11,6 +11,11 @@ from qualiclip_metric.cli.terminal import DATA_ERROR, fail
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from qualiclip_metric.distortions import Chain
+
+EACH = "links"
+"""What `--chain` takes for every link alone."""
+
 
 def distort(
     image: Annotated[Path, typer.Argument(metavar="IMG", help="The image to degrade.")],
@@ -22,23 +27,31 @@ def distort(
             "--type", "-t", help="Type of distortion, such as jpeg; up to 3, applied in this order."
         ),
     ] = None,
+    chain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--chain",
+            help="Links as cameras and networks make them, such as hand_shake:0.5,low_light "
+            "(name:share, in physical order); with --sheet several, or 'links' for each alone.",
+        ),
+    ] = None,
     level: Annotated[
         int | None, typer.Option("--level", "-l", min=1, max=5, help="1 (mildest) to 5.")
     ] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="Draw all 24 types at all 5 levels on one page.")
+        bool, typer.Option("--sheet", help="Draw all 24 types, or the chains, at all 5 levels.")
     ] = False,
     seed: SeedOption = 0,
 ) -> None:
-    """Degrade an image with the distortions of the training: 24 types, 5 levels.
+    """Degrade an image with the distortions of the training: 24 types, and chains; 5 levels.
 
-    Give --type with --level, or --sheet.
+    Give --type or --chain with --level, or --sheet.
     """
-    _check_usage(types, level, sheet, out)
+    _check_usage(types, chain, level, sheet, out)
     from PIL import Image
 
     from qualiclip_metric import distortions, images
-    from qualiclip_metric.distortions.sheet import contact_sheet
+    from qualiclip_metric.distortions.sheet import chain_sheet, contact_sheet
     from qualiclip_metric.files import replacing
 
     try:
@@ -46,9 +59,15 @@ def distort(
     except ValueError as err:
         raise typer.BadParameter(str(err), param_hint="--type") from err
     try:
+        chains = [distortions.parse_chain(text) for text in chain or () if text != EACH]
+    except ValueError as err:
+        raise typer.BadParameter(str(err), param_hint="--chain") from err
+    try:
         img = images.read(image)
         if sheet:
-            picture = contact_sheet(img, seed)
+            picture = chain_sheet(img, chains, seed) if chain else contact_sheet(img, seed)
+        elif chains:
+            picture = images.to_picture(_chained(img, chains[0], level or 1, seed))
         else:
             picture = images.to_picture(_degraded(img, chosen, level or 1, seed))
         with replacing(out) as scratch:
@@ -70,15 +89,31 @@ def _degraded(img: "Tensor", names: list[str], level: int, seed: int) -> "Tensor
     return img
 
 
-def _check_usage(types: list[str] | None, level: int | None, sheet: bool, out: Path) -> None:
+def _chained(img: "Tensor", chain: "Chain", level: int, seed: int) -> "Tensor":
+    """An image, (3, H, W), at one level of a chain."""
+    import torch
+
+    from qualiclip_metric.distortions import chain_ladder
+
+    return chain_ladder(img[None], chain, torch.Generator().manual_seed(seed))[level - 1, 0]
+
+
+def _check_usage(
+    types: list[str] | None, chain: list[str] | None, level: int | None, sheet: bool, out: Path
+) -> None:
     from PIL import Image
 
     if sheet and (types or level is not None):
         raise typer.BadParameter("--sheet shows every type and level: drop --type and --level")
-    if not sheet and not types:
-        raise typer.BadParameter("give --type with --level, or --sheet")
-    if types and level is None:
-        raise typer.BadParameter("--type needs a --level of 1 to 5", param_hint="--level")
+    if types and chain:
+        raise typer.BadParameter("give --type or --chain, not both")
+    if not sheet and not types and not chain:
+        raise typer.BadParameter("give --type or --chain with --level, or --sheet")
+    if chain and not sheet and (len(chain) > 1 or chain == [EACH]):
+        raise typer.BadParameter("one --chain with --level; several, or 'links', with --sheet")
+    if (types or chain) and not sheet and level is None:
+        name = "--type" if types else "--chain"
+        raise typer.BadParameter(f"{name} needs a --level of 1 to 5", param_hint="--level")
     writable = {
         suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.SAVE
     }

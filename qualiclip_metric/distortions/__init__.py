@@ -7,6 +7,8 @@ explicit generator, and leaves its input alone. Knows nothing of losses, data se
     rng = torch.Generator().manual_seed(0)
     worse = distort(img, "jpeg", 3, rng)                       # (N, 3, H, W)
     steps = ladder(img, ("lensblur", "whitenoise"), rng)       # (5, N, 3, H, W)
+
+Beside them stand chains of what cameras and networks do, in physical order: `chains`.
 """
 
 import difflib
@@ -15,25 +17,37 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from qualiclip_metric.distortions._checks import check_images, check_level
+from qualiclip_metric.distortions.chains import (
+    LINKS,
+    Chain,
+    Link,
+    chain_ladder,
+    draw_chain,
+    parse_chain,
+)
 from qualiclip_metric.distortions.table import DISTORTIONS, GROUPS, LEVELS, Distortion
 
 __all__ = [
     "DISTORTIONS",
     "GROUPS",
     "LEVELS",
+    "LINKS",
     "MAX_TYPES",
+    "Chain",
     "Distortion",
+    "Link",
+    "chain_ladder",
     "distort",
+    "draw_chain",
     "ladder",
+    "parse_chain",
     "resolve",
     "versions",
 ]
 
 MAX_TYPES = 3
 """Most types that one ladder may compose."""
-
-_MIN_SIDE = 32  # px
-_SLACK = 1e-3  # how far rounding may take a value out of [0, 1] before it looks like a mistake
 
 
 def distort(img: Tensor, name: str, level: int, rng: torch.Generator) -> Tensor:
@@ -59,8 +73,8 @@ def distort(img: Tensor, name: str, level: int, rng: torch.Generator) -> Tensor:
         tensor(True)
     """
     distortion = _find(name)
-    _check(img, rng)
-    _check_level("level", level)
+    check_images(img, rng)
+    check_level("level", level)
     with torch.no_grad():
         return _step(img, distortion, level, rng)
 
@@ -87,8 +101,8 @@ def ladder(
         ValueError: As for `distort`, or for no, repeated, or more than three names.
     """
     distortions = resolve(names)
-    _check(img, rng)
-    _check_level("levels", levels)
+    check_images(img, rng)
+    check_level("levels", levels)
     steps = [img] * levels
     with torch.no_grad():
         for distortion in distortions:
@@ -161,26 +175,3 @@ def _find(name: str) -> Distortion:
     close = difflib.get_close_matches(name, DISTORTIONS, n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(close)}?" if close else f"choose from {', '.join(DISTORTIONS)}"
     raise ValueError(f"unknown distortion {name!r}: {hint}")
-
-
-def _check_level(what: str, level: int) -> None:
-    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= LEVELS:
-        raise ValueError(f"expected {what} as an integer of 1..{LEVELS}, got {level!r}")
-
-
-def _check(img: Tensor, rng: torch.Generator) -> None:
-    if img.ndim != 4 or img.shape[0] < 1 or img.shape[1] != 3 or min(img.shape[2:]) < _MIN_SIDE:
-        raise ValueError(
-            f"expected (N, 3, H, W) of at least {_MIN_SIDE}x{_MIN_SIDE} px, got "
-            f"{tuple(img.shape)}; a single image needs img[None], a grey one img.expand(-1, 3, ...)"
-        )
-    if not img.is_floating_point():
-        raise ValueError(f"expected floating-point RGB in [0, 1], got {img.dtype}; divide by 255")
-    low, high = (float(bound) for bound in torch.aminmax(img.detach()))
-    if not (low >= -_SLACK and high <= 1 + _SLACK):
-        raise ValueError(
-            f"expected RGB in [0, 1], got values from {low:g} to {high:g}; "
-            "divide 8-bit values by 255, clamp resized ones"
-        )
-    if rng.device.type != "cpu":
-        raise ValueError(f"expected a generator on the CPU, got one on {rng.device}")

@@ -41,6 +41,14 @@ def line(length: float, angle: float, *, samples: int = 32) -> Float[Tensor, "k 
     return _normalised(rows.T @ columns)
 
 
+def path(points: Float[Tensor, "2 m"]) -> Float[Tensor, "k k"]:
+    """Points (x, y) in px from the centre, each shared out among its four neighbours."""
+    half = math.ceil(float(points.abs().max())) + 1
+    size = 2 * half + 1
+    x, y = points.double() + half
+    return _normalised(_tent(y, size).T @ _tent(x, size))
+
+
 def convolve(
     img: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"]
 ) -> Float[Tensor, "n c h w"]:

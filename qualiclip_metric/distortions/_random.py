@@ -28,3 +28,18 @@ def angle(turn: float, rng: torch.Generator) -> float:
 def sign(rng: torch.Generator) -> int:
     """Either -1 or 1."""
     return 2 * int(torch.randint(2, (), generator=rng)) - 1
+
+
+def between(low: float, high: float, rng: torch.Generator) -> float:
+    """One number, uniform from ``low`` to ``high``."""
+    return low + (high - low) * float(torch.rand((), generator=rng))
+
+
+def chance(share: float, rng: torch.Generator) -> bool:
+    """True in a ``share`` of the draws."""
+    return float(torch.rand((), generator=rng)) < share
+
+
+def index(count: int, rng: torch.Generator) -> int:
+    """One of 0 to ``count - 1``, equally often."""
+    return int(torch.randint(count, (), generator=rng))

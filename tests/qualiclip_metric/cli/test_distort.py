@@ -11,7 +11,13 @@ from skimage import data
 from typer.testing import CliRunner
 
 from qualiclip_metric.cli.distort import distort as command
-from qualiclip_metric.distortions import DISTORTIONS, distort
+from qualiclip_metric.distortions import (
+    DISTORTIONS,
+    LINKS,
+    chain_ladder,
+    distort,
+    parse_chain,
+)
 from qualiclip_metric.distortions.sheet import contact_sheet
 from qualiclip_metric.images import to_picture
 
@@ -75,9 +81,9 @@ def test_the_tiles_of_a_sheet_are_the_ladder():
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ((), "--type with --level, or --sheet"),
+        ((), "--type or --chain with --level, or --sheet"),
         (("--type", "jpeg"), "needs a --level"),
-        (("--level", "2"), "--type with --level"),
+        (("--level", "2"), "--chain with --level"),
         (("--type", "jpg", "--level", "2"), "did you mean jpeg"),
         (("--type", "jpeg", "--level", "6"), "Invalid value for"),
         (("--type", "jpeg", "--type", "jpeg", "--level", "2"), "distinct distortions"),
@@ -103,3 +109,40 @@ def test_bad_data_exits_1(tmp_path):
         result = run(path, "--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
         assert result.exit_code == 1
         assert message in text(result)
+
+
+def test_a_chain_is_what_the_library_computes(photo, tmp_path):
+    out = tmp_path / "worse.png"
+    result = run(photo, "--chain", "defocus:0.5,sensor_noise", "--level", 4, "--out", out)
+    assert result.exit_code == 0, result.output
+    chain = parse_chain("defocus:0.5,sensor_noise")
+    steps = chain_ladder(tensor(Image.open(photo)), chain, torch.Generator().manual_seed(0))
+    assert np.array_equal(np.array(Image.open(out)), np.array(to_picture(steps[3, 0])))
+
+
+@pytest.mark.parametrize(
+    ("chains", "rows"),
+    [(["links"], len(LINKS)), (["haze,defocus,resample:0.5", "low_light"], 2)],
+)
+def test_the_sheet_of_chains(photo, tmp_path, chains, rows):
+    out = tmp_path / "sheet.png"
+    result = run(photo, "--sheet", *(p for c in chains for p in ("--chain", c)), "--out", out)
+    assert result.exit_code == 0, result.output
+    with Image.open(out) as page:
+        assert rows * 64 < page.height < (rows + 1) * (64 + 30)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--chain", "defocus"), "--chain needs a --level"),
+        (("--chain", "defocus", "--type", "jpeg", "--level", 1), "--type or --chain, not both"),
+        (("--chain", "defocus", "--chain", "haze", "--level", 1), "several, or 'links', with"),
+        (("--chain", "links", "--level", 1), "with --sheet"),
+        (("--chain", "fog", "--level", 1), "unknown link 'fog'"),
+    ],
+)
+def test_wrong_chains(photo, tmp_path, args, message):
+    result = run(photo, *args, "--out", tmp_path / "x.png")
+    assert result.exit_code == 2
+    assert message in text(result)

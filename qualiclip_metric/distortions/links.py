@@ -1,0 +1,159 @@
+"""What cameras and networks do to a photo, one fault at a time: the links of `chains`.
+
+A link is a function of an image, a strength and a generator. Strength 0 does next to nothing, 1 is
+as bad as what people still post, and all between is continuous. Light is added up in linear light,
+as a sensor adds it; sizes in pixels are for an image of 224x224 or more. No draw depends on the
+strength.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from kornia.color import linear_rgb_to_rgb, rgb_to_linear_rgb, rgb_to_ycbcr, ycbcr_to_rgb
+from kornia.filters import bilateral_blur
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from qualiclip_metric.distortions import _kernels, _random
+from qualiclip_metric.distortions.compression import jpeg
+
+Image = Float[Tensor, "n 3 h w"]
+
+
+def haze(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """Scattered light between the camera and the scene, more of it in the distance.
+
+    Koschmieder's law in linear light: transmission exp(-1.4 * strength * depth), with a smooth
+    random depth of .35 to 1 that grows towards the top, and air light of a random light grey.
+    """
+    height, width = img.shape[-2:]
+    hills = _random.uniform((1, 1, 4, 4), rng, img)
+    hills = interpolate(hills, size=(height, width), mode="bicubic", align_corners=True)
+    rise = torch.linspace(1, 0, height).to(img)[:, None]
+    depth = 0.35 + 0.325 * (hills.clamp(0, 1) + rise)
+    grey = _random.between(0.65, 0.95, rng)
+    tint = (_random.between(0.95, 1.0, rng), 1.0, _random.between(1.0, 1.05, rng))
+    air = (grey * img.new_tensor(tint)).clamp(max=1).view(3, 1, 1)
+    seen = torch.exp(-1.4 * strength * depth)
+    return _encoded(seen * rgb_to_linear_rgb(img) + (1 - seen) * rgb_to_linear_rgb(air))
+
+
+def flat_contrast(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """Values drawn towards their mean, up to half of their range, and moved up or down."""
+    mean = img.mean(dim=(1, 2, 3), keepdim=True)
+    shift = _random.between(-0.15, 0.15, rng)
+    return mean + (1 - 0.5 * strength) * (img - mean) + shift * strength
+
+
+def colour_cast(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """A wrong white balance: gains exp(strength * d) in linear light, d of length 1 and sum 0."""
+    direction = _random.normal((3,), rng, img)
+    direction = direction - direction.mean()
+    gains = torch.exp(strength * direction / direction.norm())
+    return _encoded(rgb_to_linear_rgb(img) * gains.view(3, 1, 1))
+
+
+def overexposure(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """Up to 2.5 stops too much light; what is brighter than white is lost."""
+    return _encoded(rgb_to_linear_rgb(img) * 2 ** (2.5 * strength))
+
+
+def defocus(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """A disk of .4 to 6 px radius in linear light, so that highlights grow."""
+    kernel = _kernels.disk(0.4 + 5.6 * strength**1.3)
+    return _encoded(_kernels.convolve(rgb_to_linear_rgb(img), kernel))
+
+
+def hand_shake(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """The camera moves along a random smooth path, .5 to 17.5 px from end to end of its box."""
+    points = _walk(rng) * (0.5 + 17 * strength)
+    return _encoded(_kernels.convolve(rgb_to_linear_rgb(img), _kernels.path(points)))
+
+
+def low_light(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """Up to 3 stops too little light, Poisson-Gaussian noise, and a share of the stops back.
+
+    The share is drawn: what comes out is dark, or bright and noisy, or both in part.
+    """
+    gain, share = 2 ** (-3 * strength), _random.between(0.0, 0.9, rng)
+    dark = _noisy(gain * rgb_to_linear_rgb(img), 0.001 * strength, 0.003 * strength, 0.0, rng)
+    return _encoded(dark.clamp(0, 1) * (1 / gain) ** share)
+
+
+def sensor_noise(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """Poisson-Gaussian noise, half of the time correlated between neighbours; then denoising.
+
+    A third of the time each: none, bilateral (what is left are flat areas and lost texture),
+    chroma only.
+    """
+    sigma = 0.06 * strength**1.2
+    grain = _random.between(0.6, 1.2, rng) if _random.chance(0.5, rng) else 0.0
+    photons, way = _random.between(0.2, 1.0, rng), _random.index(3, rng)
+    light, read = 1.2 * photons * sigma**2, 0.35 * (1 - photons) * sigma
+    noisy = _encoded(_noisy(rgb_to_linear_rgb(img), light, read, grain, rng))
+    if way == 1:
+        return bilateral_blur(noisy, 7, 0.02 + 2 * sigma, (1.5, 1.5), "replicate", "l2")
+    return _chroma_blurred(noisy, 0.5 + 2.5 * strength) if way == 2 else noisy
+
+
+def resample(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """Down by 1 to 4.6 and up again, by area, bilinear or bicubic; half of the time sharpened."""
+    height, width = img.shape[-2:]
+    down = ("area", "bilinear", "bicubic")[_random.index(3, rng)]
+    up = ("bilinear", "bicubic")[_random.index(2, rng)]
+    amount = _random.between(0.0, 2.0, rng) if _random.chance(0.5, rng) else 0.0
+    factor = 1 + 3.6 * strength**1.2
+    small = (max(8, round(height / factor)), max(8, round(width / factor)))
+    reduced = interpolate(img, size=small, mode=down, antialias=down != "area")
+    back = interpolate(reduced, size=(height, width), mode=up).clamp(0, 1)
+    return back + amount * math.sqrt(strength) * (back - _kernels.gaussian_blur(back, 1.2))
+
+
+def recompression(img: Image, strength: float, rng: torch.Generator) -> Image:
+    """JPEG of quality 80 to 12; four times in ten a second pass on a grid of blocks that is off."""
+    twice, share = _random.chance(0.4, rng), _random.between(0.6, 1.0, rng)
+    down, right = 1 + _random.index(7, rng), 1 + _random.index(7, rng)
+    once = jpeg(img.clamp(0, 1), _quality(strength))
+    if not twice:
+        return once
+    moved = jpeg(once.roll((down, right), dims=(2, 3)), _quality(share * strength))
+    return moved.roll((-down, -right), dims=(2, 3))
+
+
+def _quality(strength: float) -> float:
+    return 80 * (12 / 80) ** strength
+
+
+def _encoded(light: Image) -> Image:
+    """Linear light -> sRGB, clipped at black and white."""
+    srgb: Tensor = linear_rgb_to_rgb(light.clamp(0, 1))
+    return srgb
+
+
+def _walk(rng: torch.Generator, steps: int = 64, finer: int = 8) -> Float[Tensor, "2 points"]:
+    """A smooth random path around 0 whose bounding box has a diagonal of 1."""
+    bend = _random.between(0.0, 0.45, rng)
+    turn = torch.randn(steps, generator=rng) * bend
+    heading = turn.cumsum(0) + _random.angle(1.0, rng)
+    speed = 0.3 + torch.rand(steps, generator=rng)
+    path = (speed * torch.stack([heading.cos(), heading.sin()])).cumsum(1)
+    path = path / (path.amax(1) - path.amin(1)).norm()
+    path = interpolate(path[None], size=steps * finer, mode="linear", align_corners=True)[0]
+    return path - path.mean(1, keepdim=True)
+
+
+def _noisy(light: Image, photons: float, read: float, grain: float, rng: torch.Generator) -> Image:
+    """Noise of variance photons * light, and of standard deviation `read`, in linear light."""
+    shape = (2, *light.shape[1:])
+    field = _random.normal(shape, rng, light)
+    if grain:
+        kernel = _kernels.gaussian(grain)
+        field = _kernels.convolve(field, kernel) / kernel.square().sum().sqrt().to(light)
+    return light + (photons * light.clamp(min=0)).sqrt() * field[0] + read * field[1]
+
+
+def _chroma_blurred(img: Image, sigma: float) -> Image:
+    luma, chroma = rgb_to_ycbcr(img).split([1, 2], dim=1)
+    back: Tensor = ycbcr_to_rgb(torch.cat([luma, _kernels.gaussian_blur(chroma, sigma)], dim=1))
+    return back
