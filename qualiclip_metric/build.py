@@ -11,11 +11,14 @@ from qualiclip_metric import formats, weights
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision
 from qualiclip_metric.formats import Checkpoint, CheckpointError
+from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
 from qualiclip_metric.signature import Signature, digest, prompts_part
 from qualiclip_metric.text.minilm import sentence_features
 
+NATIVE = "native"
+"""What `size` takes for images as they are."""
 BASE = "qualiclip"
 """Where QualiCLIP+ has its encoder and its text side from."""
 
@@ -28,6 +31,7 @@ def create(
     temperature: float | None = None,
     engine: str = "torch",
     prompts: Sequence[Pair] | None = None,
+    size: int | str | None = None,
     check_input: bool = True,
 ) -> QualiCLIP:
     """A metric that is ready to score.
@@ -47,6 +51,8 @@ def create(
             the CPU. Gradients are always torch's.
         prompts: Antonym pairs of your own, (positive, negative), where the model's text encoder is
             at hand; the model's own pairs unless told.
+        size: Shorter side in px to which larger images are reduced before they are scored, or
+            `native` to score all as they are; the model's own unless told.
         check_input: Whether images are checked to be finite and in [0, 1]; see `QualiCLIP`.
 
     Returns:
@@ -69,6 +75,7 @@ def create(
     precision = choose_precision(precision, torch.device(device or "cpu"))
     engine = choose_engine(engine, torch.device(device or "cpu"))
     checkpoint = load(model)
+    checkpoint = replace(checkpoint, scoring_size=_scoring_size(size, checkpoint.scoring_size))
     metric = from_checkpoint(checkpoint, temperature=temperature)
     own_weights = digest(metric.state_dict())[:8]
     if prompts is not None:
@@ -83,6 +90,7 @@ def create(
         temperature=metric.temperature,
         precision=precision,
         engine=engine,
+        size=metric.scoring_size,
     )
     assert isinstance(metric.encoder, Encoder)
     metric.encoder.compute_with(engine, None if precision == "fp32" else DTYPES[precision])
@@ -187,19 +195,37 @@ def _assembled(checkpoint: Checkpoint, temperature: float | None) -> QualiCLIP:
             f"architecture: expected one of {sorted(ENCODERS)}, got {checkpoint.architecture!r}; "
             "a newer version of qualiclip-metric may know it"
         )
-    encoder = ENCODERS[checkpoint.architecture]()
+    encoder = ENCODERS[checkpoint.architecture](checkpoint.encoder.keys())
     _fill(encoder, checkpoint.encoder, f"a {checkpoint.architecture} encoder")
     metric = QualiCLIP(
         encoder,
         _prompts(checkpoint),
         temperature=checkpoint.temperature if temperature is None else temperature,
         logit_scale=checkpoint.logit_scale,
+        scoring_size=checkpoint.scoring_size,
     )
     metric.pairs = checkpoint.pairs
     metric.provenance = {
-        name: getattr(checkpoint, name) for name in ("architecture", "licence", "training")
+        name: getattr(checkpoint, name)
+        for name in ("architecture", "licence", "training", "fault_pairs", "fault_prompts")
     }
+    if checkpoint.fault_prompts is not None:
+        metric.faults = checkpoint.faults
+        metric.fault_prompts = torch.nn.functional.normalize(checkpoint.fault_prompts, dim=-1)
     return metric
+
+
+def _scoring_size(size: int | str | None, own: int) -> int:
+    """The scoring size that a user means; 0 for none."""
+    if size is None:
+        return own
+    if size == NATIVE:
+        return 0
+    if isinstance(size, bool) or not str(size).isdecimal() or int(size) < MIN_SIZE:
+        raise ValueError(
+            f"size: expected {NATIVE!r} or a shorter side of at least {MIN_SIZE} px, got {size!r}"
+        )
+    return int(size)
 
 
 def complete(model: str | Path) -> Checkpoint:
@@ -223,7 +249,14 @@ def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
             "expected a metric that `create` made; one put together by hand does not say what its "
             "encoder is, save it with formats.save(Checkpoint(...), path)"
         )
-    origin = Checkpoint(encoder={}, prompts=None, pairs=metric.pairs, **metric.provenance)
+    origin = Checkpoint(
+        encoder={},
+        prompts=None,
+        pairs=metric.pairs,
+        scoring_size=metric.scoring_size,
+        faults=metric.faults,
+        **metric.provenance,
+    )
     return to_checkpoint(metric, origin)
 
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from qualiclip_metric.input_check import check_shape, check_values
+from qualiclip_metric.input_check import MIN_SIZE, check_shape, check_values
+from qualiclip_metric.resize import reduced
 from qualiclip_metric.signature import Signature, digest
 
 
@@ -79,14 +80,17 @@ class QualiCLIP(nn.Module):
             module that returns them when called, such as QualiCLIP+'s learned prompts.
         temperature: Divides the logit scale. 2 gives pyiqa's QualiCLIP, 1 that of the authors' hub.
         logit_scale: CLIP's (exponentiated) logit scale; 100 for OpenAI's models.
+        scoring_size: Larger images are reduced to this shorter side first, antialiased; 0 scores
+            them as they are.
         check_input: Whether images are checked to be finite and in [0, 1] (`input_check`). False
             saves the check's pass over the pixels, and makes garbage a plausible score.
 
     Raises:
-        ValueError: When the prompts' shape or the temperature is off.
+        ValueError: When the prompts' shape, the temperature or the scoring size is off.
     """
 
     logit_scale: Tensor
+    fault_prompts: Tensor
 
     def __init__(
         self,
@@ -95,21 +99,31 @@ class QualiCLIP(nn.Module):
         temperature: float = 2.0,
         logit_scale: float = 100.0,
         check_input: bool = True,
+        scoring_size: int = 0,
     ) -> None:
         super().__init__()
         if not temperature > 0:
             raise ValueError(f"temperature: expected a number above 0, got {temperature}")
+        if scoring_size and scoring_size < MIN_SIZE:
+            raise ValueError(
+                f"scoring_size: expected 0 or at least {MIN_SIZE} px, got {scoring_size}"
+            )
         self.encoder = encoder
         self.text = prompts if isinstance(prompts, nn.Module) else PromptFeatures(prompts)
         self.temperature = float(temperature)
         self.check_input = check_input
+        self.scoring_size = scoring_size
         self.register_buffer("logit_scale", torch.tensor(float(logit_scale)))
         self.signature: Signature | None = None
         """What the scores depend on; set by `create`, None for a metric put together by hand."""
         self.pairs: tuple[tuple[str, str], ...] = ()
         """Texts of the prompts, positive first; set by `create`, empty where they are unknown."""
         self.provenance: Mapping[str, Any] = {}
-        """`architecture`, `licence` and `training` of the weights; set by `create`."""
+        """`architecture`, `licence` and `training` of the weights, and the pairs of the diagnosis; set
+        by `create`."""
+        self.faults: tuple[str, ...] = ()
+        """What `diagnose` tells apart; set by `create`, empty for a model without a diagnosis."""
+        self.register_buffer("fault_prompts", torch.zeros(0, 2, 0), persistent=False)
 
     @property
     def device(self) -> torch.device:
@@ -137,13 +151,54 @@ class QualiCLIP(nn.Module):
             ValueError: When the shape, the size, the type or a value is not as above, or the
                 metric's weights were converted to half precision.
         """
+        features = self.features(img)
+        with _no_autocast(img.device.type):
+            return cosine(features, self.prompts)
+
+    def features(self, img: Tensor) -> Float[Tensor, "n dim"]:
+        """The encoder's features of images at the scoring size.
+
+        Args:
+            img: As for `similarities`.
+
+        Returns:
+            (N, D), not normalised, of the prompts' dtype.
+
+        Raises:
+            ValueError: As for `similarities`.
+        """
         check_shape(img)
         if self.check_input:
             check_values(img)
         self._check_weights()
-        prompts = self.prompts
+        dtype = self.logit_scale.dtype
         with _no_autocast(img.device.type):
-            return cosine(self.encoder(img.to(prompts.dtype)).to(prompts.dtype), prompts)
+            features: Tensor = self.encoder(reduced(img.to(dtype), self.scoring_size))
+        return features.to(dtype)
+
+    def diagnose(self, img: Tensor) -> Float[Tensor, "n faults"]:
+        """How likely each image has each fault of `faults` rather than any other or none.
+
+        The pairs of the diagnosis do not enter the score.
+
+        Args:
+            img: As for `similarities`.
+
+        Returns:
+            (N, F + 1) in [0, 1], of sum 1: no fault, then the faults, as likely as one of them is
+            among crops of pristine photos that are degraded by one fault or by none.
+
+        Raises:
+            ValueError: As for `similarities`, or when the model has no diagnosis.
+        """
+        if not self.faults:
+            raise ValueError("this model has no diagnosis; lite has one: create('lite')")
+        features = self.features(img)
+        with _no_autocast(img.device.type):
+            similar = cosine(features, self.fault_prompts)
+        odds = self.logit_scale / self.temperature * (similar[..., 0] - similar[..., 1])
+        # a pair's log odds are those of its negative text: the fault
+        return torch.cat([torch.zeros_like(odds[:, :1]), -odds], dim=1).softmax(dim=1)
 
     def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
         """Probability of the positive prompt of each antonym pair; their mean is the score.

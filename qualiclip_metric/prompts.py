@@ -23,6 +23,17 @@ PROMPTS: tuple[Pair, ...] = (
 """The seven antonym pairs of QualiCLIP, positive first (miccunifi/QualiCLIP, hubconf.py)."""
 
 
+FAULT_PAIRS: tuple[Pair, ...] = (
+    ("Sharp photo.", "Out-of-focus photo."),
+    ("Clean photo.", "Grainy photo."),
+    ("Uncompressed photo.", "Photo with compression artifacts."),
+    ("Well-exposed photo.", "Badly exposed photo."),
+    ("Natural colors.", "Unnatural colors."),
+)
+"""Antonym pairs of `lite`'s diagnosis: blur, noise, compression, exposure, colour. They have no part
+in the score."""
+
+
 def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
     """The pairs as tuples.
 

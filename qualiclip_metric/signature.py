@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric._version import __version__
@@ -35,6 +35,8 @@ class Signature:
         temperature: Temperature of the softmax.
         precision: `fp32` or `bf16`.
         engine: What computes the trunk; the line names only another than torch.
+        size: Shorter side to which larger images are reduced before they are scored, px; 0, which
+            line and dict leave out, where none are.
         version: Version of this package.
     """
 
@@ -44,14 +46,15 @@ class Signature:
     temperature: float
     precision: str
     engine: str = "torch"
+    size: int = field(default=0, kw_only=True)
     version: str = __version__
 
     def __str__(self) -> str:
         return to_string(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """The parts by name, for JSON."""
-        return asdict(self)
+        """The parts by name, for JSON; without the size where there is none."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("size", 0)}
 
     @classmethod
     def from_string(cls, text: str) -> "Signature":
@@ -63,15 +66,15 @@ class Signature:
         Raises:
             ValueError: When a part is missing or unknown.
         """
-        parts = from_string(text)
-        names = {field.name for field in fields(cls)}
+        parts = {"size": 0, **from_string(text)}
+        names = {one.name for one in fields(cls)}
         if parts.keys() != names:
             raise ValueError(
                 f"signature: expected the parts {', '.join(sorted(names))}, got "
                 f"{', '.join(sorted(parts)) or 'none'} in {text!r}"
             )
-        if not isinstance(parts["temperature"], float):
-            raise ValueError(f"signature: T should be a number in {text!r}")
+        if not (isinstance(parts["temperature"], float) and isinstance(parts["size"], int)):
+            raise ValueError(f"signature: T and size should be numbers in {text!r}")
         return cls(**parts)
 
     def with_weights(self, sha256: str) -> "Signature":
@@ -115,7 +118,7 @@ def from_string(text: str) -> dict[str, Any]:
         text: Parts separated by `|`, each `key:value` or bare.
 
     Returns:
-        Name -> value, the temperature a number. Bare parts are named `version`, `precision`,
+        Name -> value, temperature and size numbers. Bare parts are named `version`, `precision`,
         `engine` or `model` by what they look like; a name that comes twice has its values joined by
         `|`.
 
@@ -131,8 +134,9 @@ def from_string(text: str) -> dict[str, Any]:
         parts[name] = f"{parts[name]}|{value}" if name in parts else value
     if "precision" in parts:
         parts.setdefault("engine", "torch")
-    with suppress(KeyError, ValueError):
-        parts["temperature"] = float(parts["temperature"])
+    for name, number in (("temperature", float), ("size", int)):
+        with suppress(KeyError, ValueError):
+            parts[name] = number(parts[name])
     return parts
 
 

@@ -16,6 +16,7 @@ def load_metric(
     engine: str = "torch",
     *,
     prompts: Path | None = None,
+    size: str | None = None,
 ) -> "QualiCLIP":
     """The metric; a wrong name, file or device is a usage error."""
     from qualiclip_metric.build import create
@@ -23,6 +24,8 @@ def load_metric(
 
     try:
         pairs = None if prompts is None else read_pairs(prompts)
-        return create(model, device=device, precision=precision, engine=engine, prompts=pairs)
+        return create(
+            model, device=device, precision=precision, engine=engine, prompts=pairs, size=size
+        )
     except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
         fail(err)

@@ -19,6 +19,7 @@ from qualiclip_metric.cli.options import (
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
+    SizeOption,
     out_option,
 )
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
@@ -69,6 +70,7 @@ def explain(
     ] = Form.png,
     model: ModelOption = "lite",
     prompts: PromptsOption = None,
+    size: SizeOption = None,
     recursive: RecursiveOption = True,
     precision: PrecisionOption = Precision.fp32,
     engine: EngineOption = Engine.torch,
@@ -86,7 +88,7 @@ def explain(
         files = find(paths, recursive)
     except ValueError as err:
         fail(err)
-    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts)
+    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
     asked = _pair(metric, pair)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -80,3 +80,11 @@ TruncatedOption = Annotated[
     typer.Option("--allow-truncated", help="Read files that end too early, grey at their end."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="All of it as JSON.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--size",
+        help="Shorter side in px that larger images are reduced to before scoring, or native for "
+        "none; the model's own unless told.",
+    ),
+]

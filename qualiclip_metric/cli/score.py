@@ -24,6 +24,7 @@ from qualiclip_metric.cli.options import (
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
+    SizeOption,
     TruncatedOption,
     WorkersOption,
     out_option,
@@ -65,6 +66,7 @@ def score(
     engine: EngineOption = Engine.torch,
     device: DeviceOption = "cpu",
     prompts: PromptsOption = None,
+    size: SizeOption = None,
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",
@@ -94,7 +96,7 @@ def score(
         fail(err)
     except OSError as err:
         fail(f"--out: {err}")
-    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts)
+    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
     from qualiclip_metric import scoring
 
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer

@@ -122,7 +122,7 @@ def recompression(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def _quality(strength: float) -> float:
-    return 80 * (12 / 80) ** strength
+    return 80 * math.pow(12 / 80, strength)
 
 
 def _encoded(light: Image) -> Image:
@@ -154,6 +154,7 @@ def _noisy(light: Image, photons: float, read: float, grain: float, rng: torch.G
 
 
 def _chroma_blurred(img: Image, sigma: float) -> Image:
-    luma, chroma = rgb_to_ycbcr(img).split([1, 2], dim=1)
-    back: Tensor = ycbcr_to_rgb(torch.cat([luma, _kernels.gaussian_blur(chroma, sigma)], dim=1))
+    ycbcr = rgb_to_ycbcr(img)
+    chroma = _kernels.gaussian_blur(ycbcr[:, 1:], sigma)
+    back: Tensor = ycbcr_to_rgb(torch.cat([ycbcr[:, :1], chroma], dim=1))
     return back

@@ -4,7 +4,7 @@
 module is imported at its first use, because the libraries that the other needs take time to import.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +25,17 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
-def _lite() -> Encoder:
+def _lite(names: Collection[str] = ()) -> Encoder:
     from qualiclip_metric.encoders.lite import LiteEncoder
 
-    return LiteEncoder()
+    return LiteEncoder(weighted="pooling.head" in names)
 
 
-def _rn50() -> Encoder:
+def _rn50(names: Collection[str] = ()) -> Encoder:
     from qualiclip_metric.encoders.rn50 import RN50Encoder
 
     return RN50Encoder()
 
 
-ENCODERS: dict[str, Callable[[], Encoder]] = {"lite": _lite, "rn50": _rn50}
-"""Architecture -> function that makes the encoder, with random weights."""
+ENCODERS: dict[str, Callable[[Collection[str]], Encoder]] = {"lite": _lite, "rn50": _rn50}
+"""Architecture -> function of a state dict's names that makes the encoder, with random weights."""

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from qualiclip_metric.encoders.encoder import Encoder
@@ -27,6 +28,8 @@ from qualiclip_metric.engines.layers import (
 )
 
 ARCHITECTURE = "tf_efficientnet_lite0"
+CHANNELS = (112, 320)
+"""Channels of the two stages that are averaged, at 1/16 and 1/32 of the resolution."""
 TEXT_DIM = 384
 STAGES = (3, 4)
 BLOCKS = (4, 6)
@@ -35,9 +38,51 @@ _CONV_BN = (("conv_stem", "bn1"),)
 _SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
 _INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
+_TINY = 1e-8
+"""Keeps a position that sees nothing, and an image of one quality, from dividing by 0."""
 FP32_STAGES = 6
 """Leading convolutions that stay fp32 in lower precisions: rounding what they give puts faint noise
 into smooth areas, which the score of a blurred photo would take for detail."""
+
+
+class Pooling(nn.Module):
+    """How much each position of the 1/32 grid counts in an image's features.
+
+    The weight of a position is |f|^2 * exp(-(x^2 + y^2) / (2 centre^2)) * exp(-worst * z): f its
+    last stage's features, so that it counts where the network sees something; x and y its place,
+    -1 to 1, so that the middle counts more; z the local quality there, less its mean over the
+    image and over its standard deviation, so that worse places count more.
+
+    The buffers are part of the model: `head` (432,), what local quality is read from; `centre` and
+    `worst`, as above.
+    """
+
+    head: Tensor
+    centre: Tensor
+    worst: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("head", torch.zeros(sum(CHANNELS)))
+        self.register_buffer("centre", torch.tensor(1.0))
+        self.register_buffer("worst", torch.tensor(0.0))
+
+    def forward(self, grid: Float[Tensor, "n 432 h w"]) -> Float[Tensor, "n 1 h w"]:
+        """Weights that sum to 1 over each image."""
+        seen = grid[:, CHANNELS[0] :].square().sum(dim=1, keepdim=True) + _TINY
+        height, width = _places(grid, 2), _places(grid, 3)
+        far = height.square()[:, None] + width.square()
+        local = (grid * self.head[:, None, None]).sum(dim=1, keepdim=True)
+        away = local - local.mean(dim=(2, 3), keepdim=True)
+        spread = (away.square().mean(dim=(2, 3), keepdim=True) + _TINY).sqrt()
+        weights = seen * torch.exp(-far / (2 * self.centre**2) - self.worst * away / spread)
+        return weights / weights.sum(dim=(2, 3), keepdim=True)
+
+
+def _places(grid: Tensor, axis: int) -> Float[Tensor, " size"]:
+    """Middles of the cells along an axis, between -1 and 1."""
+    size = grid.shape[axis]
+    return (2 * torch.arange(size, device=grid.device, dtype=grid.dtype) + 1) / size - 1
 
 
 class LiteEncoder(Encoder):
@@ -46,18 +91,23 @@ class LiteEncoder(Encoder):
     Input (N, 3, H, W) RGB in [0, 1]; output (N, 384). The stages are timm's: 112 channels at
     1/16 and 320 at 1/32 of the resolution. A randomly started encoder; weights come from a
     checkpoint or from `imagenet_state_dict`.
+
+    Args:
+        weighted: Whether positions are averaged with the weights of `Pooling`, on one grid of 1/32
+            of the resolution; plainly otherwise, each stage on its own grid.
     """
 
     dim = TEXT_DIM
     trunk: Any
 
-    def __init__(self) -> None:
+    def __init__(self, weighted: bool = False) -> None:
         super().__init__((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
         self.trunk = timm.create_model(
             ARCHITECTURE, pretrained=False, features_only=True, out_indices=STAGES
         )
         fold_batchnorm(self.trunk)
-        self.projection = nn.Linear(sum(self.trunk.feature_info.channels()), TEXT_DIM)
+        self.pooling = Pooling() if weighted else None
+        self.projection = nn.Linear(sum(CHANNELS), TEXT_DIM)
 
     @property
     def last_stage(self) -> nn.Module:
@@ -72,17 +122,32 @@ class LiteEncoder(Encoder):
 
     def features(self, maps: tuple[Tensor, ...]) -> Float[Tensor, "n 384"]:
         """Image features in the space of the prompts' text features, not normalised."""
-        return self.project(_averages(maps))
+        if self.pooling is None:
+            return self.project(_averages(maps))
+        with torch.autocast(maps[0].device.type, enabled=False):
+            grid = joined(maps)
+            pooled = (self.pooling(grid) * grid).sum(dim=(2, 3))
+        return self.project(pooled)
 
     def pooled(self, img: Tensor) -> Float[Tensor, "n 432"]:
         """Spatial average of the last two stages, before the projection."""
         return _averages(self.maps(img))
 
-    def project(self, pooled: Float[Tensor, "n 432"]) -> Float[Tensor, "n 384"]:
+    def project(self, pooled: Float[Tensor, "*n 432"]) -> Float[Tensor, "*n 384"]:
         """Map pooled features to the text space, in fp32: cosines need all digits."""
         with torch.autocast(pooled.device.type, enabled=False):
             features: Tensor = self.projection(pooled.to(self.projection.weight.dtype))
         return features
+
+    def places(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Every position by itself: its weight (N, h, w), and its features (N, h, w, 384).
+
+        The image's features are the sum of the positions', each times its weight.
+        """
+        grid = joined(maps)
+        even = grid.new_full((len(grid), 1, *grid.shape[2:]), 1 / grid[0, 0].numel())
+        weights = even if self.pooling is None else self.pooling(grid)
+        return weights[:, 0], self.project(grid.permute(0, 2, 3, 1))
 
     def layer_graph(self) -> LayerGraph:
         """Two parts, each ending where an average is taken."""
@@ -95,6 +160,13 @@ class LiteEncoder(Encoder):
                 parts.append(tuple(stages))
                 stages = []
         return LayerGraph(self.mean.flatten(), self.std.flatten(), tuple(parts), FP32_STAGES)
+
+
+def joined(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432 h w"]:
+    """Both stages on the coarser grid, in fp32: the finer averaged two by two."""
+    fine, coarse = (stage.float() for stage in maps)
+    halved = functional.avg_pool2d(fine, 2, ceil_mode=True, count_include_pad=False)
+    return torch.cat([halved, coarse], dim=1)
 
 
 def _averages(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:

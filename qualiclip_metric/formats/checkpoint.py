@@ -32,6 +32,11 @@ class Checkpoint:
         training: How the weights were made, free-form, empty where unknown.
         learner: State dict of QualiCLIP+'s learned prompts, with or without the text tower.
         text: Text side of CLIP, OpenAI's names, where the file has it.
+        scoring_size: Larger images are reduced to this shorter side before they are scored; 0
+            scores them as they are.
+        faults: What the diagnosis tells apart; empty where the model has none.
+        fault_pairs: Texts of the diagnosis' antonym pairs, one per fault, positive first.
+        fault_prompts: Their features, (F, 2, D).
         file: The file that it was read from, for messages.
     """
 
@@ -45,6 +50,10 @@ class Checkpoint:
     training: Mapping[str, Any] = field(default_factory=dict)
     learner: Mapping[str, Tensor] = field(default_factory=dict)
     text: Mapping[str, Tensor] = field(default_factory=dict)
+    scoring_size: int = 0
+    faults: tuple[str, ...] = ()
+    fault_pairs: tuple[Pair, ...] = ()
+    fault_prompts: Tensor | None = None
     file: str = field(default="", compare=False)
 
     def state(self) -> dict[str, Tensor]:

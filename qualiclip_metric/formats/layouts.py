@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
-from qualiclip_metric.formats.ours import HEADER_KEY, PYIQA_KEY, as_fp32, from_pyiqa, part
+from qualiclip_metric.formats.ours import (
+    FAULTS_KEY,
+    HEADER_KEY,
+    PYIQA_KEY,
+    as_fp32,
+    from_pyiqa,
+    part,
+)
 from qualiclip_metric.formats.validation import check_storage
 from qualiclip_metric.prompts import PROMPTS
 
@@ -30,7 +37,7 @@ def from_torch(content: Any) -> Checkpoint:
     """
     tensors = _tensors(content)
     if isinstance(content, Mapping) and HEADER_KEY in content:
-        return from_pyiqa(tensors, content[HEADER_KEY])
+        return from_pyiqa(tensors, content[HEADER_KEY], content.get(FAULTS_KEY))
     for marker, read in LAYOUTS.items():
         if marker in tensors:
             return read(tensors)

@@ -16,6 +16,7 @@ from qualiclip_metric.prompts import check_pairs
 FORMAT = "qualiclip_metric/1"
 PYIQA_KEY = "params"
 HEADER_KEY = "qualiclip_metric"
+FAULTS_KEY = "qualiclip_metric_faults"
 
 
 def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -30,6 +31,8 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
     tensors |= {f"learner.{k}": v.detach().cpu().float() for k, v in checkpoint.learner.items()}
     if checkpoint.prompts is not None:
         tensors["prompts"] = checkpoint.prompts.detach().cpu().float()
+    if checkpoint.fault_prompts is not None:
+        tensors["fault_prompts"] = checkpoint.fault_prompts.detach().cpu().float()
     tensors = {k: v.contiguous() for k, v in tensors.items()}
     with replacing(path) as scratch:
         save_file(tensors, scratch, header(checkpoint))
@@ -61,7 +64,9 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
         path: File to write; it appears whole or not at all.
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in checkpoint.state().items()}
-    content = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
+    content: dict[str, object] = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
+    if checkpoint.fault_prompts is not None:
+        content[FAULTS_KEY] = checkpoint.fault_prompts.detach().cpu().clone()
     with replacing(path) as scratch, scratch.open("wb") as file:
         torch.save(content, file)  # given a path, torch would write the scratch file's name into it
 
@@ -75,6 +80,9 @@ def header(checkpoint: Checkpoint) -> dict[str, str]:
         "logit_scale": repr(checkpoint.logit_scale),
         "temperature": repr(checkpoint.temperature),
         "licence": checkpoint.licence,
+        "scoring_size": repr(checkpoint.scoring_size),
+        "faults": json.dumps(checkpoint.faults),
+        "fault_pairs": json.dumps(checkpoint.fault_pairs),
         "training": json.dumps(checkpoint.training, sort_keys=True),
     }
 
@@ -95,15 +103,19 @@ def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
             f"expected a safetensors file with format {FORMAT!r} in its header and the "
             f"prompts' features, got {metadata.get('format')!r}"
         )
-    return _from_parts(part(tensors, "encoder."), prompts, learner, metadata)
+    faults = tensors.get("fault_prompts")
+    return _from_parts(part(tensors, "encoder."), prompts, learner, metadata, faults)
 
 
-def from_pyiqa(state: Mapping[str, Tensor], metadata: Any) -> Checkpoint:
-    """A checkpoint from the two halves of `save_pyiqa`'s file.
+def from_pyiqa(
+    state: Mapping[str, Tensor], metadata: Any, faults: Tensor | None = None
+) -> Checkpoint:
+    """A checkpoint from the parts of `save_pyiqa`'s file.
 
     Args:
         state: State dict of a `QualiCLIP` module.
         metadata: What the file holds in place of a header.
+        faults: Features of the diagnosis' prompts, where the file has them.
 
     Raises:
         CheckpointError: When the header is not ours.
@@ -113,7 +125,8 @@ def from_pyiqa(state: Mapping[str, Tensor], metadata: Any) -> Checkpoint:
             f"header: expected texts by name under {HEADER_KEY!r}, got {type(metadata).__name__}"
         )
     learner = part(state, "text.")
-    return _from_parts(part(state, "encoder."), learner.pop("features", None), learner, metadata)
+    prompts = learner.pop("features", None)
+    return _from_parts(part(state, "encoder."), prompts, learner, metadata, faults)
 
 
 def _from_parts(
@@ -121,13 +134,15 @@ def _from_parts(
     prompts: Tensor | None,
     learner: dict[str, Tensor],
     metadata: Mapping[str, str],
+    faults: Tensor | None,
 ) -> Checkpoint:
     for key in ("architecture", "logit_scale", "temperature"):
         if key not in metadata:
             raise CheckpointError(f"the header lacks {key!r}")
-    pairs = _json(metadata, "pairs", list)
+    pairs, fault_pairs = (_json(metadata, key, list) for key in ("pairs", "fault_pairs"))
     try:
         checked = check_pairs(pairs) if pairs else ()
+        checked_faults = check_pairs(fault_pairs) if fault_pairs else ()
     except ValueError as err:
         raise CheckpointError(f"header: {err}") from err
     return Checkpoint(
@@ -140,6 +155,10 @@ def _from_parts(
         licence=metadata.get("licence", "unknown"),
         training=_json(metadata, "training", dict),
         learner=learner,
+        scoring_size=int(_number(metadata, "scoring_size")) if "scoring_size" in metadata else 0,
+        faults=tuple(_json(metadata, "faults", list)),
+        fault_pairs=checked_faults,
+        fault_prompts=None if faults is None else as_fp32(faults),
     )
 
 

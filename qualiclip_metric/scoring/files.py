@@ -100,7 +100,8 @@ def score_files(
         device = getattr(metric, "device", "cpu")
     files = [Path(path) for path in paths]
     counts = Counter(files)
-    reader = Reader(background, max_pixels, allow_truncated, timeout)
+    side: int = getattr(metric, "scoring_size", 0)
+    reader = Reader(background, max_pixels, allow_truncated, timeout, side)
     results = _scored(metric, list(counts), batch_size, workers, reader, device, progress)
     return _repeated(files, counts, results)
 

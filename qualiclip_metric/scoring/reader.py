@@ -20,6 +20,7 @@ class Reader:
         max_pixels: A file whose header promises more is not decoded.
         allow_truncated: Whether a file that ends too early is read.
         timeout: Seconds that one file may take.
+        side: Shorter side that the images will be reduced to; see `decoding.pixels`.
     """
 
     def __init__(
@@ -28,11 +29,13 @@ class Reader:
         max_pixels: int = decoding.MAX_PIXELS,
         allow_truncated: bool = False,
         timeout: float | None = None,
+        side: int = 0,
     ) -> None:
         self.background, self.timeout = background, timeout
         self.options: dict[str, Any] = {
             "max_pixels": max_pixels,
             "allow_truncated": allow_truncated,
+            "side": side,
         }
         self._of_thread = threading.local()
         self._processes: list[DecoderProcess] = []

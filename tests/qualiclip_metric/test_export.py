@@ -7,12 +7,44 @@ import torch
 from typer.testing import CliRunner
 
 from qualiclip_metric import export as exporting
+from qualiclip_metric import formats
 from qualiclip_metric.build import create
 from qualiclip_metric.cli import app
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.export import ExportError, deviation, export
+from qualiclip_metric.formats import Checkpoint
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture
+def random_weighted(tmp_path: Path) -> Path:
+    """A `lite` that weighs positions and has a scoring size, with random weights."""
+    torch.manual_seed(0)
+    encoder = LiteEncoder(weighted=True)
+    assert encoder.pooling is not None
+    encoder.pooling.head.normal_()
+    encoder.pooling.centre.fill_(0.5)
+    encoder.pooling.worst.fill_(0.5)
+    model = Checkpoint(
+        "lite", encoder.state_dict(), torch.randn(7, 2, LiteEncoder.dim), scoring_size=80
+    )
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    formats.save(model, folder / "weighted.safetensors")
+    return folder / "weighted.safetensors"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("format_", ["onnx", "torchscript"])
+def test_pooling_and_scoring_size(random_weighted: Path, tmp_path: Path, format_: str) -> None:
+    out = export(random_weighted, tmp_path / "m", format_)
+    scorer = exporting.onnx_scorer(out) if format_ == "onnx" else torch.jit.load(out)  # type: ignore[no-untyped-call]
+    metric = create(random_weighted)
+    for size in ((33, 47), (80, 80), (81, 200), (300, 161)):
+        img = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(scorer(img), metric(img), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("model", ["random_lite", "seeded_official"])

@@ -70,7 +70,7 @@ def test_pool_has_no_intermediate_that_grows_with_the_square_of_the_area() -> No
 
 
 def test_it_is_an_encoder_of_the_table(encoder: RN50Encoder) -> None:
-    assert isinstance(ENCODERS["rn50"](), RN50Encoder)
+    assert isinstance(ENCODERS["rn50"](()), RN50Encoder)
     assert isinstance(encoder, Encoder)
     assert encoder.last_stage is encoder.trunk.layer4
 

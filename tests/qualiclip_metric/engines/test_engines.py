@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 def calibrated(name: str) -> Encoder:
     """Random weights, and statistics that leave every feature map with values of all sizes."""
     rng = torch.Generator().manual_seed(0)
-    encoder = ENCODERS[name]()
+    encoder = ENCODERS[name](())
     with torch.no_grad():
         for module in encoder.modules():
             if isinstance(module, nn.Conv2d):

@@ -1,0 +1,68 @@
+"""Reduce large images to the size at which a model scores, as a function of tensors.
+
+The same photo comes with 0.4 or with 20 megapixels, and its quality is judged as a whole, so that
+a model may have a scoring size: the shorter side to which larger images are reduced, antialiased.
+Smaller images stay as they are.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def reduced_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Height and width after reducing to a shorter side; as they are where that is not larger.
+
+    Args:
+        height: Of the image, px.
+        width: Of the image, px.
+        side: Shorter side, px; 0 leaves any size as it is.
+    """
+    shorter = min(height, width)
+    if not side or shorter <= side:
+        return height, width
+    return round(height * side / shorter), round(width * side / shorter)
+
+
+def reduced(img: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w2"]:
+    """Reduce images to a shorter side, with a triangular filter as wide as the reduction.
+
+    Differentiable. In a trace, where the size is not known, two products with resampling matrices
+    compute the same.
+
+    Args:
+        img: Any values.
+        side: As for `reduced_size`.
+    """
+    if not side:
+        return img
+    if torch.jit._trace.is_tracing():  # type: ignore[no-untyped-call]
+        return _reduced_by_matrices(img, side)
+    size = reduced_size(img.shape[2], img.shape[3], side)
+    if size == tuple(img.shape[2:]):
+        return img
+    return interpolate(img, size=size, mode="bilinear", antialias=True)
+
+
+def _reduced_by_matrices(img: Tensor, side: int) -> Tensor:
+    shape = torch._shape_as_tensor(img).float()  # numbers would become constants
+    share = (side / torch.minimum(shape[2], shape[3])).clamp(max=1.0)
+    rows, columns = (_resampling(shape[axis], share, img) for axis in (2, 3))
+    return rows @ img @ columns.T
+
+
+def _resampling(size: Tensor, share: Tensor, like: Tensor) -> Float[Tensor, "out in"]:
+    """Each row: how much every sample counts in one sample of the outcome."""
+    count = torch.round(size * share)
+    step = size / count
+    middle = (_numbers(count, like) + 0.5) * step
+    places = _numbers(size, like) + 0.5
+    weights = (1 - (middle[:, None] - places).abs() / step).clamp(min=0)
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def _numbers(count: Tensor, like: Tensor) -> Float[Tensor, " count"]:
+    """0 to `count` - 1; the count stays a tensor, or the trace would keep the example's."""
+    numbers: Tensor = torch.arange(count, device=like.device, dtype=like.dtype)  # type: ignore[call-overload]
+    return numbers

@@ -1,0 +1,61 @@
+"""The scoring size: what is reduced, by which filter, with gradients, and in a trace."""
+
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from qualiclip_metric.resize import reduced, reduced_size
+
+
+def noise(height, width, n=2):
+    return torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "expected"),
+    [
+        ((512, 700), 512, (512, 700)),
+        ((3000, 4000), 512, (512, 683)),
+        ((4000, 3000), 512, (683, 512)),
+        ((100, 90), 512, (100, 90)),
+        ((3000, 4000), 0, (3000, 4000)),
+    ],
+)
+def test_only_larger_images_are_reduced(size, side, expected):
+    assert reduced_size(*size, side) == expected
+    if max(size) < 1000:
+        img = noise(*size)
+        assert torch.equal(reduced(img, side), img)
+
+
+def test_the_filter_is_as_wide_as_the_reduction():
+    """A pattern finer than the outcome's pixels becomes grey, not another pattern."""
+    stripes = torch.zeros(1, 3, 256, 256)
+    stripes[..., ::2] = 1
+    inside = reduced(stripes, 64)[..., 4:-4]
+    assert torch.allclose(inside, torch.full_like(inside, 0.5), atol=0.02)
+
+
+def test_the_mean_of_an_even_image_stays():
+    assert torch.allclose(reduced(torch.full((1, 3, 300, 200), 0.3), 64), torch.tensor(0.3))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace. is deprecated:FutureWarning")
+@pytest.mark.parametrize("size", [(97, 131), (64, 64), (300, 200), (80, 640), (40, 33)])
+def test_a_trace_computes_the_same_at_any_size(size):
+    traced = torch.jit.trace(lambda img: reduced(img, 64), noise(120, 90), check_trace=False)
+    img = noise(*size, n=3)
+    assert torch.allclose(traced(img), reduced(img, 64), atol=1e-5)
+
+
+def test_gradients_reach_every_pixel():
+    img = noise(150, 100).requires_grad_()
+    reduced(img, 64).sum().backward()
+    assert (img.grad > 0).all()
+    assert torch.allclose(img.grad.sum(), torch.tensor(float(2 * 3 * 96 * 64)), rtol=1e-4)
+
+
+def test_it_is_what_torch_calls_antialiased():
+    img = noise(150, 100)
+    expected = interpolate(img, size=(96, 64), mode="bilinear", antialias=True)
+    assert torch.equal(reduced(img, 64), expected)
