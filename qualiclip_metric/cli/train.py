@@ -37,11 +37,15 @@ def train(
         bool, typer.Option("--resume", help="Go on from the folder's state.")
     ] = False,
 ) -> None:
-    """Fine-tune an image encoder by ranking degraded crops of pristine photos.
+    """Fine-tune an image encoder on degraded crops of pristine photos.
 
-    No human score takes part. The run's folder gets model.safetensors (the best by validation,
-    ready for `qualiclip score --model`), state.pt (for --resume), validation.jsonl, digests.json
-    (so that photos are hashed once) and a tensorboard log.
+    By ranking the levels, or with `objective = "anchored"` in the config, which makes `lite`, by
+    full-reference quality. No human score takes part.
+
+    The run's folder gets model.safetensors (of ranking, the best by validation; ready for
+    `qualiclip score --model`), validation.jsonl and digests.json (so that photos are hashed once);
+    ranking adds state.pt (for --resume) and a tensorboard log, the anchored objective the table of
+    features, with which it goes on by itself.
 
     With --labels in place of --images, QualiCLIP+: the prompts' contexts are fitted to a MOS. That
     is opinion-aware, and the only training here that is.
@@ -74,20 +78,32 @@ def _train(
     resume: bool,
 ) -> Path:
     from qualiclip_metric.images import find
-    from qualiclip_metric.training import TrainConfig
-    from qualiclip_metric.training import train as run
+    from qualiclip_metric.training import AnchoredConfig, TrainConfig, train_anchored
+    from qualiclip_metric.training import train as train_ranking
+    from qualiclip_metric.training.config import read_settings
 
     try:
-        chosen = TrainConfig.read(config, settings)
+        given = read_settings(config, settings)
+        chosen: AnchoredConfig | TrainConfig = (
+            AnchoredConfig.from_dict(given)
+            if "objective" in given
+            else TrainConfig.from_dict(given)
+        )
         photos = find(images)
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
+    anchored = isinstance(chosen, AnchoredConfig)
+    work = f"{chosen.draws} draws" if anchored else f"{chosen.steps} steps, {chosen.model}"
     if _is_main_process():
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         several = f", {processes} processes" if processes > 1 else ""
-        typer.echo(f"{len(photos)} photos, {chosen.steps} steps, {chosen.model}{several}", err=True)
+        typer.echo(f"{len(photos)} photos, {work}{several}", err=True)
     with TrainingProgress(show=_is_main_process()) as report:
-        return run(chosen, photos, out, pretrained=pretrained, resume=resume, report=report)
+        if isinstance(chosen, AnchoredConfig):
+            return train_anchored(chosen, photos, out, pretrained=pretrained, report=report)
+        return train_ranking(
+            chosen, photos, out, pretrained=pretrained, resume=resume, report=report
+        )
 
 
 def _train_plus(

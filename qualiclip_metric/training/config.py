@@ -65,15 +65,28 @@ class Settings:
         Raises:
             ValueError: As for `from_dict`, or when the file or an override is no TOML.
         """
-        raw: dict[str, Any] = {}
-        try:
-            if path is not None:
-                raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
-            raise ValueError(f"{path}: cannot be read as TOML ({err})") from err
-        for override in overrides:
-            raw.update(_override(override))
-        return cls.from_dict(raw)
+        return cls.from_dict(read_settings(path, overrides))
+
+
+def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Plain values from a TOML file and ``key=value`` overrides, whose values are TOML too.
+
+    Args:
+        path: File, or None for the overrides alone.
+        overrides: As typed.
+
+    Raises:
+        ValueError: When the file or an override is no TOML.
+    """
+    raw: dict[str, Any] = {}
+    try:
+        if path is not None:
+            raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+        raise ValueError(f"{path}: cannot be read as TOML ({err})") from err
+    for override in overrides:
+        raw.update(_override(override))
+    return raw
 
 
 @dataclass(frozen=True)

