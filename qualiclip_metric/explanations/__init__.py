@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric.explanations import gradient, local, occlusion
+from qualiclip_metric.explanations import gradient, local, occlusion, positions
 from qualiclip_metric.explanations.pairs import chosen
 from qualiclip_metric.input_check import check_shape, check_values
 from qualiclip_metric.metric import QualiCLIP
@@ -25,8 +25,10 @@ METHODS: dict[str, Method] = {
     "difference": gradient.difference,
     "occlusion": occlusion.occlusion,
     "local": local.local,
+    "positions": positions.positions,
+    "shares": positions.shares,
 }
-"""Name -> map. The first three are grad-CAM, the last two need no gradient."""
+"""Name -> map. The first three are grad-CAM, the others need no gradient."""
 
 
 def explain(
@@ -50,6 +52,10 @@ def explain(
       least), so the place that is worst for the score. Stretched per image.
     - `local`: 1 less the score of overlapping windows around each pixel; NOT stretched, in units
       of the score, so that maps of several images compare.
+
+    - `positions`: 1 less the score of each position of `lite`'s grid alone, exact and from a single
+      forward pass; NOT stretched, in units of the score.
+    - `shares`: the same times the weight that the position has in the image, over the largest.
 
     A stretched map that is the same everywhere is 0 everywhere: no place stands out.
 

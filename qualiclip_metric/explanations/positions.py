@@ -1,0 +1,63 @@
+"""The exact local map: what every position of the encoder's grid adds to the score's fall."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from qualiclip_metric.encoders.lite import LiteEncoder
+from qualiclip_metric.metric import QualiCLIP, cosine, pair_probabilities
+from qualiclip_metric.resize import reduced
+
+
+def positions(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
+    """1 less the score of each position alone, in units of the score, not stretched.
+
+    `lite` averages its features over positions, so that a position's own features give its own
+    score, exactly and from the one forward pass that scores the image; `shares` gives the weight
+    that it has in the image.
+
+    Raises:
+        ValueError: When the encoder does not average over positions.
+    """
+    local, _ = quality(metric, img, pairs)
+    return interpolate(1 - local, size=img.shape[2:], mode="bilinear")
+
+
+def shares(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
+    """Each position's weight times 1 less its score, over the largest of the image.
+
+    Raises:
+        ValueError: As `positions`.
+    """
+    local, weight = quality(metric, img, pairs)
+    part = weight * (1 - local)
+    part = part / part.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(part.dtype).tiny)
+    return interpolate(part, size=img.shape[2:], mode="bilinear")
+
+
+def quality(
+    metric: QualiCLIP, img: Tensor, pairs: Sequence[int]
+) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
+    """Score and weight of every position of the grid, 1/32 of the scoring size.
+
+    Args:
+        metric: A metric with `lite`'s encoder.
+        img: RGB in [0, 1].
+        pairs: Indices of the antonym pairs whose probabilities are averaged.
+
+    Raises:
+        ValueError: When the metric has another encoder.
+    """
+    encoder = metric.encoder
+    if not isinstance(encoder, LiteEncoder):
+        raise ValueError(
+            "method: positions and shares need an encoder that averages over positions, lite; "
+            "local works with any"
+        )
+    weight, features = encoder.places(encoder.maps(reduced(img, metric.scoring_size)))
+    similar = cosine(features.flatten(0, 2), metric.prompts[list(pairs)])
+    said = pair_probabilities(similar, metric.logit_scale / metric.temperature).mean(dim=1)
+    return said.reshape(weight.shape)[:, None], weight[:, None]
