@@ -177,7 +177,7 @@ class QualiCLIP(nn.Module):
         return features.to(dtype)
 
     def diagnose(self, img: Tensor) -> Float[Tensor, "n faults"]:
-        """How likely each image has each fault of `faults` rather than any other or none.
+        """How likely each image has no fault, or each of `faults` above all others.
 
         The pairs of the diagnosis do not enter the score.
 
@@ -185,20 +185,34 @@ class QualiCLIP(nn.Module):
             img: As for `similarities`.
 
         Returns:
-            (N, F + 1) in [0, 1], of sum 1: no fault, then the faults, as likely as one of them is
-            among crops of pristine photos that are degraded by one fault or by none.
+            (N, 1 + F) in [0, 1], of sum 1: no fault, then the faults in their order, as likely as
+            they are among crops of pristine photos with one fault or none, each equally often.
 
         Raises:
             ValueError: As for `similarities`, or when the model has no diagnosis.
         """
+        return self.score_and_diagnose(img)[1]
+
+    def score_and_diagnose(
+        self, img: Tensor
+    ) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n faults"]]:
+        """What `forward` and `diagnose` give, for the price of one.
+
+        Args:
+            img: As for `similarities`.
+
+        Raises:
+            ValueError: As for `diagnose`.
+        """
         if not self.faults:
             raise ValueError("this model has no diagnosis; lite has one: create('lite')")
-        features = self.features(img)
+        features, scale = self.features(img), self.logit_scale / self.temperature
         with _no_autocast(img.device.type):
-            similar = cosine(features, self.fault_prompts)
-        odds = self.logit_scale / self.temperature * (similar[..., 0] - similar[..., 1])
-        # a pair's log odds are those of its negative text: the fault
-        return torch.cat([torch.zeros_like(odds[:, :1]), -odds], dim=1).softmax(dim=1)
+            score = antonym_score(cosine(features, self.prompts), scale)
+            similar = scale * cosine(features, self.fault_prompts)
+        # a pair's negative text is the fault, its positive one the absence of it
+        odds = similar[..., 1] - similar[..., 0]
+        return score, torch.cat([torch.zeros_like(odds[:, :1]), odds], dim=1).softmax(dim=1)
 
     def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
         """Probability of the positive prompt of each antonym pair; their mean is the score.

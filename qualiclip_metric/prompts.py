@@ -30,8 +30,8 @@ FAULT_PAIRS: tuple[Pair, ...] = (
     ("Well-exposed photo.", "Badly exposed photo."),
     ("Natural colors.", "Unnatural colors."),
 )
-"""Antonym pairs of `lite`'s diagnosis: blur, noise, compression, exposure, colour. They have no part
-in the score."""
+"""Antonym pairs of `lite`'s diagnosis: blur, noise, compression, exposure, colour. The score does
+without them."""
 
 
 def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:

@@ -64,6 +64,16 @@ def spaq(root: Path) -> pd.DataFrame:
     )
 
 
+def biq2021(root: Path) -> pd.DataFrame:
+    """BIQ2021. One csv per official set, MOS on 0..1; the training set's has two empty columns."""
+    parts = []
+    for name, split in (("Train", "training"), ("Test", "test")):
+        labels = table(root / f"{name} (Images and MOS).csv", ("Image Name", "MOS"))
+        image = "Images/" + labels["Image Name"].astype(str)
+        parts.append(pd.DataFrame({"image": image, "mos": labels["MOS"], "split": split}))
+    return pd.concat(parts, ignore_index=True)
+
+
 def flive(root: Path) -> pd.DataFrame:
     """FLIVE (PaQ-2-PiQ), whole images. The official split is spread over two more files.
 

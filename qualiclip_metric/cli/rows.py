@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from qualiclip_metric.cli.terminal import printable
 from qualiclip_metric.signature import from_string
@@ -43,7 +43,8 @@ def write_table(results: "Iterable[Result]", signature: str, out: TextIO) -> Non
             failed += 1
             out.write(f"{'-':>6}  {path}  ({printable(result.error)})\n")
             continue
-        out.write(f"{result.score:6.4f}  {path}\n")
+        fault = f"  ({_likeliest(result)})" if result.faults else ""
+        out.write(f"{result.score:6.4f}  {path}{fault}\n")
         count, total = count + 1, total + result.score
         heapq.heappush(worst, (-result.score, -count, path))
         if len(worst) > WORST:
@@ -56,12 +57,13 @@ def write_table(results: "Iterable[Result]", signature: str, out: TextIO) -> Non
             out.write(f"{-negative:6.4f}  among the worst {WORST}: {path}\n")
 
 
-def csv_writer(raw: bool = False) -> "Writer":
+def csv_writer(raw: bool = False, diagnosed: bool = False) -> "Writer":
     """What writes csv: columns `path,score,error`, an empty field where there is none.
 
     Args:
         raw: Write every field as it is. A field that a spreadsheet would take for a formula
             otherwise gets an apostrophe before it.
+        diagnosed: Write the columns `fault,probability` too.
     """
 
     def field(value: object) -> str:
@@ -69,10 +71,15 @@ def csv_writer(raw: bool = False) -> "Writer":
         return f"'{text}" if not raw and text.startswith(FORMULA) else text
 
     def write(results: "Iterable[Result]", signature: str, out: TextIO) -> None:
-        out.write("path,score,error\n")
+        out.write("path,score,error" + (",fault,probability\n" if diagnosed else "\n"))
         for result in results:
             score = "" if result.score is None else f"{result.score:.{DIGITS}f}"
-            out.write(_csv_line(field(result.path), score, field(result.error or "")))
+            cells = [field(result.path), score, field(result.error or "")]
+            if diagnosed:
+                found = result.fault or ""
+                share = f"{result.faults[found]:.{DIGITS}f}" if found else ""
+                cells += [found, share]
+            out.write(_csv_line(*cells))
 
     return write
 
@@ -110,9 +117,19 @@ def write_jsonl(results: "Iterable[Result]", signature: str, out: TextIO) -> Non
         out.write(json.dumps({**_row(result), "signature": parts}) + "\n")
 
 
-def _row(result: "Result") -> dict[str, str | float | None]:
+def _row(result: "Result") -> dict[str, Any]:
     score = None if result.score is None else round(result.score, DIGITS)
-    return {"path": str(result.path), "score": score, "error": result.error}
+    row: dict[str, Any] = {"path": str(result.path), "score": score, "error": result.error}
+    if result.faults:
+        row["fault"] = result.fault
+        row["faults"] = {name: round(share, DIGITS) for name, share in result.faults.items()}
+    return row
+
+
+def _likeliest(result: "Result") -> str:
+    """The diagnosis in two words: `blur 87%`."""
+    name = result.fault or ""
+    return f"{'no fault' if name == 'none' else name} {result.faults[name]:.0%}"
 
 
 class Format(str, Enum):

@@ -67,6 +67,9 @@ def score(
     device: DeviceOption = "cpu",
     prompts: PromptsOption = None,
     size: SizeOption = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Also name each image's likeliest fault.")
+    ] = False,
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",
@@ -102,21 +105,25 @@ def score(
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
     if note := found.note():
         typer.echo(note, err=True)
-    results = scoring.score_files(
-        metric,
-        found.files,
-        batch_size=batch_size,
-        workers=workers,
-        background=colour,
-        max_pixels=max_pixels,
-        allow_truncated=allow_truncated,
-        timeout=timeout,
-        device=device,
-    )
+    try:
+        results = scoring.score_files(
+            metric,
+            found.files,
+            batch_size=batch_size,
+            workers=workers,
+            background=colour,
+            max_pixels=max_pixels,
+            allow_truncated=allow_truncated,
+            timeout=timeout,
+            device=device,
+            diagnose=diagnose,
+        )
+    except ValueError as err:
+        fail(err)
     streams = out is None and not sort and form is not Format.json
     tally = _Tally(results, len(found.files), show=not (streams and sys.stdout.isatty()))
     rows = sorted(tally, key=_best_first) if sort else tally
-    write = csv_writer(raw=True) if raw and form is Format.csv else WRITERS[form]
+    write = csv_writer(raw, diagnose) if form is Format.csv else WRITERS[form]
     with _destination(out, tally) as file:
         write(rows, str(metric.signature), file)
     if form not in HOLDS_SIGNATURE:

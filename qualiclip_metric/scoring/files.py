@@ -4,8 +4,9 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,11 +34,19 @@ class Result:
         path: The file, as it was given.
         score: What the metric says, finite; None on failure.
         error: One line on what went wrong; None on success.
+        faults: Fault -> probability, `none` first, as `QualiCLIP.diagnose` gives them; empty where
+            no diagnosis was asked for.
     """
 
     path: Path
     score: float | None = None
     error: str | None = None
+    faults: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """The likeliest of `faults`."""
+        return max(self.faults, key=self.faults.__getitem__) if self.faults else None
 
 
 def score_files(
@@ -51,6 +60,7 @@ def score_files(
     allow_truncated: bool = False,
     timeout: float | None = None,
     device: str | torch.device | None = None,
+    diagnose: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Result]:
     """Score image files. A file that fails costs its own row and no other.
@@ -70,6 +80,7 @@ def score_files(
             is done in processes that can be ended, from which the pixels have to come back.
         device: Where the metric computes; its `device` attribute, or the CPU, unless told. Pixels
             go there as bytes.
+        diagnose: Whether `Result.faults` is filled; the metric is a `QualiCLIP` with a diagnosis.
         progress: Called with the number of images done so far.
 
     Yields:
@@ -78,7 +89,8 @@ def score_files(
         the exception. A path that occurs several times is scored once.
 
     Raises:
-        ValueError: When batch_size, workers or max_pixels is below 1, or timeout is not above 0.
+        ValueError: When batch_size, workers or max_pixels is below 1, timeout is not above 0, or a
+            diagnosis is asked of a metric that has none.
 
     Example:
         >>> from qualiclip_metric import create
@@ -96,13 +108,16 @@ def score_files(
         raise ValueError(
             f"expected max_pixels of at least 1 and a timeout above 0, got {max_pixels}, {timeout}"
         )
+    faults: tuple[str, ...] = ("none", *getattr(metric, "faults", ())) if diagnose else ()
+    if len(faults) == 1:
+        raise ValueError("this model has no diagnosis; lite has one")
     if device is None:
         device = getattr(metric, "device", "cpu")
     files = [Path(path) for path in paths]
     counts = Counter(files)
     side: int = getattr(metric, "scoring_size", 0)
     reader = Reader(background, max_pixels, allow_truncated, timeout, side)
-    results = _scored(metric, list(counts), batch_size, workers, reader, device, progress)
+    results = _scored(metric, list(counts), batch_size, workers, reader, device, faults, progress)
     return _repeated(files, counts, results)
 
 
@@ -128,6 +143,7 @@ def _scored(
     workers: int,
     reader: Reader,
     device: str | torch.device,
+    faults: Sequence[str],
     progress: Callable[[int], None] | None,
 ) -> Generator[Result, None, None]:
     window = WINDOW_BATCHES * batch_size
@@ -137,15 +153,15 @@ def _scored(
     def decode(index: int) -> Pixels | str:
         return reader.pixels(files[index])
 
-    def forward(group: Sequence[Pixels]) -> list[float | str] | str:
-        return _forward(metric, group, buffer)
+    def forward(group: Sequence[Pixels]) -> list[list[float] | str] | str:
+        return _forward(metric, group, buffer, bool(faults))
 
     early: dict[int, Result] = {}
     done, ready = 0, 0
     try:
         for batch in decode_ahead(batches, decode, workers):
             for index, value in score_each(batch, forward, _batch_key):
-                early[index] = _result(files[index], value)
+                early[index] = _result(files[index], value, faults)
                 done += 1
             if progress is not None:
                 progress(done)
@@ -159,10 +175,10 @@ def _scored(
         reader.close()
 
 
-def _result(path: Path, value: float | str) -> Result:
+def _result(path: Path, value: list[float] | str, faults: Sequence[str]) -> Result:
     if isinstance(value, str):
         return Result(path, error=value)
-    return Result(path, score=value)
+    return Result(path, score=value[0], faults=dict(zip(faults, value[1:], strict=True)))
 
 
 def _batch_key(image: Pixels) -> object:
@@ -170,15 +186,21 @@ def _batch_key(image: Pixels) -> object:
 
 
 def _forward(
-    metric: Metric, group: Sequence[Pixels], buffer: BatchBuffer
-) -> list[float | str] | str:
-    """Scores of images of one shape, each finite or an error; or one error for all of them."""
+    metric: Any, group: Sequence[Pixels], buffer: BatchBuffer, diagnose: bool
+) -> list[list[float] | str] | str:
+    """Of images of one shape: score and faults, or an error; or one error for all of them."""
     try:
         batch = buffer.fill(group)
         with torch.inference_mode():
-            scores = metric(batch).double().flatten().tolist()
+            if diagnose:
+                rows = torch.cat(metric.score_and_diagnose(batch), dim=1).double().tolist()
+            else:
+                rows = [[score] for score in metric(batch).double().flatten().tolist()]
     except (ValueError, RuntimeError, MemoryError) as err:
         return (str(err).strip().splitlines() or [type(err).__name__])[0]
-    if len(scores) != len(group):
-        return f"the metric gave {len(scores)} scores for {len(group)} images"
-    return [s if math.isfinite(s) else f"the metric gave {s}, no finite score" for s in scores]
+    if len(rows) != len(group):
+        return f"the metric gave {len(rows)} scores for {len(group)} images"
+    return [
+        row if math.isfinite(row[0]) else f"the metric gave {row[0]}, no finite score"
+        for row in rows
+    ]

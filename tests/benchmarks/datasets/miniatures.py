@@ -159,10 +159,22 @@ def uhd_iqa(root: Path) -> None:
     picture(root / "test" / "2.jpg")
 
 
+def biq2021(root: Path) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "Train (Images and MOS).csv").write_text(
+        "Image Name,MOS,,\nss03 (1).jpg,0.8471,,\n", encoding="utf-8-sig"
+    )
+    (root / "Test (Images and MOS).csv").write_text(
+        "Image Name,MOS\nss03 (7805).jpg,0.7321\n", encoding="utf-8-sig"
+    )
+    for name in ("ss03 (1).jpg", "ss03 (7805).jpg"):
+        picture(root / "Images" / name)
+
+
 BUILDERS = {
     "koniq": koniq, "koniq-512": koniq, "clive": clive, "spaq": spaq, "flive": flive,
     "cid2013": cid2013, "kadid": kadid, "tid2013": tid2013, "csiq": csiq, "live": live,
-    "agiqa3k": agiqa3k, "uhd-iqa": uhd_iqa,
+    "agiqa3k": agiqa3k, "uhd-iqa": uhd_iqa, "biq2021": biq2021,
 }  # fmt: skip
 
 

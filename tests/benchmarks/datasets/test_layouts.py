@@ -25,6 +25,7 @@ EXPECTED = {
     "csiq": ("dst_imgs/awgn/1600.AWGN.1.png", -0.062, 0.061, "1600", "AWGN", 1, ""),
     "live": ("jpeg/img1.bmp", -30.5, 3.0, "b.bmp", "jpeg", None, ""),
     "agiqa3k": ("images/sd_high_001.jpg", 3.9, 0.2, "a cat", "", None, ""),
+    "biq2021": ("Images/ss03 (7805).jpg", 0.7321, None, "", "", None, "test"),
     "uhd-iqa": ("test/2.jpg", 0.75, None, "", "", None, "test"),
 }
 
