@@ -92,8 +92,10 @@ def _train(
         photos = find(images)
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
-    anchored = isinstance(chosen, AnchoredConfig)
-    work = f"{chosen.draws} draws" if anchored else f"{chosen.steps} steps, {chosen.model}"
+    if isinstance(chosen, AnchoredConfig):
+        work = f"{chosen.draws} draws"
+    else:
+        work = f"{chosen.steps} steps, {chosen.model}"
     if _is_main_process():
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         several = f", {processes} processes" if processes > 1 else ""

@@ -104,7 +104,7 @@ def _pooled(
 ) -> Float[Tensor, "draws levels channels"]:
     flat = crops.flatten(0, 1).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        return encoder.pooled(flat).unflatten(0, crops.shape[:2])
+        return encoder.pooled(flat).reshape(*crops.shape[:2], -1)
 
 
 def _jacobian(
