@@ -41,6 +41,7 @@ class Map(str, Enum):
     grad = "grad"
     occlusion = "occlusion"
     local = "local"
+    positions = "positions"
 
 
 class Form(str, Enum):
@@ -58,7 +59,8 @@ def explain(
         typer.Option(
             "--map",
             help="grad: what says bad and what says good; occlusion: the score's rise when a place "
-            "is covered (50 times a score's cost); local: scores of overlapping windows (16 times)",
+            "is covered (50 times a score's cost); local: scores of overlapping windows (16 times); "
+            "positions: lite's own, exact (once)",
         ),
     ] = Map.grad,
     pair: Annotated[

@@ -35,6 +35,10 @@ MAPS: dict[str, tuple[Panel, ...]] = {
     ),
     "occlusion": (Panel("occlusion", "score rises when covered", "inferno", "least here", "most"),),
     "local": (Panel("local", "1 − score, window by window", "inferno", "0 good", "1 bad"),),
+    "positions": (
+        Panel("positions", "1 − score, position by position", "inferno", "0 good", "1 bad"),
+        Panel("shares", "what takes the score down", "inferno", "nothing", "most"),
+    ),
 }
 """What can be drawn -> its panels. The colour maps are perceptually uniform."""
 
