@@ -59,7 +59,7 @@ def explain(
         typer.Option(
             "--map",
             help="grad: what says bad and what says good; occlusion: the score's rise when a place "
-            "is covered (50 times a score's cost); local: scores of overlapping windows (16 times); "
+            "is covered (50 times a score's cost); local: overlapping windows (16 times); "
             "positions: lite's own, exact (once)",
         ),
     ] = Map.grad,
