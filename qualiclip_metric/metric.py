@@ -119,8 +119,8 @@ class QualiCLIP(nn.Module):
         self.pairs: tuple[tuple[str, str], ...] = ()
         """Texts of the prompts, positive first; set by `create`, empty where they are unknown."""
         self.provenance: Mapping[str, Any] = {}
-        """`architecture`, `licence` and `training` of the weights, and the pairs of the diagnosis; set
-        by `create`."""
+        """`architecture`, `licence` and `training` of the weights, and the diagnosis' pairs; set by
+        `create`."""
         self.faults: tuple[str, ...] = ()
         """What `diagnose` tells apart; set by `create`, empty for a model without a diagnosis."""
         self.register_buffer("fault_prompts", torch.zeros(0, 2, 0), persistent=False)

@@ -31,6 +31,10 @@ def test_the_line() -> None:
     assert str(one) == "lite|weights:d553acdf|prompts:7x2|T:5|fp32|v0.1.0"
     other = Signature("lite", "d553acdf", "7x2", 5.0, "bf16", "openvino", "0.1.0")
     assert str(other) == "lite|weights:d553acdf|prompts:7x2|T:5|bf16|openvino|v0.1.0"
+    sized = Signature("lite", "d553acdf", "7x2", 5.0, "fp32", version="0.2.0", size=512)
+    assert str(sized) == "lite|weights:d553acdf|prompts:7x2|T:5|fp32|size:512|v0.2.0"
+    assert Signature.from_string(str(sized)) == sized
+    assert "size" not in one.as_dict()
 
 
 @pytest.mark.parametrize(
