@@ -37,6 +37,7 @@ class DecoderProcess:
         path: str | Path,
         background: RGB = WHITE,
         *,
+        side: int = 0,
         max_pixels: int = MAX_PIXELS,
         allow_truncated: bool = False,
     ) -> NDArray[Any]:
@@ -49,6 +50,7 @@ class DecoderProcess:
             path,
             what="pixels",
             background=background,
+            side=side,
             max_pixels=max_pixels,
             allow_truncated=allow_truncated,
         )
@@ -173,6 +175,7 @@ def _answer(request: dict[str, Any], out: IO[bytes], noise: IO[bytes]) -> None:
                 pixels(
                     path,
                     (red, green, blue),
+                    side=request["side"],
                     max_pixels=request["max_pixels"],
                     allow_truncated=request["allow_truncated"],
                 )
