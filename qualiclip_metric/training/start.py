@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from qualiclip_metric.build import from_checkpoint, load
-from qualiclip_metric.encoders.lite import LiteEncoder, imagenet_state_dict
+from qualiclip_metric.encoders.imagenet import imagenet_state_dict
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS

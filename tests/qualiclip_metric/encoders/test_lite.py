@@ -1,6 +1,8 @@
 """The small encoder: ImageNet's weights under timm's names, and the folded normalisation."""
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ from torch import Tensor, nn
 
 from qualiclip_metric import create
 from qualiclip_metric.encoders import Encoder, LiteEncoder
-from qualiclip_metric.encoders.lite import (
+from qualiclip_metric.encoders.efficientnet import EfficientNetLite0
+from qualiclip_metric.encoders.imagenet import (
     ARCHITECTURE,
     _timm_names,
     fold_batchnorm,
@@ -102,6 +105,37 @@ def test_folding_changes_nothing() -> None:
     with torch.inference_mode():
         for one, other in zip(plain(img), folded(img), strict=True):
             torch.testing.assert_close(other, one, atol=1e-10, rtol=1e-10)
+
+
+def test_the_trunk_is_that_of_timm() -> None:
+    trunk = timm.create_model(
+        ARCHITECTURE, pretrained=False, features_only=True, out_indices=(3, 4)
+    )
+    fold_batchnorm(_with_statistics(trunk.double()))
+    own = EfficientNetLite0().double()
+    own.load_state_dict(trunk.state_dict())
+    for size in ((64, 80), (97, 131), (33, 34)):
+        img = torch.rand(2, 3, *size, dtype=torch.float64)
+        img.requires_grad_(True)
+        for one, other in zip(own(img), trunk(img), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+            (gradient,) = torch.autograd.grad(one.sum(), img, retain_graph=True)
+            (expected,) = torch.autograd.grad(other.sum(), img, retain_graph=True)
+            torch.testing.assert_close(gradient, expected, atol=1e-9, rtol=1e-9)
+
+
+SCORES_WITHOUT_A_MODEL_ZOO = """
+import sys, torch
+from qualiclip_metric import create
+create("lite")(torch.rand(1, 3, 64, 64))
+print(sorted({"timm", "torchvision", "open_clip"} & set(sys.modules)))
+"""
+
+
+def test_scoring_imports_no_model_zoo() -> None:
+    command = [sys.executable, "-c", SCORES_WITHOUT_A_MODEL_ZOO]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ran.stdout.strip() == "[]"
 
 
 def test_the_encoder_is_one() -> None:

