@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from qualiclip_metric.engines import ENGINES, Engine
 from qualiclip_metric.engines.layers import LayerGraph
@@ -87,33 +86,6 @@ class Encoder(nn.Module, ABC):
             or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
             or torch.compiler.is_compiling()
         )
-
-
-def to_last_grid(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Average feature maps over windows, so that all have the last one's height and width.
-
-    Args:
-        maps: (N, C_i, h_i, w_i), each size a multiple of the last map's, up to windows that the
-            lower and the right border cut off.
-
-    Returns:
-        (N, C_i, h, w) each, fp32. A window at the border averages the positions that it has.
-
-    Raises:
-        ValueError: When a map does not divide into the last one's grid.
-    """
-    height, width = maps[-1].shape[2:]
-    averaged = []
-    for one in maps:
-        window = (-(-one.shape[2] // height), -(-one.shape[3] // width))
-        pooled = functional.avg_pool2d(one.float(), window, ceil_mode=True, count_include_pad=False)
-        if pooled.shape[2:] != maps[-1].shape[2:]:
-            raise ValueError(
-                f"feature maps: expected sizes that are multiples of {height}x{width}, "
-                f"got {one.shape[2]}x{one.shape[3]}"
-            )
-        averaged.append(pooled)
-    return tuple(averaged)
 
 
 class _Inference:

@@ -16,7 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from qualiclip_metric import create, engines
 from qualiclip_metric.distortions import distort
 from qualiclip_metric.encoders import ENCODERS, Encoder
-from qualiclip_metric.encoders.encoder import to_last_grid
 from qualiclip_metric.engines import (
     DTYPES,
     ENGINES,
@@ -81,31 +80,6 @@ def test_strips_give_the_modules_feature_maps(
     img = image(2, *size)
     engine = StripEngine(graph, torch.float32, CPU, strip_pixels)
     assert relative(engine(img), encoder.maps(img)) < 2e-5
-
-
-@pytest.mark.parametrize("engine", ["torch", "openvino"])
-@pytest.mark.parametrize("size", [*SIZES, (33, 47)])
-def test_maps_of_strips_on_the_last_grid_are_those_of_the_whole_image(
-    encoder: Encoder, graph: LayerGraph, engine: str, size: tuple[int, int]
-) -> None:
-    """A pooling that weights positions needs `lite`'s two maps position by position."""
-    if engine == "openvino":
-        pytest.importorskip("openvino", reason="extra openvino is not installed")
-    img = image(2, *size)
-    in_strips = StripEngine(graph, torch.float32, CPU, 10_000)
-    compute = in_strips if engine == "torch" else ENGINES[engine](graph, torch.float32, CPU)
-    found, expected = to_last_grid(compute(img)), to_last_grid(encoder.maps(img))
-    assert len({tuple(one.shape[2:]) for one in found}) == 1
-    assert relative(found, expected) < 2e-5
-
-
-def test_the_last_grid_averages_whole_and_cut_off_windows() -> None:
-    large = torch.arange(15.0).view(1, 1, 3, 5)
-    averaged, last = to_last_grid([large, torch.zeros(1, 2, 2, 3)])
-    assert averaged.tolist() == [[[[3.0, 5.0, 6.5], [10.5, 12.5, 14.0]]]]
-    assert last.shape == (1, 2, 2, 3)
-    with pytest.raises(ValueError, match="multiples of 4x4, got 5x5"):
-        to_last_grid([torch.zeros(1, 1, 5, 5), torch.zeros(1, 2, 4, 4)])
 
 
 @pytest.mark.parametrize("strip_pixels", [WHOLE, 10_000])
