@@ -12,7 +12,7 @@ import typer
 from benchmarks.cli._console import message
 from benchmarks.cli._options import JsonOut
 from benchmarks.reference.seeded import write_official
-from benchmarks.speed import measurements, path, tables
+from benchmarks.speed import cpu_seconds, measurements, path, tables
 from benchmarks.speed.decoding import decoders, decoding_text
 from benchmarks.speed.machine import ISAS, isa_environment, machine
 from benchmarks.speed.measurements import Session
@@ -104,6 +104,33 @@ def _wanted(only: list[str] | None, sets: list[str]) -> list[str]:
 def _isa(environment: dict[str, str]) -> str:
     values = " ".join(f"{key}={value}" for key, value in environment.items())
     return f"held to {values}" if values else "all its instructions"
+
+
+@app.command("cpu")
+def cpu(
+    *,
+    model: Annotated[str, typer.Option(help="Architecture: lite, rn50.")] = "lite",
+    size: Annotated[
+        list[str] | None, typer.Option(help="HEIGHTxWIDTH, may be repeated; default: 512x512.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Calls of each engine, in turns.")] = 5,
+) -> None:
+    """CPU time of one thread per image, by the modules and by every engine.
+
+    For machines that others use, too. ONEDNN_MAX_CPU_ISA holds torch's engine to an instruction
+    set, as `--isa` does.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    typer.echo(f"{machine()['cpu']}, {_isa({'ONEDNN_MAX_CPU_ISA': limit} if limit else {})}\n")
+    sizes = [_size(text) for text in size or ["512x512"]]
+    typer.echo(cpu_seconds.table(cpu_seconds.measure(model, sizes, rounds)))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"--size: expected HEIGHTxWIDTH, got {text!r}")
+    return int(height), int(width)
 
 
 @app.command("path")

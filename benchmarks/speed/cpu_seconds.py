@@ -1,0 +1,79 @@
+"""CPU seconds of one thread per image: the trunk by its modules and by every engine, in turns.
+
+Unlike the seconds on the clock, they hardly depend on what else the machine does. What they leave
+out is how well two threads share the work.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.formatting import markdown
+from benchmarks.speed.worker import picture
+from qualiclip_metric.encoders import ENCODERS, Encoder
+from qualiclip_metric.engines import DTYPES, ENGINES
+
+__all__ = ["measure", "table"]
+
+MODULES = "modules"
+
+
+def measure(name: str, sizes: Sequence[tuple[int, int]], rounds: int) -> dict[str, Any]:
+    """Seconds of CPU time per image, the shortest of several calls.
+
+    Args:
+        name: Architecture, a key of `ENCODERS`; its weights are random.
+        sizes: (height, width) of the images.
+        rounds: Calls that count, of each way in turn; one before them does not.
+
+    Returns:
+        `model`, `rounds`, and `seconds`: way -> one figure per size.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            ways = _ways(ENCODERS[name](()).eval().requires_grad_(False))
+            per_size = [_shortest(ways, picture(*size), rounds) for size in sizes]
+    finally:
+        torch.set_num_threads(before)
+    seconds = {way: [found[way] for found in per_size] for way in ways}
+    return {"model": name, "rounds": rounds, "sizes": [list(s) for s in sizes], "seconds": seconds}
+
+
+def _ways(encoder: Encoder) -> dict[str, Callable[[Tensor], object]]:
+    encoder.to(memory_format=torch.channels_last)
+    graph, device = encoder.layer_graph(), torch.device("cpu")
+    ways: dict[str, Callable[[Tensor], object]] = {MODULES: encoder.maps}
+    for engine, make in ENGINES.items():
+        if engine == "torch" or find_spec(engine) is not None:
+            for precision, dtype in DTYPES.items():
+                ways[f"{engine} {precision}"] = make(graph, dtype, device)
+    return ways
+
+
+def _shortest(
+    ways: dict[str, Callable[[Tensor], object]], img: Tensor, rounds: int
+) -> dict[str, float]:
+    found: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds + 1):
+        for way, compute in ways.items():
+            start = time.process_time()
+            compute(img)
+            found[way].append(time.process_time() - start)
+    return {way: min(seconds[1:]) for way, seconds in found.items()}
+
+
+def table(found: dict[str, Any]) -> str:
+    """Markdown: milliseconds per way and size, and how many times faster than the modules."""
+    sizes = [f"{height}x{width}" for height, width in found["sizes"]]
+    slow = found["seconds"][MODULES]
+    rows = [
+        [way, *(f"{1e3 * s:.0f} ({m / s:.2f}x)" for s, m in zip(seconds, slow, strict=True))]
+        for way, seconds in found["seconds"].items()
+    ]
+    return markdown([f"{found['model']}, ms of CPU", *sizes], rows)
