@@ -1,8 +1,9 @@
 """No-reference image quality with antonym prompts: QualiCLIP, its training and its benchmark.
 
     import qualiclip_metric
+    qualiclip_metric.score("photo.jpg")        # a number in [0, 1], higher is better
     metric = qualiclip_metric.create("lite")
-    score = metric(qualiclip_metric.read("photo.jpg")[None])    # (1, 1) in [0, 1], higher is better
+    score = metric(qualiclip_metric.read("photo.jpg")[None])    # (1, 1), differentiable
 
 The names are imported when first used, so that importing the package costs nothing.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from qualiclip_metric.metric import QualiCLIP, antonym_score
     from qualiclip_metric.plugin import register_checkpoint
     from qualiclip_metric.prompts import PROMPTS
+    from qualiclip_metric.scoring.table import score
 
 __all__ = [
     "PROMPTS",
@@ -35,6 +37,7 @@ __all__ = [
     "read",
     "register_checkpoint",
     "save_pretrained",
+    "score",
 ]
 
 _HOME = {
@@ -49,6 +52,7 @@ _HOME = {
     "read": "images",
     "register_checkpoint": "plugin",
     "save_pretrained": "hub",
+    "score": "scoring.table",
 }
 
 

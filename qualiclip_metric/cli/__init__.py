@@ -41,9 +41,10 @@ def _load(name: str) -> Any:
     module, attribute, summary = COMMANDS[name]
     target = getattr(import_module(f"{__name__}.{module}"), attribute)
     if not isinstance(target, typer.Typer):
-        single = typer.Typer(add_completion=False)
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name, short_help=summary)(target)
         target = single
+    target.rich_markup_mode = None  # plain help wraps at any width; boxes leave a column of words
     return typer.main.get_command(target)
 
 
@@ -52,6 +53,7 @@ app = typer.Typer(
     cls=LazyGroup,
     help="No-reference image quality with antonym prompts: score, explain, degrade, train.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -7,6 +7,7 @@ import typer
 
 from qualiclip_metric.cli.options import SeedOption, out_option
 from qualiclip_metric.cli.terminal import DATA_ERROR, fail
+from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,7 +66,11 @@ def distort(
     try:
         img = images.read(image)
         if sheet:
-            picture = chain_sheet(img, chains, seed) if chain else contact_sheet(img, seed)
+            with progress_bar("degrading", None, unit="rows") as bar:
+                if chain:
+                    picture = chain_sheet(img, chains, seed, progress=bar.update)
+                else:
+                    picture = contact_sheet(img, seed, progress=bar.update)
         elif chains:
             picture = images.to_picture(_chained(img, chains[0], level or 1, seed))
         else:

@@ -56,6 +56,8 @@ class Explanation:
         photo: (h, w, 3) RGB, uint8, reduced.
         panels: How each map is shown.
         maps: (h, w) float32 in [0, 1], one per panel, as large as the photo.
+        diagnosis: Whether the profile names a fault, by measurement; only then is its worst pair
+            marked. `lite`'s does not (docs/explain.md).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Explanation:
     photo: NDArray[Any]
     panels: tuple[Panel, ...]
     maps: tuple[NDArray[Any], ...]
+    diagnosis: bool = False
 
     @property
     def worst(self) -> int:

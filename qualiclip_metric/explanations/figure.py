@@ -127,7 +127,7 @@ def _legend(page: _Page, cell: _Cell, panel: Panel) -> None:
 
 
 def _profile(page: _Page, explained: Explanation, left: float) -> None:
-    """Bars of the pairs' probabilities, the worst one in another colour."""
+    """Bars of the pairs' probabilities; the worst one is marked where it names the fault."""
     start = left + _LABELS
     page.text(start, _HEADER + 0.15, "probability of the good prompt", size=9.5, ha="center")
     top = _HEADER + 0.3
@@ -135,7 +135,8 @@ def _profile(page: _Page, explained: Explanation, left: float) -> None:
     axes.set(xlim=(0, 1), ylim=(len(explained.pairs) - 0.5, -0.5))
     axes.vlines((0, 0.5, 1), -0.5, len(explained.pairs) - 0.5, color=RULE, linewidth=0.8, zorder=0)
     for row, (name, value) in enumerate(zip(explained.pairs, explained.probabilities, strict=True)):
-        colour, weight = (ACCENT, "bold") if row == explained.worst else (MUTED, "normal")
+        marked = explained.diagnosis and row == explained.worst
+        colour, weight = (ACCENT, "bold") if marked else (MUTED, "normal")
         axes.barh(row, value, height=0.55, color=colour)
         base = top + _ROW * (row + 0.5) + 0.05
         label = _elided(name, _LETTERS)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -35,7 +36,10 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
         tensors["fault_prompts"] = checkpoint.fault_prompts.detach().cpu().float()
     tensors = {k: v.contiguous() for k, v in tensors.items()}
     with replacing(path) as scratch:
-        save_file(tensors, scratch, header(checkpoint))
+        try:
+            save_file(tensors, scratch, header(checkpoint))
+        except SafetensorError as err:  # a full disk, say
+            raise OSError(f"{path}: {err}") from err
         _sort_metadata(scratch)
 
 

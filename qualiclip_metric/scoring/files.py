@@ -163,6 +163,7 @@ def _scored(
             for index, value in score_each(batch, forward, _batch_key):
                 early[index] = _result(files[index], value, faults)
                 done += 1
+            del batch  # not to be kept while the next, perhaps as large, is decoded
             if progress is not None:
                 progress(done)
             while ready in early:

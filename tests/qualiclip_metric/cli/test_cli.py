@@ -34,6 +34,13 @@ def test_every_command_has_help(name: str) -> None:
     assert "Usage" in result.stdout
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_wraps_at_80_columns(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}, terminal_width=80)
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert "─" not in result.stdout  # boxes leave the words a column of 20 letters
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["score", "--help"]])
 def test_help_is_quick(arguments: list[str]) -> None:
     """Nothing heavy is imported for it."""

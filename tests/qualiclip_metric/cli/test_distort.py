@@ -17,8 +17,8 @@ from qualiclip_metric.distortions import (
     chain_ladder,
     distort,
     parse_chain,
+    sheet,
 )
-from qualiclip_metric.distortions.sheet import contact_sheet
 from qualiclip_metric.images import to_picture
 
 
@@ -68,14 +68,18 @@ def test_the_sheet_shows_every_type_at_every_level(photo, tmp_path):
 
 def test_the_tiles_of_a_sheet_are_the_ladder():
     img = tensor(data.coffee())[0]
-    page = np.array(contact_sheet(img, seed=3, tile=48))
-    crop = img[:, 176:224, 276:324]
+    done = []
+    page = np.array(sheet.contact_sheet(img, seed=3, tile=48, progress=done.append))
+    photo = sheet.reduced(img, 48)
+    assert tuple(photo.shape) == (3, 32, 48)  # all of it
+    assert done == list(range(1, 25))
     for name in ("gaublur", "colorblock", "nonlincontrchange"):
-        worst = distort(crop[None], name, 5, torch.Generator().manual_seed(3))[0]
+        worst = distort(photo[None], name, 5, torch.Generator().manual_seed(3))[0]
         tile = np.array(to_picture(worst))
-        row, column = 48 + 18 + 6, 48 + 6
-        top, left = 34 + list(DISTORTIONS).index(name) * row, 190 + 5 * column
-        assert np.array_equal(page[top : top + 48, left : left + 48], tile)
+        row, column = 32 + sheet.CAPTION + sheet.GAP, 48 + sheet.GAP
+        top = sheet.HEADER + list(DISTORTIONS).index(name) * row
+        left = sheet.LEFT + 5 * column
+        assert np.array_equal(page[top : top + 32, left : left + 48], tile)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_the_sheet_of_chains(photo, tmp_path, chains, rows):
     result = run(photo, "--sheet", *(p for c in chains for p in ("--chain", c)), "--out", out)
     assert result.exit_code == 0, result.output
     with Image.open(out) as page:
-        assert rows * 64 < page.height < (rows + 1) * (64 + 30)
+        assert page.height == sheet.HEADER + rows * (64 + sheet.CAPTION + sheet.GAP)
 
 
 @pytest.mark.parametrize(

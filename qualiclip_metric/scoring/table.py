@@ -1,0 +1,118 @@
+"""One call for any kind of image: a number for one, a table for several."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from qualiclip_metric.build import create
+from qualiclip_metric.decoding import ImageError
+from qualiclip_metric.images import find_images, from_uint8, to_tensor
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.scoring.files import score_files
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def score(
+    what: Any,
+    model: str | Path | QualiCLIP = "lite",
+    *,
+    recursive: bool = True,
+    **options: Any,
+) -> "float | DataFrame":
+    """Score an image, or many, of whatever kind.
+
+    Args:
+        what: The path of a file, a Pillow image or an array (H, W, 3) of bytes, each of which gives
+            a number; a folder, a pattern, or any iterable of all these, which give a table.
+        model: As for `create`, or a metric that `create` made. A model that is named is made once
+            and kept for the next call.
+        recursive: Whether folders are entered to any depth.
+        options: `device`, `precision`, `engine`, as for `create`.
+
+    Returns:
+        The score in [0, 1], higher is better. Of several images a pandas.DataFrame with the columns
+        `path` (for an image in memory its position), `score` (NaN where it failed) and `error`, and
+        the metric's signature in `attrs["signature"]`.
+
+    Raises:
+        ImageError: When a single file is no image.
+        ValueError: When `what` is none of these, or an argument is off.
+    """
+    metric = model if isinstance(model, QualiCLIP) else _kept(str(model), **options)
+    if _is_in_memory(what):
+        return _score_in_memory(metric, what)
+    if not isinstance(what, str | Path):
+        if not isinstance(what, Iterable):
+            raise ValueError(f"expected {_EXPECTED}, got {type(what).__name__}")
+        return _table(metric, list(what), recursive)
+    path = Path(what)
+    if path.is_dir() or (has_magic(str(what)) and not path.exists()):
+        return _table(metric, [what], recursive)
+    (result,) = score_files(metric, [path])
+    if result.score is None:
+        raise ImageError(f"{path}: {result.error}")
+    return result.score
+
+
+_EXPECTED = (
+    "a path, a Pillow image, an array (H, W, 3) of uint8, or an iterable of these; tensors "
+    "(N, 3, H, W) in [0, 1] are scored by metric(img) with metric = create(...)"
+)
+_kept = lru_cache(maxsize=2)(create)
+
+
+def _is_in_memory(what: Any) -> bool:
+    return isinstance(what, Image.Image | np.ndarray | Tensor)
+
+
+def _score_in_memory(metric: QualiCLIP, image: Any) -> float:
+    if isinstance(image, Image.Image):
+        img = to_tensor(image)
+    elif isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,):
+        img = from_uint8(image)
+    else:
+        shape = f" of shape {tuple(image.shape)}, {image.dtype}"
+        raise ValueError(f"expected {_EXPECTED}; got {type(image).__name__}{shape}")
+    with torch.inference_mode():
+        return float(metric(img[None].to(metric.device)))
+
+
+def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
+    """A row per image, in the order of the items."""
+    from pandas import DataFrame
+
+    paths: list[Path] = []
+    rows: list[dict[str, Any]] = []
+    for position, item in enumerate(items):
+        if _is_in_memory(item):
+            rows.append(_row_in_memory(metric, item, position))
+        elif isinstance(item, str | Path):
+            files = find_images([item], recursive).files
+            paths += files
+            rows += [{"path": str(file)} for file in files]
+        else:
+            raise ValueError(f"item {position}: expected {_EXPECTED}; got {type(item).__name__}")
+    results = score_files(metric, paths)
+    for row in rows:
+        if "score" not in row:
+            result = next(results)
+            row.update(score=result.score, error=result.error)
+    table = DataFrame(rows, columns=["path", "score", "error"]).astype({"score": "float64"})
+    table.attrs["signature"] = str(metric.signature)
+    return table
+
+
+def _row_in_memory(metric: QualiCLIP, image: Any, position: int) -> dict[str, Any]:
+    try:
+        return {"path": position, "score": _score_in_memory(metric, image), "error": None}
+    except ValueError as err:
+        return {"path": position, "score": None, "error": str(err)}
