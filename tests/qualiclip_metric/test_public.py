@@ -111,45 +111,11 @@ DOORS = [
 
 
 @pytest.mark.parametrize(("targets", "allowed"), DOORS, ids=lambda v: "+".join(v) or "nobody")
-def test_one_door_per_outside_world(targets: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+def test_a_library_is_imported_where_it_belongs(
+    targets: tuple[str, ...], allowed: tuple[str, ...]
+) -> None:
     found = importers(*targets)
     assert within(found, *allowed), f"{targets} imported by {sorted(found)}"
-
-
-LEAVES = {
-    "input_check": set(),
-    "metric": {"input_check", "resize", "signature"},
-    "resize": set(),
-    "signature": {"_version"},
-    "decoding.files": {"decoding"},
-    "images": {"decoding"},
-    "scoring.batches": set(),
-    "scoring.files": {"decoding", "scoring.batches"},
-    "prompts": set(),
-    "training.losses": set(),
-    "training.config": None,
-    "encoders.lite": {"encoders.efficientnet", "encoders.encoder", "engines.layers"},
-    "encoders.efficientnet": {"engines.layers"},
-    "engines.layers": set(),
-    "engines.rounding": {"engines.layers"},
-    "engines.convolution": {"engines.layers"},
-    "engines.strips": {
-        "engines.convolution",
-        "engines.layers",
-        "engines.processor",
-        "engines.rounding",
-    },
-    "engines.openvino": {"engines.layers", "engines.processor", "engines.rounding"},
-    "distortions.blur": {"distortions"},
-    "distortions.noise": {"distortions"},
-}
-
-
-@pytest.mark.parametrize("name", [n for n, known in LEAVES.items() if known is not None])
-def test_leaves_know_only_what_they_must(name: str) -> None:
-    known = LEAVES[name] or set()
-    own = {i.removeprefix(f"{OUR}.") for i in imports(MODULES[name]) if i.startswith(OUR)} - {OUR}
-    assert within(own, *known), f"{name} imports {sorted(own)}"
 
 
 def test_only_the_command_line_prints() -> None:
