@@ -9,6 +9,17 @@ if TYPE_CHECKING:
     from qualiclip_metric.metric import QualiCLIP
 
 
+def choose_device(device: str) -> str:
+    """The device that is meant: for `auto` cuda, then mps, then the CPU, whichever is there."""
+    if device != "auto":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
 def load_metric(
     model: str,
     device: str,
@@ -25,7 +36,12 @@ def load_metric(
     try:
         pairs = None if prompts is None else read_pairs(prompts)
         return create(
-            model, device=device, precision=precision, engine=engine, prompts=pairs, size=size
+            model,
+            device=choose_device(device),
+            precision=precision,
+            engine=engine,
+            prompts=pairs,
+            size=size,
         )
     except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's of devices, too
         fail(err)

@@ -22,7 +22,7 @@ def demo(
         "qualiclip-demo"
     ),
     model: ModelOption = "lite",
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Score four sample photos, clean and degraded at five levels; print a table, draw a picture.
 

@@ -76,7 +76,7 @@ def explain(
     recursive: RecursiveOption = True,
     precision: PrecisionOption = Precision.fp32,
     engine: EngineOption = Engine.torch,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
 ) -> None:
     """Draw where images are bad, where they are good, and what each antonym pair says.
 

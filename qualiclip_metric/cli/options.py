@@ -55,7 +55,10 @@ EngineOption = Annotated[
     typer.Option("--engine", help="What computes scores: torch, the reference, or openvino."),
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", help="Where to compute: cpu, cuda, cuda:1, mps.")
+    str,
+    typer.Option(
+        "--device", help="Where to compute: cpu, cuda, cuda:1, mps; auto: a GPU if there is one."
+    ),
 ]
 PromptsOption = Annotated[
     Path | None,

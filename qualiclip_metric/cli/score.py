@@ -64,7 +64,7 @@ def score(
     workers: WorkersOption = None,
     precision: PrecisionOption = Precision.auto,
     engine: EngineOption = Engine.torch,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     prompts: PromptsOption = None,
     size: SizeOption = None,
     diagnose: Annotated[
@@ -115,7 +115,7 @@ def score(
             max_pixels=max_pixels,
             allow_truncated=allow_truncated,
             timeout=timeout,
-            device=device,
+            device=metric.device,
             diagnose=diagnose,
         )
     except ValueError as err:

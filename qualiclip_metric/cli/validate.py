@@ -46,7 +46,7 @@ def validate(
             "--across", help="Instead: SRCC across photos with full-reference metrics, on chains."
         ),
     ] = False,
-    device: DeviceOption = "cpu",
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Share of correctly ordered level pairs per distortion type, on pristine photos.

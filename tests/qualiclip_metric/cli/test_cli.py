@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from qualiclip_metric import __version__, cli, weights
 from qualiclip_metric.cli import COMMANDS, app, main
+from qualiclip_metric.cli._metric import choose_device
 from qualiclip_metric.cli.terminal import printable
 
 
@@ -134,3 +135,16 @@ def test_info_for_people_says_the_same() -> None:
         for name, value in entries.items():
             assert f"  {name} " in text
             assert value in text
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "device"),
+    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_the_device_is_a_gpu_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, device: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: mps)
+    assert choose_device("auto") == device
+    assert choose_device("cuda:1") == "cuda:1"
