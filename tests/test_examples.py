@@ -23,8 +23,17 @@ FUNCTIONS = [
     "explain",
     "read",
     "scoring.score_files",
+    "torchmetrics.QualiCLIPScore",
+    "torchmetrics.qualiclip_score",
 ]
-PAGES = ["README.md", "docs/distortions.md", "docs/explain.md", "docs/gmad.md", "docs/pyiqa.md"]
+PAGES = [
+    "README.md",
+    "docs/distortions.md",
+    "docs/explain.md",
+    "docs/gmad.md",
+    "docs/pyiqa.md",
+    "docs/torchmetrics.md",
+]
 
 
 @pytest.fixture

