@@ -70,7 +70,7 @@ def create(
         >>> metric(torch.rand(2, 3, 96, 128)).shape
         torch.Size([2, 1])
         >>> print(metric.signature)
-        lite|weights:...|prompts:7x2|T:...|fp32|v...
+        lite|weights:...|prompts:7x2|T:...|fp32|size:512|v...
     """
     precision = choose_precision(precision, torch.device(device or "cpu"))
     engine = choose_engine(engine, torch.device(device or "cpu"))
