@@ -59,6 +59,8 @@ def pixels(
         if is_raw(path):
             return _developed(path, max_pixels)
         with _pillow.set(allow_truncated, max_pixels), _opened(path, max_pixels) as image:
+            if not allow_truncated:
+                _check_rows(image)
             shorter = min(image.size)
             if side and shorter > OVERSIZE * side:
                 least = OVERSIZE * side / shorter
@@ -88,6 +90,13 @@ def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
     with Image.open(path, formats=pillow_formats()) as image:
         _check_size(image.width, image.height, max_pixels)
         yield image
+
+
+def _check_rows(image: Image.Image) -> None:
+    """Refuse a TIFF whose strips or tiles end above its last row: Pillow makes the rest black."""
+    bottom = max((tile[1][3] for tile in image.tile if tile[1]), default=image.height)
+    if image.format == "TIFF" and bottom < image.height:
+        raise ValueError(f"truncated: data for {bottom} of its {image.height} rows")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

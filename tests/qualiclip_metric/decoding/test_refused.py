@@ -23,6 +23,18 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
         read(path)
 
 
+def test_a_tiff_whose_strips_end_above_its_last_row(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(PHOTO).save(path)
+    promise = struct.pack("<HHI", 257, 4, 1)  # tag ImageLength: one 32-bit number
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(promise + struct.pack("<I", 40), promise + b"\0\1\0\0"))
+    assert path.read_bytes() != whole
+    with pytest.raises(ImageError, match=r"a\.tif: .*truncated: data for 40 of its 256 rows"):
+        read(path)
+    assert read(path, allow_truncated=True).shape == (3, 256, 52)
+
+
 def test_truncation_is_an_error_even_where_pillow_is_told_to_be_lenient(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
