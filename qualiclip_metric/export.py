@@ -4,6 +4,7 @@ What is written for another runtime is checked there, against torch, at several 
 put in place.
 """
 
+import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -96,19 +97,20 @@ def _onnx(model: str | Path, out: Path) -> None:
     metric = _plain(model)
     facts = {**header(load(model)), "signature": str(metric.signature)}
     with replacing(out) as scratch:
+        buffer = io.BytesIO()
         with warnings.catch_warnings():
             _silence_tracer()
             torch.onnx.export(
                 metric,
                 (torch.rand(EXAMPLE),),
-                str(scratch),
+                buffer,
                 dynamo=False,  # sizes stay dynamic for both encoders; checked below
                 opset_version=OPSET,
                 input_names=["image"],
                 output_names=["score"],
                 dynamic_axes={"image": {0: "n", 2: "height", 3: "width"}, "score": {0: "n"}},
             )
-        graph = onnx.load(scratch)
+        graph = onnx.load_model_from_string(buffer.getvalue())
         onnx.helper.set_model_props(graph, facts)
         onnx.save(graph, str(scratch))
         _check(onnx_scorer(scratch), metric, "onnxruntime")
@@ -121,7 +123,9 @@ def _torchscript(model: str | Path, out: Path) -> None:
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             metric, torch.rand(EXAMPLE), check_trace=False
         )
-        traced.save(str(scratch))
+        buffer = io.BytesIO()
+        torch.jit.save(traced, buffer)  # type: ignore[no-untyped-call]
+        scratch.write_bytes(buffer.getbuffer())  # torch, given a full disk, aborts the process
         loaded = torch.jit.load(str(scratch))  # type: ignore[no-untyped-call]
         _check(loaded, metric, "TorchScript")
 

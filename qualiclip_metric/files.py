@@ -53,6 +53,27 @@ def write_text(path: str | Path, text: str) -> None:
         scratch.write_text(text, encoding="utf-8", newline="")
 
 
+def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = False) -> None:
+    """Write a file, whole or not at all; missing folders are made.
+
+    Libraries that write files of weights themselves abort the process or name no reason where the
+    disk is full: they write to memory, and this writes to the disk.
+
+    Args:
+        path: File to make or replace.
+        content: What is in it.
+        sync: Whether to wait until it is on the disk, so that it survives a loss of power, too.
+
+    Raises:
+        OSError: Where it cannot be written.
+    """
+    with replacing(path) as scratch, scratch.open("wb") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
 def is_special(path: str | Path) -> bool:
     """Whether a path is to be written to, never replaced: a device, a named pipe, `/dev/fd/3`."""
     if str(Path(path).absolute()).startswith(("/dev/", "/proc/")):

@@ -112,7 +112,9 @@ class Store:
         if not self.journal.exists():
             text = json.dumps({"format": FORMAT, **asdict(self.key)}) + "\n" + text
         with self.journal.open("ab", buffering=0) as file:
-            file.write(text.encode())
+            left = memoryview(text.encode())
+            while left:  # a disk that is all but full takes a part, and says no to the rest
+                left = left[file.write(left) :]
 
     def compact(self) -> None:
         """Fold the journal into the Parquet file."""

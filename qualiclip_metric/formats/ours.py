@@ -1,16 +1,16 @@
 """Our safetensors format, and the same in pyiqa's checkpoint layout: writing and reading."""
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import write_bytes
 from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.prompts import check_pairs
 
@@ -35,27 +35,21 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
     if checkpoint.fault_prompts is not None:
         tensors["fault_prompts"] = checkpoint.fault_prompts.detach().cpu().float()
     tensors = {k: v.contiguous() for k, v in tensors.items()}
-    with replacing(path) as scratch:
-        try:
-            save_file(tensors, scratch, header(checkpoint))
-        except SafetensorError as err:  # a full disk, say
-            raise OSError(f"{path}: {err}") from err
-        _sort_metadata(scratch)
+    write_bytes(path, _with_sorted_metadata(safetensors_save(tensors, header(checkpoint))))
 
 
-def _sort_metadata(path: Path) -> None:
-    """Put the header's metadata in order, in place: the library writes it in a random one.
+def _with_sorted_metadata(file: bytes) -> bytes:
+    """Put the header's metadata in order: the library writes it in a random one.
 
     A safetensors file begins with eight bytes of length and that much JSON, padded by spaces.
     """
-    with path.open("r+b") as file:
-        length = int.from_bytes(file.read(8), "little")
-        content = json.loads(file.read(length))
-        content["__metadata__"] = dict(sorted(content["__metadata__"].items()))
-        text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
-        if len(text) <= length:
-            file.seek(8)
-            file.write(text.ljust(length, b" "))
+    length = int.from_bytes(file[:8], "little")
+    content = json.loads(file[8 : 8 + length])
+    content["__metadata__"] = dict(sorted(content["__metadata__"].items()))
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(text) > length:
+        return file
+    return b"".join((file[:8], text.ljust(length, b" "), memoryview(file)[8 + length :]))
 
 
 def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
@@ -71,8 +65,9 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
     content: dict[str, object] = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
     if checkpoint.fault_prompts is not None:
         content[FAULTS_KEY] = checkpoint.fault_prompts.detach().cpu().clone()
-    with replacing(path) as scratch, scratch.open("wb") as file:
-        torch.save(content, file)  # given a path, torch would write the scratch file's name into it
+    buffer = io.BytesIO()
+    torch.save(content, buffer)  # given a path, torch would write the file's name into it
+    write_bytes(path, buffer.getbuffer())
 
 
 def header(checkpoint: Checkpoint) -> dict[str, str]:

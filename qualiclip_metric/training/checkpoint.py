@@ -1,13 +1,13 @@
 """Files of a run: the resumable state, the model to score with, the validation log."""
 
+import io
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from qualiclip_metric.files import replacing, write_text
+from qualiclip_metric.files import write_bytes, write_text
 
 STATE = "state.pt"
 MODEL = "model.safetensors"
@@ -20,11 +20,13 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     Args:
         folder: Of the run.
         state: Tensors and plain values.
+
+    Raises:
+        OSError: Where it cannot be written.
     """
-    with replacing(folder / STATE) as scratch, scratch.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_bytes(folder / STATE, buffer.getbuffer(), sync=True)
 
 
 def load_state(folder: Path) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.files import replacing, write_text
+from qualiclip_metric.files import write_bytes, write_text
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import LadderBatch, generator
 
@@ -191,8 +191,7 @@ def _save(folder: Path, piece: int, batches: Sequence[FeatureBatch]) -> None:
     reference = [b.reference.cpu() for b in batches if b.reference is not None]
     if reference:
         tensors["reference"] = torch.cat(reference)
-    with replacing(_path(folder, piece)) as scratch:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, scratch)
+    write_bytes(_path(folder, piece), save({k: v.contiguous() for k, v in tensors.items()}))
 
 
 def _path(folder: Path, piece: int) -> Path:
