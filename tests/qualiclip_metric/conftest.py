@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -52,6 +53,8 @@ class Hub:
         statuses: HTTP statuses to answer the next requests with.
         cut_after: Bytes after which the next transfers break.
         delay: Seconds before a file is sent.
+        hold: Where it is there, a transfer stops after 1000 bytes until it is set.
+        held: Set while a transfer stands still.
         asked: (method, path, Range header) of each request.
     """
 
@@ -61,6 +64,8 @@ class Hub:
     statuses: list[int] = field(default_factory=list)
     cut_after: list[int] = field(default_factory=list)
     delay: float = 0.0
+    hold: threading.Event | None = None
+    held: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     @property
@@ -140,7 +145,13 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if self.command == "GET":
                 end = start + hub.cut_after.pop(0) if hub.cut_after else len(body)
-                self.wfile.write(body[start:end])
+                if hub.hold is not None:
+                    self.wfile.write(body[start : start + 1000])
+                    start += 1000
+                    hub.held.set()
+                    hub.hold.wait()
+                with suppress(ConnectionError):  # who asked may be gone
+                    self.wfile.write(body[start:end])
 
     return Handler
 

@@ -1,0 +1,124 @@
+"""Files that vanish while they are worked on, and two writers of one file."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.datasets import load, parse
+from benchmarks.metrics.build import build
+from benchmarks.scoring import runner
+from benchmarks.scoring.processes import Settings
+from qualiclip_metric import formats
+from qualiclip_metric.build import create
+from qualiclip_metric.files import replacing
+from qualiclip_metric.scoring import score_files
+from qualiclip_metric.training import TrainConfig, train
+from tests.faults.processes import LONGEST, start, wait_for
+
+
+@pytest.fixture
+def copies(photos: Path, tmp_path: Path) -> list[Path]:
+    """The photos in a folder of the test's own."""
+    return sorted(Path(shutil.copytree(photos, tmp_path / "photos")).iterdir())
+
+
+# --- vanishing files -------------------------------------------------------------------------
+
+
+def test_images_that_vanish_before_they_are_read(copies: list[Path], random_lite: Path) -> None:
+    results = score_files(create(random_lite), copies, batch_size=1, workers=1)
+    for path in copies[3:]:
+        path.unlink()  # they are in the list, and nobody has opened them
+    rows = list(results)
+    assert [result.path for result in rows] == copies
+    assert [result.score is None for result in rows] == [False, False, False, True, True]
+    assert all("no such file" in str(result.error) for result in rows[3:])
+
+
+def test_an_image_that_vanishes_before_the_benchmark_scores_it(
+    copies: list[Path], tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    rows = (f"photos/{path.name},{count}\n" for count, path in enumerate(copies))
+    labels.write_text("image,mos\n" + "".join(rows))
+    dataset = load(parse(f"csv={labels}"))
+    frame = runner.prepare(dataset, tmp_path / "results")
+    copies[1].unlink()
+    settings = Settings("sharpness", threads=1)
+    result = runner.run(build("sharpness"), settings, dataset, frame, tmp_path / "results")
+    assert (result.computed, result.failed, result.stopped) == (5, 1, "")
+
+
+def test_a_photo_that_vanishes_while_training(
+    copies: list[Path], random_lite: Path, tmp_path: Path
+) -> None:
+    config = TrainConfig(
+        steps=3,
+        batch_size=1,
+        crop_size=64,
+        workers=0,
+        precision="fp32",
+        validate_share=0.0,
+    )
+
+    def lose(report: object) -> None:
+        if getattr(report, "phase", "") == "training":
+            for path in copies[:2]:
+                path.unlink(missing_ok=True)
+
+    model = train(config, copies, tmp_path / "run", pretrained=random_lite, report=lose)
+    assert formats.load(model).training["step"] == 3
+
+
+# --- two writers -----------------------------------------------------------------------------
+
+
+def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    with replacing(path) as first, replacing(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # whose block ended last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_commands_with_one_output(photos: Path, random_lite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    words = ("score", photos, "-m", random_lite, "-o", out)
+    processes = [start("qualiclip_metric", *words) for _ in range(2)]
+    ended = [process.communicate(timeout=LONGEST) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], ended
+    assert len(pd.read_csv(out)) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+
+
+WAITS = """
+import time
+from pathlib import Path
+
+def waits(images):
+    while not Path(__file__).with_name("go").exists():
+        time.sleep(0.01)
+    return images.mean((1, 2, 3))
+waits.signature = "waits|v1"
+"""
+
+
+def test_a_second_benchmark_run_of_the_same_scores_is_refused(labels: Path, tmp_path: Path) -> None:
+    (tmp_path / "waits_metric.py").write_text(WAITS)
+    words = (
+        "run", "--metric", "waits_metric:waits", "--dataset", f"csv={labels}",
+        "--out", tmp_path / "results", "--resamples", "0", "--splits", "0",
+    )  # fmt: skip
+    first = start("benchmarks", *words, path=tmp_path)
+    wait_for(lambda: any(tmp_path.glob("results/*/waits*.lock")), first)
+    second = start("benchmarks", *words, path=tmp_path)
+    _, errors = second.communicate(timeout=LONGEST)
+    (tmp_path / "go").touch()
+    _, others = first.communicate(timeout=LONGEST)
+    assert second.returncode == 2
+    assert "another run is scoring" in errors
+    assert first.returncode == 0, others

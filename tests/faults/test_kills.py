@@ -1,0 +1,253 @@
+"""Commands killed while they work: what was there stays, what was done counts, reruns agree."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import main
+from benchmarks.results import folder as results
+from qualiclip_metric import formats, weights
+from qualiclip_metric.cli import app
+from qualiclip_metric.training import checkpoint
+from tests.faults.processes import children_of, end, is_running, start, wait_for
+
+if TYPE_CHECKING:
+    from tests.qualiclip_metric.conftest import Hub
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+"""Exit code of the commands that clean up: 128 + the signal's number."""
+
+signals = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+
+
+def scratch(folder: Path) -> list[Path]:
+    """Files that are being written, or were when the writer was killed."""
+    return list(folder.glob(".*.part"))
+
+
+def run(*words: object) -> None:
+    outcome = CliRunner().invoke(app, [str(word) for word in words])
+    assert outcome.exit_code == 0, outcome.output
+
+
+# --- score -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four hundred names of one image, long ones: a file of results is on the disk early."""
+    folder = tmp_path_factory.mktemp("many")
+    photo = folder.with_name("photo.png")
+    Image.linear_gradient("L").resize((32, 32)).save(photo)
+    for count in range(400):
+        os.link(photo, folder / f"{count:0200}.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("number", "old"), [*((number, "complete\n") for number in SIGNALS), (signal.SIGTERM, None)]
+)
+def test_score(
+    number: signal.Signals, old: str | None, many: Path, random_lite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scores.csv"
+    if old is not None:
+        out.write_text(old)
+    process = start("qualiclip_metric", "score", many, "-m", random_lite, "-o", out)
+    # the first whole block of rows; the file that tries the disk out has 64 KB at once
+    wait_for(lambda: any(0 < p.stat().st_size < 2**16 for p in scratch(tmp_path)), process)
+    code, errors = end(process, number)
+    assert code == CODES[number]
+    assert "Traceback" not in errors
+    if number == signal.SIGKILL:
+        assert (out.read_text() if out.exists() else None) == old
+        assert len(scratch(tmp_path)) == 1  # hidden, and in nobody's way
+    else:
+        assert scratch(tmp_path) == []
+        assert "interrupted: " in errors
+        if old is not None:
+            assert out.read_text() == old
+        else:
+            rows = pd.read_csv(out)
+            assert 0 < len(rows) < 400
+            assert rows["score"].notna().all()
+
+
+def test_score_again_after_a_kill_gives_the_same_file(
+    photos: Path, random_lite: Path, tmp_path: Path
+) -> None:
+    killed, whole = tmp_path / "killed.csv", tmp_path / "whole.csv"
+    (tmp_path / ".killed.csv.old.part").write_text("half a li")
+    for out in (killed, whole):
+        run("score", photos, "-m", random_lite, "-o", out)
+    assert killed.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
+def test_the_decoder_ends_with_a_score_that_is_killed(
+    many: Path, random_lite: Path, tmp_path: Path
+) -> None:
+    words = ("score", many, "-m", random_lite, "-o", tmp_path / "s.csv", "--timeout", "60")
+    process = start("qualiclip_metric", *words)
+    wait_for(lambda: any(0 < p.stat().st_size < 2**16 for p in scratch(tmp_path)), process)
+    children = children_of(process)
+    assert children
+    end(process, signal.SIGKILL)
+    wait_for(lambda: not any(map(is_running, children)))
+
+
+# --- train -----------------------------------------------------------------------------------
+
+SETTINGS = (
+    "steps=8", "batch_size=1", "crop_size=64", "workers=0", "precision=fp32",
+    "validate_share=0.3", "validate_every=8", "checkpoint_every=2", "learning_rate=1e-3",
+)  # fmt: skip
+
+
+def training(photos: Path, origin: Path, out: Path) -> list[object]:
+    words: list[object] = ["train", "--images", photos, "--pretrained", origin, "--out", out]
+    return [*words, *(word for one in SETTINGS for word in ("--set", one))]
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, random_lite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody interrupted."""
+    out = tmp_path_factory.mktemp("trained")
+    run(*training(photos, random_lite, out))
+    return out
+
+
+@signals
+def test_train(
+    number: signal.Signals, photos: Path, random_lite: Path, trained: Path, tmp_path: Path
+) -> None:
+    words = training(photos, random_lite, tmp_path)
+    process = start("qualiclip_metric", *words)
+    state, versions = tmp_path / checkpoint.STATE, set()
+
+    def saved_twice() -> bool:
+        versions.update(path.stat().st_mtime_ns for path in tmp_path.glob(state.name))
+        return len(versions) >= 2  # before the first step, and after the second
+
+    wait_for(saved_twice, process)
+    code, errors = end(process, number)
+    assert code == CODES[number]
+    assert "Traceback" not in errors
+    assert 2 <= checkpoint.load_state(tmp_path)["step"] < 8
+    if number != signal.SIGKILL:
+        assert scratch(tmp_path) == []
+    run(*words, "--resume")
+    for name in (checkpoint.MODEL, checkpoint.LOG):
+        assert (tmp_path / name).read_bytes() == (trained / name).read_bytes()
+
+
+# --- export ----------------------------------------------------------------------------------
+
+
+@signals
+def test_export(number: signal.Signals, random_lite: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lite.pt"
+    out.write_text("the one before")
+    words = ("export", out, "--format", "torchscript", "-m", random_lite)
+    process = start("qualiclip_metric", *words)
+    wait_for(lambda: bool(scratch(tmp_path)), process)
+    code, errors = end(process, number)
+    assert code == CODES[number]
+    assert "Traceback" not in errors
+    assert out.read_text() == "the one before"
+    assert bool(scratch(tmp_path)) == (number == signal.SIGKILL)
+    if number == signal.SIGKILL:
+        run(*words)  # checked against torch before it is put in place
+        assert out.read_bytes()[:2] == b"PK"
+
+
+# --- benchmark -------------------------------------------------------------------------------
+
+STOPS = """
+import time
+from pathlib import Path
+
+calls = 0
+def stops(images):
+    global calls
+    calls += 1
+    while calls == 3 and not Path(__file__).with_name("go").exists():
+        time.sleep(0.01)
+    return images.mean((1, 2, 3))
+stops.signature = "stops|v1"
+"""
+
+
+@signals
+def test_benchmark(
+    number: signal.Signals, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "stops_metric.py").write_text(STOPS)
+
+    def words(out: str) -> list[str]:
+        return [
+            "run", "--metric", "stops_metric:stops", "--dataset", f"csv={labels}", "--batch-size",
+            "1", "--out", str(tmp_path / out), "--resamples", "0", "--splits", "0",
+        ]  # fmt: skip
+
+    process = start("benchmarks", *words("killed"), path=tmp_path)
+    # header and two rows; the metric waits in its third call
+    wait_for(
+        lambda: any(p.read_bytes().count(b"\n") == 3 for p in tmp_path.glob("killed/*/*.jsonl")),
+        process,
+    )
+    code, errors = end(process, number)
+    assert code == {**CODES, signal.SIGTERM: -15}[number]  # the journal needs no cleaning up
+    assert "Traceback" not in errors
+    assert ("the same command goes on" in errors) == (number == signal.SIGINT)
+
+    (tmp_path / "go").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    for out in ("killed", "whole"):
+        main_ends_well(words(out))
+    pd.testing.assert_frame_equal(
+        *(results.load(tmp_path / out).drop(columns="digest") for out in ("killed", "whole"))
+    )
+    (rows,) = (file.rows for file in results.score_files(tmp_path / "killed", "labels"))
+    assert len(rows) == 5
+
+
+def main_ends_well(words: list[str]) -> None:
+    try:
+        main(words)
+    except SystemExit as err:
+        assert not err.code
+
+
+# --- download --------------------------------------------------------------------------------
+
+BODY = bytes(range(256)) * 1200
+
+
+@signals
+def test_download(number: signal.Signals, hub: "Hub", tmp_path: Path) -> None:
+    hub.files["chaofengc/IQA-PyTorch-Weights/QualiCLIP.pth"] = BODY
+    hub.hold = threading.Event()
+    process = start("qualiclip_metric", "weights", "fetch", "qualiclip")
+    try:
+        wait_for(hub.held.is_set, process)
+        code, errors = end(process, number)
+    finally:
+        hub.hold.set()
+    assert code == CODES[number]
+    assert "Traceback" not in errors
+    assert weights.locate("qualiclip") is None
+    hub.hold = None
+    assert weights.resolve("qualiclip").read_bytes() == BODY
+
+
+def test_a_model_of_a_killed_run_is_whole(trained: Path) -> None:
+    assert formats.load(trained / checkpoint.MODEL).training["step"] == 8
