@@ -97,20 +97,19 @@ def _onnx(model: str | Path, out: Path) -> None:
     metric = _plain(model)
     facts = {**header(load(model)), "signature": str(metric.signature)}
     with replacing(out) as scratch:
-        buffer = io.BytesIO()
         with warnings.catch_warnings():
             _silence_tracer()
             torch.onnx.export(
                 metric,
                 (torch.rand(EXAMPLE),),
-                buffer,
+                str(scratch),
                 dynamo=False,  # sizes stay dynamic for both encoders; checked below
                 opset_version=OPSET,
                 input_names=["image"],
                 output_names=["score"],
                 dynamic_axes={"image": {0: "n", 2: "height", 3: "width"}, "score": {0: "n"}},
             )
-        graph = onnx.load_model_from_string(buffer.getvalue())
+        graph = onnx.load(scratch)
         onnx.helper.set_model_props(graph, facts)
         onnx.save(graph, str(scratch))
         _check(onnx_scorer(scratch), metric, "onnxruntime")
@@ -124,7 +123,7 @@ def _torchscript(model: str | Path, out: Path) -> None:
             metric, torch.rand(EXAMPLE), check_trace=False
         )
         buffer = io.BytesIO()
-        torch.jit.save(traced, buffer)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, buffer)
         scratch.write_bytes(buffer.getbuffer())  # torch, given a full disk, aborts the process
         loaded = torch.jit.load(str(scratch))  # type: ignore[no-untyped-call]
         _check(loaded, metric, "TorchScript")

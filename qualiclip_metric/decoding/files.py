@@ -94,7 +94,8 @@ def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
 
 def _check_rows(image: Image.Image) -> None:
     """Refuse a TIFF whose strips or tiles end above its last row: Pillow makes the rest black."""
-    bottom = max((tile[1][3] for tile in image.tile if tile[1]), default=image.height)
+    tiles = getattr(image, "tile", ())
+    bottom = max((tile[1][3] for tile in tiles if tile[1]), default=image.height)
     if image.format == "TIFF" and bottom < image.height:
         raise ValueError(f"truncated: data for {bottom} of its {image.height} rows")
 
