@@ -68,7 +68,7 @@ def test_datasets_command(command, tmp_path):
     shown = command("datasets", "--root", tmp_path).out
     assert "| kadid | broken |" in shown
     assert "| spaq | absent | https://github.com/h4nwei/SPAQ" in shown
-    assert len(json.loads(command("datasets", "--root", tmp_path, "--json").out)) == 12
+    assert len(json.loads(command("datasets", "--root", tmp_path, "--json").out)) == len(SPECS)
 
 
 def test_run_notes_the_customary_resolution(command, tmp_path, monkeypatch):
