@@ -58,7 +58,7 @@ class SameConv2d(nn.Conv2d):
     Args:
         channels: Of the input.
         out: Channels of the output.
-        kernel: Height and width.
+        kernel: Height and width, no smaller than the stride.
         stride: Of both axes.
         groups: As in torch.
     """
@@ -79,7 +79,8 @@ class SameConv2d(nn.Conv2d):
             return super().forward(x)
         pads = []
         for size in (x.shape[3], x.shape[2]):
-            total = max(0, (-(-size // stride) - 1) * stride + self.kernel_size[0] - size)
+            # without negative numbers, whose quotients ONNX rounds the other way
+            total = (size - 1) // stride * stride + self.kernel_size[0] - size
             pads += [total // 2, total - total // 2]
         return functional.conv2d(
             functional.pad(x, pads), self.weight, self.bias, stride, 0, 1, self.groups
