@@ -57,7 +57,7 @@ def test_the_card_is_made_of_the_checkpoints_own_words() -> None:
     assert card.data.license == "apache-2.0"
     assert card.data.library_name == "qualiclip-metric"
     assert "image-quality-assessment" in card.data.tags
-    for part in (checkpoint.training["data"]["digest"], "Good photo. / Bad photo.", "| steps |"):
+    for part in (checkpoint.training["data"]["digest"], "Good photo. / Bad photo.", "| unseen |"):
         assert part in card.text
     assert "nan" not in card.text.lower()
     odd = formats.Checkpoint("lite", {}, torch.ones(1, 2, 5), licence="My | own")
