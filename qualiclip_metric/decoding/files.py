@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from qualiclip_metric.decoding.convert import RGB, WHITE, to_pixels
 from qualiclip_metric.decoding.formats import CURE, is_raw, missing_package, pillow_formats
@@ -94,10 +94,13 @@ def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
 
 def _check_rows(image: Image.Image) -> None:
     """Refuse a TIFF whose strips or tiles end above its last row: Pillow makes the rest black."""
-    tiles = getattr(image, "tile", ())
-    bottom = max((tile[1][3] for tile in tiles if tile[1]), default=image.height)
-    if image.format == "TIFF" and bottom < image.height:
-        raise ValueError(f"truncated: data for {bottom} of its {image.height} rows")
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    # as stored: the image's own height is that after its orientation
+    rows = image.tag_v2.get(TiffImagePlugin.IMAGELENGTH, image.height)
+    bottom = max((tile[1][3] for tile in image.tile if tile[1]), default=rows)
+    if bottom < rows:
+        raise ValueError(f"truncated: data for {bottom} of its {rows} rows")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
