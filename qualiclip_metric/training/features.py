@@ -6,7 +6,6 @@ processes share the pieces, and a run that was cut off computes those that are m
 """
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.files import write_bytes, write_text
+from qualiclip_metric.files import write_bytes
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import LadderBatch, generator
+from qualiclip_metric.training.pieces import claim_folder
 
 PIECE = 16
 """Batches per file."""
@@ -62,15 +62,7 @@ def check_identity(
         ValueError: When the folder holds features of other settings, photos or weights.
     """
     identity = {k: config.to_dict()[k] for k in SETTINGS} | {"batch_size": batch_size, **sources}
-    path = folder / "table.json"
-    if not path.exists():
-        write_text(path, json.dumps(identity, indent=1))
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if changed := sorted(k for k in identity if found.get(k) != identity[k]):
-        raise ValueError(
-            f"{folder} holds features made with other {changed}; delete it, or give another --out"
-        )
+    claim_folder(folder, identity)
 
 
 def missing_batches(folder: Path, config: TrainConfig, batch_size: int) -> list[int]:

@@ -6,10 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from qualiclip_metric.files import replacing, write_text
+from qualiclip_metric.files import write_bytes, write_text
+
+
+def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Note what a folder's table depends on, or refuse the folder if it holds another table.
+
+    Args:
+        folder: Of the table's pieces; made where it is missing.
+        identity: What the rows depend on, as plain values.
+
+    Raises:
+        ValueError: When the folder holds a table of something else.
+    """
+    path = folder / "table.json"
+    if not path.exists():
+        write_text(path, json.dumps(identity, indent=1))
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if changed := sorted(k for k in identity if found.get(k) != identity[k]):
+        raise ValueError(
+            f"{folder} holds features made with other {changed}; delete it, or give another --out"
+        )
 
 
 class Pieces:
@@ -24,18 +45,8 @@ class Pieces:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        claim_folder(folder, identity)
         self.folder = folder
-        path = folder / "table.json"
-        if not path.exists():
-            write_text(path, json.dumps(identity, indent=1))
-            return
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if changed := sorted(k for k in identity if found.get(k) != identity[k]):
-            raise ValueError(
-                f"{folder} holds features made with other {changed}; "
-                "delete it, or give another --out"
-            )
 
     def missing(self) -> int:
         """Number of the first piece that is not there."""
@@ -46,8 +57,8 @@ class Pieces:
 
     def save(self, piece: int, rows: Mapping[str, Tensor]) -> None:
         """Write a piece; it appears whole or not at all."""
-        with replacing(self._path(piece)) as scratch:
-            save_file({name: tensor.contiguous() for name, tensor in rows.items()}, scratch)
+        tensors = {name: tensor.contiguous() for name, tensor in rows.items()}
+        write_bytes(self._path(piece), save(tensors))
 
     def load(self) -> dict[str, Tensor]:
         """The whole table: each column's rows, in order."""
