@@ -1,6 +1,23 @@
 """Image files and Pillow images -> arrays of RGB, as a viewer would show them. No torch."""
 
 from qualiclip_metric.decoding.convert import RGB, WHITE, to_pixels
-from qualiclip_metric.decoding.files import MAX_PIXELS, ImageError, pixels, size
+from qualiclip_metric.decoding.files import (
+    MAX_PIXELS,
+    Encoded,
+    ImageError,
+    Source,
+    pixels,
+    size,
+)
 
-__all__ = ["MAX_PIXELS", "RGB", "WHITE", "ImageError", "pixels", "size", "to_pixels"]
+__all__ = [
+    "MAX_PIXELS",
+    "RGB",
+    "WHITE",
+    "Encoded",
+    "ImageError",
+    "Source",
+    "pixels",
+    "size",
+    "to_pixels",
+]

@@ -5,6 +5,8 @@ import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -24,13 +26,32 @@ class ImageError(ValueError):
     """A file that could not be read as an image; the message names the file and the reason."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """An image file that is in memory, say from a tar shard; it is read as one on the disk is.
+
+    Args:
+        name: Where it comes from, for messages; its suffix tells a camera's raw data.
+        content: The file's bytes.
+    """
+
+    name: str
+    content: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Source = str | Path | Encoded
+"""A file: its path, or its content."""
+
 OVERSIZE = 2
 """A JPEG that is scaled while it is decoded keeps at least this many times the size asked for: what
 is left to reduce then decides how the outcome looks, not the decoder."""
 
 
 def pixels(
-    path: str | Path,
+    path: Source,
     background: RGB = WHITE,
     *,
     side: int = 0,
@@ -40,8 +61,8 @@ def pixels(
     """Read an image as compactly as its depth allows.
 
     Args:
-        path: A file of any format of `formats`. Of an animation or a multi-page file, the first
-            frame; of a camera's raw data, the picture as the camera balanced it.
+        path: A file of any format of `formats`, or its content. Of an animation or a multi-page
+            file, the first frame; of a camera's raw data, the picture as the camera balanced it.
         background: RGB in 0..255 under transparent pixels.
         side: Shorter side, px, that the image will be reduced to; 0 for none. A JPEG of at least
             `2 * OVERSIZE` times this size is then decoded at a half, a quarter or an eighth of its
@@ -56,7 +77,7 @@ def pixels(
         ImageError: When the file is missing, damaged, truncated, too large or no image.
     """
     with _errors_about(path, max_pixels):
-        if is_raw(path):
+        if is_raw(str(path)):
             return _developed(path, max_pixels)
         with _pillow.set(allow_truncated, max_pixels), _opened(path, max_pixels) as image:
             if not allow_truncated:
@@ -68,7 +89,7 @@ def pixels(
             return to_pixels(image, background)
 
 
-def size(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def size(path: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Read height and width from a file's header, before orientation; nothing is decoded.
 
     Args:
@@ -79,17 +100,21 @@ def size(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         ImageError: As for `pixels`, as far as the header shows it.
     """
     with _errors_about(path, max_pixels):
-        if is_raw(path):
+        if is_raw(str(path)):
             return _raw_size(path, max_pixels)
         with _pillow.set(False, max_pixels), _opened(path, max_pixels) as image:
             return image.height, image.width
 
 
 @contextmanager
-def _opened(path: str | Path, max_pixels: int) -> Iterator[Image.Image]:
-    with Image.open(path, formats=pillow_formats()) as image:
+def _opened(path: Source, max_pixels: int) -> Iterator[Image.Image]:
+    with Image.open(_readable(path), formats=pillow_formats()) as image:
         _check_size(image.width, image.height, max_pixels)
         yield image
+
+
+def _readable(path: Source) -> str | Path | BytesIO:
+    return BytesIO(path.content) if isinstance(path, Encoded) else path
 
 
 def _check_rows(image: Image.Image) -> None:
@@ -108,36 +133,40 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise Image.DecompressionBombError(f"{width * height} pixels")
 
 
-def _raw_size(path: str | Path, max_pixels: int) -> tuple[int, int]:
+def _raw_size(path: Source, max_pixels: int) -> tuple[int, int]:
     import rawpy
 
-    with rawpy.imread(str(path)) as raw:
+    with rawpy.imread(_for_rawpy(path)) as raw:
         sizes = raw.sizes
         _check_size(sizes.iwidth, sizes.iheight, max_pixels)
         return sizes.iheight, sizes.iwidth
 
 
-def _developed(path: str | Path, max_pixels: int) -> NDArray[Any]:
+def _developed(path: Source, max_pixels: int) -> NDArray[Any]:
     """A camera's raw data as the camera balanced it, 8 bits, upright."""
     import rawpy
 
-    with rawpy.imread(str(path)) as raw:
+    with rawpy.imread(_for_rawpy(path)) as raw:
         _check_size(raw.sizes.iwidth, raw.sizes.iheight, max_pixels)
         return np.asarray(raw.postprocess(use_camera_wb=True))
 
 
+def _for_rawpy(path: Source) -> str | BytesIO:
+    return BytesIO(path.content) if isinstance(path, Encoded) else str(path)
+
+
 @contextmanager
-def _errors_about(path: str | Path, max_pixels: int) -> Iterator[None]:
+def _errors_about(path: Source, max_pixels: int) -> Iterator[None]:
     """Whatever goes wrong in the block becomes an `ImageError` about the file.
 
     Decoders of damaged files raise nearly anything (struct.error, IndexError, KeyError, ...), so
     that every exception counts as the file's fault here.
     """
     try:
-        if not stat.S_ISREG(mode := Path(path).stat().st_mode):
+        if not isinstance(path, Encoded) and not stat.S_ISREG(mode := Path(path).stat().st_mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a device, a named pipe or a socket"
             raise ImageError(f"{path}: {kind}, expected an image file")
-        if package := missing_package(path):
+        if package := missing_package(str(path)):
             raise ImageError(f"{path}: needs {package}; {CURE}")
         yield
     except ImageError:
@@ -147,7 +176,7 @@ def _errors_about(path: str | Path, max_pixels: int) -> Iterator[None]:
     except PermissionError as err:
         raise ImageError(f"{path}: no permission to read it") from err
     except UnidentifiedImageError as err:
-        empty = Path(path).stat().st_size == 0
+        empty = not (len(path.content) if isinstance(path, Encoded) else Path(path).stat().st_size)
         reason = "the file is empty" if empty else "not an image, or of an unknown format"
         raise ImageError(f"{path}: {reason}") from err
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:

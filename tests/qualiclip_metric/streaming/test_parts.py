@@ -1,0 +1,138 @@
+"""Parquet parts: what they hold, whole or not there, and what they say is done."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from qualiclip_metric.streaming import parts
+from qualiclip_metric.streaming.done import DoneKeys
+from qualiclip_metric.streaming.parts import OtherRowsError, PartWriter
+from qualiclip_metric.streaming.rows import Row, pair_columns
+
+GOOD = Row("a.png", 0.25, None, 48, 40)
+BAD = Row("d.jpg", None, "the file is empty")
+FORM = parts.schema("one|v1")
+
+
+def write(folder: Path, *rows: Row, form: pa.Schema = FORM) -> None:
+    writer = PartWriter(str(folder), form)
+    for row in rows:
+        writer.add(row)
+    writer.flush()
+
+
+def test_a_part_holds_the_rows_and_the_signature(tmp_path: Path) -> None:
+    write(tmp_path, GOOD, BAD)
+    (path,) = tmp_path.iterdir()
+    table = pq.read_table(path)
+    assert table.schema.metadata[b"qualiclip_metric.signature"] == b"one|v1"
+    types = {field.name: str(field.type) for field in table.schema}
+    assert types == {"key": "string", "score": "double", "error": "string", "width": "int32",
+                     "height": "int32"}  # fmt: skip
+    assert table.to_pylist() == [
+        {"key": "a.png", "score": 0.25, "error": None, "width": 48, "height": 40},
+        {"key": "d.jpg", "score": None, "error": BAD.error, "width": None, "height": None},
+    ]
+
+
+def test_pairs_diagnoses_and_columns_that_pass_through(tmp_path: Path) -> None:
+    names = pair_columns([("Good photo.", "Bad photo."), ("Sharp image.", "Blurry image.")], 2)
+    form = parts.schema(
+        "s", pairs=names, diagnosed=True, columns={"id": pa.int64(), "pair_x": pa.string()}
+    )
+    row = Row("k", 0.5, pairs=(0.4, 0.6), faults={"none": 0.1, "blur": 0.9},
+              columns={"id": 7, "pair_x": "y"})  # fmt: skip
+    write(tmp_path, row, Row("bad", None, "why", columns={"id": 8}), form=form)
+    first, second = pq.read_table(tmp_path).to_pylist()
+    assert first == {"key": "k", "score": 0.5, "error": None, "width": None, "height": None,
+                     "fault": "blur", "probability": 0.9, "pair_good_photo": 0.4,
+                     "pair_sharp_image": 0.6, "id": 7, "pair_x": "y"}  # fmt: skip
+    assert (second["key"], second["id"], second["fault"]) == ("bad", 8, None)
+
+
+@pytest.mark.parametrize("pairs", [[], [("Good.", "b"), ("good", "c")], [("!", "b"), ("x", "c")]])
+def test_pairs_whose_words_do_not_tell_them_apart_are_numbered(
+    pairs: list[tuple[str, str]],
+) -> None:
+    assert pair_columns(pairs, 2) == ("pair_1", "pair_2")
+
+
+def test_a_column_cannot_have_a_name_of_ours() -> None:
+    with pytest.raises(ValueError, match="columns height, score have names"):
+        parts.schema("s", columns={"score": pa.int8(), "height": pa.int8(), "id": pa.int8()})
+
+
+def test_parts_are_written_by_rows_and_by_time(tmp_path: Path) -> None:
+    writer = PartWriter(str(tmp_path), FORM, rows=2)
+    for count in range(5):
+        writer.add(Row(str(count), 0.5))
+    assert list(parts.keys(str(tmp_path))) == ["0", "1", "2", "3"]
+    writer.flush()
+    later = PartWriter(str(tmp_path), FORM, seconds=0.0)
+    later.add(Row("5", 0.5))
+    assert list(parts.keys(str(tmp_path))) == ["0", "1", "2", "3", "4", "5"]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize("place", ["folder", "memory"])
+def test_what_is_done_is_told_by_the_rows(tmp_path: Path, place: str) -> None:
+    folder = str(tmp_path) if place == "folder" else f"memory://{tmp_path.name}"
+    assert parts.done_keys(folder).total == 0
+    writer = PartWriter(folder, FORM, rows=2)
+    for row in (GOOD, BAD, GOOD, Row("ünïcode\udcff", 0.5)):
+        writer.add(row)
+    done = parts.done_keys(folder)
+    assert done.total == 4
+    asked = ("a.png", "a.png", "a.png", "d.jpg", "d.jpg", parts.text("ünïcode\udcff"), "b")
+    assert [done.take(key) for key in asked] == [True, True, False, True, False, True, False]
+    assert parts.drop_failed(folder) == 1
+    assert sorted(parts.keys(folder)) == ["a.png", "a.png", parts.text("ünïcode\udcff")]
+    parts.clear(folder)
+    assert parts.part_paths(folder) == []
+
+
+def test_a_part_without_good_rows_goes_when_they_are_dropped(tmp_path: Path) -> None:
+    write(tmp_path, BAD, BAD)
+    assert parts.drop_failed(str(tmp_path)) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_another_signature_are_refused_with_both(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    parts.check_folder(str(tmp_path), FORM)
+    with pytest.raises(OtherRowsError, match=r"holds rows of one\|v1, these would be of two\|v1"):
+        parts.check_folder(str(tmp_path), parts.schema("two|v1"))
+    with pytest.raises(OtherRowsError, match="would have key, score, error, width, height, id"):
+        parts.check_folder(str(tmp_path), parts.schema("one|v1", columns={"id": pa.int64()}))
+
+
+def test_a_folder_of_other_parquet_files_is_left_alone(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"key": ["a"]}), tmp_path / "data.parquet")
+    write(tmp_path, GOOD)
+    for call in (
+        lambda: parts.check_folder(str(tmp_path), FORM),
+        lambda: parts.clear(str(tmp_path)),
+    ):
+        with pytest.raises(OtherRowsError, match=r"data\.parquet holds no scores"):
+            call()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_part_that_was_being_written_is_no_part(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    (tmp_path / ".part-00000002-aa.parquet.x1.part").write_bytes(b"PAR1 half")
+    assert list(parts.keys(str(tmp_path))) == ["a.png"]
+
+
+def test_a_table_of_another_schema_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected a table with the schema"):
+        parts.write_part(str(tmp_path), pa.table({"key": ["a"]}))
+
+
+def test_many_keys() -> None:
+    done = DoneKeys(f"{count}.png" for count in range(5000))
+    assert done.total == 5000
+    assert all(done.take(f"{count}.png") for count in range(5000))
+    assert not any(done.take(f"{count}.png") for count in range(6000))
