@@ -34,6 +34,16 @@ FAULT_PAIRS: tuple[Pair, ...] = (
 without them."""
 
 
+def fault_in_words(fault: str, probability: float) -> str:
+    """A diagnosis in words: `blur 87%`, `no fault 64%`."""
+    return f"{fault_name(fault)} {probability:.0%}"
+
+
+def fault_name(fault: str) -> str:
+    """What a person reads: `no fault` for `none`, the others as they are."""
+    return "no fault" if fault == "none" else fault
+
+
 def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
     """The pairs as tuples.
 

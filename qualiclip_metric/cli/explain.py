@@ -78,11 +78,11 @@ def explain(
     engine: EngineOption = Engine.torch,
     device: DeviceOption = "auto",
 ) -> None:
-    """Draw where images are bad, where they are good, and what each antonym pair says.
+    """Draw where images are bad, where they are good, what each antonym pair says, and the fault.
 
     Everything is computed at full size; figures show a reduced copy. Maps by gradient are always
-    torch's. One line per image on stdout: score, image, figure. A file that cannot be explained
-    costs a line on stderr, and exit code 1 at the end.
+    torch's. One line per image on stdout: score, image, likeliest fault, figure. A file that cannot
+    be explained costs a line on stderr, and exit code 1 at the end.
     """
     from qualiclip_metric.images import find
 
@@ -178,7 +178,7 @@ def _figures(run: _Run, out: Path) -> None:
         drawn = draw(explained, run.signature)
         with replacing(figure) as scratch:
             scratch.write_bytes(drawn)
-        typer.echo(f"{explained.score:6.4f}  {explained.name}  {printable(figure)}")
+        typer.echo(f"{_line(explained)}  {printable(figure)}")
 
     run.each(save)
 
@@ -191,11 +191,17 @@ def _page(run: _Run, out: Path) -> None:
 
         def add(_path: Path, explained: "Explanation") -> None:
             sheet.add(explained)
-            typer.echo(f"{explained.score:6.4f}  {explained.name}  {printable(out / INDEX)}")
+            typer.echo(f"{_line(explained)}  {printable(out / INDEX)}")
 
         run.each(add)
         with replacing(out / INDEX) as scratch:
             sheet.write(scratch, "Explained images", run.signature, run.failed)
+
+
+def _line(explained: "Explanation") -> str:
+    """Score, image, and the likeliest fault where the model has a diagnosis."""
+    fault = f"  ({explained.verdict})" if explained.faults else ""
+    return f"{explained.score:6.4f}  {explained.name}{fault}"
 
 
 def file_names(paths: Iterable[Path]) -> dict[Path, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from qualiclip_metric.cli.terminal import printable
+from qualiclip_metric.prompts import fault_in_words
 from qualiclip_metric.signature import from_string
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _row(result: "Result") -> dict[str, Any]:
 def _likeliest(result: "Result") -> str:
     """The diagnosis in two words: `blur 87%`."""
     name = result.fault or ""
-    return f"{'no fault' if name == 'none' else name} {result.faults[name]:.0%}"
+    return fault_in_words(name, result.faults[name])
 
 
 class Format(str, Enum):

@@ -3,7 +3,8 @@
 Everything is computed at the image's full size; only what is shown is reduced.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from qualiclip_metric.explanations import explain
 from qualiclip_metric.explanations.pairs import chosen, names
 from qualiclip_metric.images import to_uint8
 from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.prompts import fault_in_words, fault_name
 
 
 class Panel(NamedTuple):
@@ -56,8 +58,8 @@ class Explanation:
         photo: (h, w, 3) RGB, uint8, reduced.
         panels: How each map is shown.
         maps: (h, w) float32 in [0, 1], one per panel, as large as the photo.
-        diagnosis: Whether the profile names a fault, by measurement; only then is its worst pair
-            marked. `lite`'s does not (docs/explain.md).
+        faults: Fault -> probability against pristine crops, `none` first, as `QualiCLIP.diagnose`
+            gives them; empty for a model without a diagnosis.
     """
 
     name: str
@@ -68,12 +70,28 @@ class Explanation:
     photo: NDArray[Any]
     panels: tuple[Panel, ...]
     maps: tuple[NDArray[Any], ...]
-    diagnosis: bool = False
+    faults: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def worst(self) -> int:
-        """Index of the pair whose positive prompt is least likely."""
-        return min(range(len(self.pairs)), key=self.probabilities.__getitem__)
+    def fault(self) -> str | None:
+        """The likeliest of `faults`."""
+        return max(self.faults, key=self.faults.__getitem__) if self.faults else None
+
+    @property
+    def verdict(self) -> str:
+        """The likeliest fault in words, `blur 87%`; empty for a model without a diagnosis."""
+        return fault_in_words(self.fault, self.faults[self.fault]) if self.fault else ""
+
+    @property
+    def diagnosis(self) -> list[tuple[str, float, bool]]:
+        """Every fault as a person reads it, its probability, and whether to mark it: if likeliest.
+
+        Pristine, `no fault`, is nothing to mark.
+        """
+        return [
+            (fault_name(name), share, name == self.fault and name != "none")
+            for name, share in self.faults.items()
+        ]
 
 
 def explain_image(
@@ -96,14 +114,16 @@ def explain_image(
         side: Most pixels on the longer side of what is shown.
 
     Returns:
-        Score, profile and maps; photo and maps reduced to `side`.
+        Score, profile, diagnosis and maps; photo and maps reduced to `side`.
 
     Raises:
         ValueError: As `explain`.
         ImportError: As `explain`.
     """
     with torch.inference_mode():
-        probabilities = metric.probabilities(img[None].to(metric.device))[0].double().tolist()
+        pixels = img[None].to(metric.device)
+        probabilities = metric.probabilities(pixels)[0].double().tolist()
+        likely = metric.diagnose(pixels)[0].double().tolist() if metric.faults else []
     maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in MAPS[kind]]
     photo = _reduced(img[None], side)[0].clamp(0, 1)
     return Explanation(
@@ -115,6 +135,7 @@ def explain_image(
         photo=to_uint8(photo).permute(1, 2, 0).numpy(),
         panels=MAPS[kind],
         maps=tuple(_reduced(one, side)[0, 0].clamp(0, 1).cpu().numpy() for one in maps),
+        faults=dict(zip(("none", *metric.faults), likely, strict=False)),
     )
 
 

@@ -5,6 +5,7 @@ Everything is laid out in inches. No pyplot, so no state is shared and no window
 
 import io
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from qualiclip_metric.explanations.explanation import Explanation, Panel
@@ -19,6 +20,7 @@ _TITLE, _LEGEND = 0.28, 0.42  # above and below a picture
 _BARE = 0.25  # of a legend's height that the photo, which has none, does not need
 _LABELS, _BARS, _VALUES = 2.7, 2.0, 0.45  # widths of the profile's columns
 _ROW = 0.36
+_BETWEEN = 2  # rows between profile and diagnosis
 _LETTERS = 38  # that fit into a label
 _LEAST = 1.7  # width of a cell that its title needs
 
@@ -33,7 +35,7 @@ class _Cell(NamedTuple):
 
 
 def draw(explained: Explanation, footer: str = "") -> bytes:
-    """Photo, maps with colour bars, score, and the probabilities of the antonym pairs.
+    """Photo, maps with colour bars, score, probabilities of the antonym pairs, and diagnosis.
 
     Args:
         explained: What `explain_image` found.
@@ -53,7 +55,8 @@ def draw(explained: Explanation, footer: str = "") -> bytes:
         ) from err
     height, width = explained.photo.shape[:2]
     cells, right, bottom = _layout(width / height, 1 + len(explained.maps))
-    profile = _ROW * len(explained.pairs) + 0.6
+    rows = len(explained.pairs) + (len(explained.faults) + _BETWEEN if explained.faults else 0)
+    profile = _ROW * rows + 0.6
     size = (
         right + _GAP + _LABELS + _BARS + _VALUES + _MARGIN,
         max(bottom, _HEADER + profile) + _FOOTER,
@@ -127,25 +130,34 @@ def _legend(page: _Page, cell: _Cell, panel: Panel) -> None:
 
 
 def _profile(page: _Page, explained: Explanation, left: float) -> None:
-    """Bars of the pairs' probabilities; the worst one is marked where it names the fault."""
-    start = left + _LABELS
-    page.text(start, _HEADER + 0.15, "probability of the good prompt", size=9.5, ha="center")
-    top = _HEADER + 0.3
-    axes = page.axes(start, top, _BARS, _ROW * len(explained.pairs))
-    axes.set(xlim=(0, 1), ylim=(len(explained.pairs) - 0.5, -0.5))
-    axes.vlines((0, 0.5, 1), -0.5, len(explained.pairs) - 0.5, color=RULE, linewidth=0.8, zorder=0)
-    for row, (name, value) in enumerate(zip(explained.pairs, explained.probabilities, strict=True)):
-        marked = explained.diagnosis and row == explained.worst
+    """Bars of the pairs' probabilities, and of the faults where there is a diagnosis."""
+    start, top = left + _LABELS, _HEADER + 0.3
+    rows = [(*row, False) for row in zip(explained.pairs, explained.probabilities, strict=True)]
+    end = _bars(page, start, top, "probability of the good prompt", rows)
+    if len(explained.asked) < len(explained.pairs):
+        asked = ", ".join(explained.pairs[index] for index in explained.asked)
+        page.text(start, end + 0.2, f"the maps ask: {_elided(asked, 44)}", size=8.5, ha="center")
+    if explained.faults:
+        below = end + _ROW * _BETWEEN
+        _bars(page, start, below, f"likeliest: {explained.verdict}", explained.diagnosis)
+
+
+def _bars(
+    page: _Page, start: float, top: float, title: str, rows: Sequence[tuple[str, float, bool]]
+) -> float:
+    """A bar per name and probability, in red where it is marked; where the last one ends."""
+    page.text(start, top - 0.15, title, size=9.5, ha="center")
+    axes = page.axes(start, top, _BARS, _ROW * len(rows))
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+    axes.vlines((0, 0.5, 1), -0.5, len(rows) - 0.5, color=RULE, linewidth=0.8, zorder=0)
+    for row, (name, value, marked) in enumerate(rows):
         colour, weight = (ACCENT, "bold") if marked else (MUTED, "normal")
         axes.barh(row, value, height=0.55, color=colour)
         base = top + _ROW * (row + 0.5) + 0.05
         label = _elided(name, _LETTERS)
         page.text(start - 0.1, base, label, size=9, weight=weight, ha="right")
         page.text(start + _BARS + 0.08, base, f"{value:.2f}", size=9, weight=weight)
-    if len(explained.asked) < len(explained.pairs):
-        asked = ", ".join(explained.pairs[index] for index in explained.asked)
-        base = top + _ROW * len(explained.pairs) + 0.2
-        page.text(start, base, f"the maps ask: {_elided(asked, 44)}", size=8.5, ha="center")
+    return top + _ROW * len(rows)
 
 
 def _elided(text: str, letters: int) -> str:

@@ -82,7 +82,7 @@ class Sheet:
             (panel, _uri(overlay(explained.photo, values, panel.colours), PICTURE))
             for panel, values in zip(explained.panels, explained.maps, strict=True)
         ]
-        rows = list(zip(explained.pairs, explained.probabilities, strict=True))
+        rows = [(*row, False) for row in zip(explained.pairs, explained.probabilities, strict=True)]
         asked = [explained.pairs[index] for index in explained.asked]
         card = self._parts.card(  # type: ignore[attr-defined]
             explained=explained,

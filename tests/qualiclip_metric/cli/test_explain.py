@@ -1,6 +1,7 @@
 """`qualiclip explain`: figures, the contact sheet, bad files, odd names."""
 
 import io
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ def noise(size: tuple[int, int], seed: int = 0) -> np.ndarray[Any, Any]:
 
 
 def an_explanation(
-    name: str = "a.png", score: float = 0.5, size: tuple[int, int] = (60, 90)
+    name: str = "a.png",
+    score: float = 0.5,
+    size: tuple[int, int] = (60, 90),
+    faults: dict[str, float] | None = None,
 ) -> Explanation:
     ramp = np.linspace(0, 1, size[1], dtype=np.float32)[None].repeat(size[0], axis=0)
     return Explanation(
@@ -42,6 +46,7 @@ def an_explanation(
         photo=noise(size),
         panels=MAPS["grad"],
         maps=(ramp, 1 - ramp),
+        faults=faults or {},
     )
 
 
@@ -181,8 +186,51 @@ def test_an_explanation_is_computed_at_full_size_and_shown_reduced(tiny: QualiCL
     assert case.photo.shape == (25, 50, 3)
     assert [m.shape for m in case.maps] == [(25, 50)]
     assert case.asked == (1,)
-    assert case.worst == int(np.argmin(case.probabilities))
+    assert (case.fault, case.verdict, case.diagnosis) == (None, "", [])  # it has no diagnosis
     assert sum(case.probabilities) / 7 == pytest.approx(case.score)
+
+
+def test_the_likeliest_fault_is_said_as_score_says_it(tmp_path: Path) -> None:
+    photo = tmp_path / "noisy.png"
+    Image.fromarray(noise((96, 96))).save(photo)
+    arguments = ["--map", "positions", "--format", "html", "--out", str(tmp_path / "out")]
+    explained = CliRunner().invoke(app, ["explain", str(photo), *arguments])
+    scored = CliRunner().invoke(app, ["score", str(photo), "--diagnose", "--precision", "fp32"])
+    assert explained.exit_code == 0, explained.output
+    score, name, verdict = scored.stdout.splitlines()[1].split("  ")
+    assert verdict.startswith("(noise ")
+    page = tmp_path / "out" / "index.html"
+    assert explained.stdout == f"{score}  {name}  {verdict}  {page}\n"
+    text = Page(page.read_text(encoding="utf-8")).text
+    assert f"{name} {verdict}" in text
+    assert f"likeliest: {verdict.strip('()')}" in text
+
+
+def test_the_likeliest_fault_is_marked_and_no_fault_is_not() -> None:
+    shares = {"none": 0.1, "blur": 0.7, "noise": 0.2}
+    case = an_explanation(faults=shares)
+    assert (case.fault, case.verdict) == ("blur", "blur 70%")
+    assert case.diagnosis == [
+        ("no fault", 0.1, False), ("blur", 0.7, True), ("noise", 0.2, False)
+    ]  # fmt: skip
+    pristine = an_explanation(faults={"none": 0.8, "blur": 0.2})
+    assert pristine.verdict == "no fault 80%"
+    assert not any(marked for _, _, marked in pristine.diagnosis)
+
+
+def red(figure: bytes) -> int:
+    pixels = np.asarray(Image.open(io.BytesIO(figure)).convert("RGB")).reshape(-1, 3).astype(int)
+    return int((np.abs(pixels - [0xC0, 0x39, 0x2B]).sum(axis=1) < 12).sum())
+
+
+def test_a_figure_draws_the_diagnosis_with_the_fault_in_red() -> None:
+    dark = np.zeros((60, 90), np.float32)  # maps without red in their colours
+    plain, faulty, pristine = (
+        draw(replace(an_explanation(faults=faults), maps=(dark, dark), photo=noise((60, 90)) // 9))
+        for faults in ({}, {"none": 0.2, "blur": 0.8}, {"none": 0.8, "blur": 0.2})
+    )
+    assert red(faulty) > 1000
+    assert red(plain) == red(pristine) == 0
 
 
 def test_names_of_figures_never_collide() -> None:
