@@ -1,7 +1,8 @@
 """Images as tensors, and image files in folders: what the rest of the package reads them with."""
 
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from glob import glob, has_magic
 from pathlib import Path
@@ -35,6 +36,7 @@ __all__ = [
     "find",
     "find_images",
     "from_uint8",
+    "nothing_found",
     "pixels",
     "read",
     "size",
@@ -42,6 +44,7 @@ __all__ = [
     "to_pixels",
     "to_tensor",
     "to_uint8",
+    "walk",
 ]
 
 
@@ -170,28 +173,56 @@ def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
             raise ValueError("expected a file, a folder or a pattern, got an empty name")
         path = Path(name)
         if path.is_dir():
-            files = _in_folder(path, recursive, found.left_out)
+            files = list(walk(path, recursive, found.left_out))
         elif has_magic(str(name)) and not path.exists():
             files = [p for p in map(Path, sorted(glob(str(name), recursive=True))) if p.is_file()]
         else:
             files = [path]
         if not files:
-            reason = found.note() or f"looked for {' '.join(sorted(SUFFIXES))}"
-            raise ValueError(f"{name}: no image found; {reason}")
+            raise ValueError(nothing_found(name, found.left_out))
         found.files.extend(files)
     return found
 
 
-def _in_folder(folder: Path, recursive: bool, left_out: Counter[str]) -> list[Path]:
-    """Image files of a folder, sorted; those that cannot be read here are counted instead."""
-    entries = folder.rglob("*") if recursive else folder.iterdir()
-    files = []
-    for path in sorted(entries):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or not is_image(path) or not path.is_file():
-            continue
-        if missing_package(path):
-            left_out[path.suffix.lower()] += 1
-        else:
-            files.append(path)
-    return files
+def nothing_found(name: object, left_out: Counter[str]) -> str:
+    """What to say of a folder or a pattern that holds no image.
+
+    Args:
+        name: The folder or pattern.
+        left_out: Suffix -> files there that cannot be read here.
+    """
+    reason = Found([], left_out).note() or f"looked for {' '.join(sorted(SUFFIXES))}"
+    return f"{name}: no image found; {reason}"
+
+
+def walk(
+    folder: str | Path, recursive: bool = True, left_out: Counter[str] | None = None
+) -> Iterator[Path]:
+    """Image files of a folder as they are found, sorted; hidden ones are left out.
+
+    Args:
+        folder: The names of one folder at a time are held.
+        recursive: Whether folders are entered to any depth; links to folders are not.
+        left_out: Counts by suffix the files that cannot be read here.
+
+    Yields:
+        Their paths.
+    """
+    names, folders = [], set()
+    with suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.add(entry.name)
+            elif is_image(entry.name):
+                names.append(entry.name)
+    for name in sorted([*names, *folders] if recursive else names):
+        path = Path(folder, name)
+        if name in folders:
+            yield from walk(path, recursive, left_out)
+        elif path.is_file():
+            if not missing_package(path):
+                yield path
+            elif left_out is not None:
+                left_out[path.suffix.lower()] += 1

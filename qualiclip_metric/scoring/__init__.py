@@ -1,5 +1,6 @@
 """Image files -> scores, one result per file whatever happens to it."""
 
-from qualiclip_metric.scoring.files import Metric, Result, score_files
+from qualiclip_metric.scoring.files import Result, score_files
+from qualiclip_metric.scoring.items import Metric, Options, score_items
 
-__all__ = ["Metric", "Result", "score_files"]
+__all__ = ["Metric", "Options", "Result", "score_files", "score_items"]

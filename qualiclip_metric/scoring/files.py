@@ -1,29 +1,16 @@
 """Many image files -> many scores, in the order of the files, a failure being a row of its own."""
 
-import math
-import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from qualiclip_metric import decoding
-from qualiclip_metric.scoring.batches import (
-    WINDOW_BATCHES,
-    BatchBuffer,
-    Pixels,
-    batch_pixels,
-    decode_ahead,
-    plan_batches,
-    score_each,
-)
-from qualiclip_metric.scoring.reader import Reader
-
-Metric = Callable[[Tensor], Tensor]
+from qualiclip_metric.scoring.items import Metric, Options, score_items
+from qualiclip_metric.streaming.items import Item
+from qualiclip_metric.streaming.rows import Row
 
 
 @dataclass(frozen=True)
@@ -99,26 +86,26 @@ def score_files(
         photo.jpg True None
         missing.jpg False ...
     """
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    if batch_size < 1 or workers < 1:
-        raise ValueError(
-            f"expected batch_size and workers of at least 1, got {batch_size} and {workers}"
-        )
-    if max_pixels < 1 or (timeout is not None and not timeout > 0):
-        raise ValueError(
-            f"expected max_pixels of at least 1 and a timeout above 0, got {max_pixels}, {timeout}"
-        )
-    faults: tuple[str, ...] = ("none", *getattr(metric, "faults", ())) if diagnose else ()
-    if len(faults) == 1:
-        raise ValueError("this model has no diagnosis; lite has one")
-    if device is None:
-        device = getattr(metric, "device", "cpu")
+    options = Options(
+        batch_size, workers, background, max_pixels, allow_truncated, timeout, diagnose
+    )
     files = [Path(path) for path in paths]
     counts = Counter(files)
-    side: int = getattr(metric, "scoring_size", 0)
-    reader = Reader(background, max_pixels, allow_truncated, timeout, side)
-    results = _scored(metric, list(counts), batch_size, workers, reader, device, faults, progress)
-    return _repeated(files, counts, results)
+    items = [Item(str(path), path) for path in counts]
+    rows = score_items(metric, items, options, device=device, progress=progress)
+    return _repeated(files, counts, _results(counts, rows))
+
+
+def _results(
+    files: Iterable[Path], rows: Generator[Row, None, None]
+) -> Generator[Result, None, None]:
+    """Rows of distinct files as results, also those that come out of order at an interruption."""
+    known = {str(path): path for path in files}
+    try:
+        for row in rows:
+            yield Result(known[row.key], row.score, row.error, row.faults)
+    finally:
+        rows.close()
 
 
 def _repeated(
@@ -134,74 +121,3 @@ def _repeated(
             yield result
     finally:
         results.close()
-
-
-def _scored(
-    metric: Metric,
-    files: Sequence[Path],
-    batch_size: int,
-    workers: int,
-    reader: Reader,
-    device: str | torch.device,
-    faults: Sequence[str],
-    progress: Callable[[int], None] | None,
-) -> Generator[Result, None, None]:
-    window = WINDOW_BATCHES * batch_size
-    batches = plan_batches(map(reader.size, files), batch_size, batch_pixels(device), window)
-    buffer = BatchBuffer(device)
-
-    def decode(index: int) -> Pixels | str:
-        return reader.pixels(files[index])
-
-    def forward(group: Sequence[Pixels]) -> list[list[float] | str] | str:
-        return _forward(metric, group, buffer, bool(faults))
-
-    early: dict[int, Result] = {}
-    done, ready = 0, 0
-    try:
-        for batch in decode_ahead(batches, decode, workers):
-            for index, value in score_each(batch, forward, _batch_key):
-                early[index] = _result(files[index], value, faults)
-                done += 1
-            del batch  # not to be kept while the next, perhaps as large, is decoded
-            if progress is not None:
-                progress(done)
-            while ready in early:
-                yield early.pop(ready)
-                ready += 1
-    except (KeyboardInterrupt, SystemExit):
-        yield from (early[index] for index in sorted(early))
-        raise
-    finally:
-        reader.close()
-
-
-def _result(path: Path, value: list[float] | str, faults: Sequence[str]) -> Result:
-    if isinstance(value, str):
-        return Result(path, error=value)
-    return Result(path, score=value[0], faults=dict(zip(faults, value[1:], strict=True)))
-
-
-def _batch_key(image: Pixels) -> object:
-    return image.shape, image.dtype
-
-
-def _forward(
-    metric: Any, group: Sequence[Pixels], buffer: BatchBuffer, diagnose: bool
-) -> list[list[float] | str] | str:
-    """Of images of one shape: score and faults, or an error; or one error for all of them."""
-    try:
-        batch = buffer.fill(group)
-        with torch.inference_mode():
-            if diagnose:
-                rows = torch.cat(metric.score_and_diagnose(batch), dim=1).double().tolist()
-            else:
-                rows = [[score] for score in metric(batch).double().flatten().tolist()]
-    except (ValueError, RuntimeError, MemoryError) as err:
-        return (str(err).strip().splitlines() or [type(err).__name__])[0]
-    if len(rows) != len(group):
-        return f"the metric gave {len(rows)} scores for {len(group)} images"
-    return [
-        row if math.isfinite(row[0]) else f"the metric gave {row[0]}, no finite score"
-        for row in rows
-    ]

@@ -1,7 +1,10 @@
 """How files are read while others are scored: in threads, in processes where they must be ended."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from qualiclip_metric import decoding
@@ -10,6 +13,21 @@ from qualiclip_metric.scoring.batches import Pixels, Size
 
 NOISY_SUFFIXES = frozenset({".tif", ".tiff"})
 """Files whose decoder (libtiff) prints on stderr: it gets a process, which keeps that to itself."""
+
+
+@contextmanager
+def _on_disk(image: decoding.Source) -> Iterator[str | Path]:
+    """A path for another process; what is in memory gets a file for the time being."""
+    if not isinstance(image, decoding.Encoded):
+        yield image
+        return
+    with TemporaryDirectory(prefix="qualiclip-") as folder:
+        path = Path(folder, "image").with_suffix(Path(image.name).suffix)
+        path.write_bytes(image.content)
+        try:
+            yield path
+        except decoding.ImageError as err:
+            raise decoding.ImageError(str(err).replace(str(path), image.name)) from err
 
 
 class Reader:
@@ -40,22 +58,27 @@ class Reader:
         self._of_thread = threading.local()
         self._processes: list[DecoderProcess] = []
 
-    def size(self, path: Path) -> Size:
+    def size(self, image: decoding.Source) -> Size:
         """Size by the file's header; 0x0 where it cannot be read, decoding will then say why."""
-        read = decoding.size if self.timeout is None else self._process().size
+        limit = self.options["max_pixels"]
         try:
-            return read(path, max_pixels=self.options["max_pixels"])
+            if self.timeout is None:
+                return decoding.size(image, max_pixels=limit)
+            with _on_disk(image) as path:
+                return self._process().size(path, max_pixels=limit)
         except decoding.ImageError:
             return 0, 0
 
-    def pixels(self, path: Path) -> Pixels | str:
+    def pixels(self, image: decoding.Source) -> Pixels | str:
         """The file's pixels, or the reason why there are none."""
-        in_thread = self.timeout is None and path.suffix.lower() not in NOISY_SUFFIXES
-        read = decoding.pixels if in_thread else self._process().pixels
+        suffix = Path(str(image)).suffix.lower()
         try:
-            return read(path, self.background, **self.options)
+            if self.timeout is None and suffix not in NOISY_SUFFIXES:
+                return decoding.pixels(image, self.background, **self.options)
+            with _on_disk(image) as path:
+                return self._process().pixels(path, self.background, **self.options)
         except decoding.ImageError as err:
-            return str(err).removeprefix(f"{path}: ")
+            return str(err).removeprefix(f"{image}: ")
 
     def close(self) -> None:
         """End the processes."""

@@ -3,14 +3,15 @@
 What is scored already is told by the parts alone. Any number of writers may add parts to a folder.
 """
 
+import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from qualiclip_metric.files import write_bytes
 from qualiclip_metric.streaming.done import DoneKeys
-from qualiclip_metric.streaming.rows import DIAGNOSIS, RESERVED, Row
+from qualiclip_metric.streaming.rows import DIAGNOSIS, Layout, Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,27 +29,15 @@ class OtherRowsError(ValueError):
     """Rows of another signature or of other columns are there; the message names both."""
 
 
-def schema(
-    signature: str,
-    *,
-    pairs: Sequence[str] = (),
-    diagnosed: bool = False,
-    columns: "Mapping[str, pa.DataType] | None" = None,
-) -> "pa.Schema":
-    """The schema of a part.
+def schema(layout: Layout) -> "pa.Schema":
+    """The schema of a part: the columns, and the signature in the metadata.
 
     Args:
-        signature: What the scores depend on.
-        pairs: Names of the columns of the antonym pairs (`rows.pair_columns`).
-        diagnosed: Whether there are the columns `fault` and `probability`.
-        columns: Columns that are passed through, with their types.
+        layout: What the rows hold.
 
     Returns:
-        `key` (text), `score` (float64), `error` (text), `width` and `height` (int32), then what was
-        asked for; the signature in the metadata.
-
-    Raises:
-        ValueError: When a column that is passed through has the name of one of these.
+        `key` (text), `score` (float64), `error` (text), `width` and `height` (int32), then what the
+        layout names.
     """
     import pyarrow as pa
 
@@ -58,29 +47,11 @@ def schema(
         pa.field("error", pa.string()),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
-        *(zip(DIAGNOSIS, (pa.string(), pa.float64()), strict=True) if diagnosed else ()),
-        *((name, pa.float64()) for name in pairs),
+        *(zip(DIAGNOSIS, (pa.string(), pa.float64()), strict=True) if layout.diagnosed else ()),
+        *((name, pa.float64()) for name in layout.pairs),
+        *((name, kind or pa.string()) for name, kind in layout.columns.items()),
     ]
-    check_columns(columns or {}, pairs)
-    fields += (columns or {}).items()
-    return pa.schema(fields, {SIGNATURE: signature.encode()})
-
-
-def check_columns(columns: Mapping[str, Any] | Sequence[str], pairs: Sequence[str] = ()) -> None:
-    """Refuse columns to pass through that have a name which the rows use.
-
-    Args:
-        columns: Their names.
-        pairs: Names of the columns of the antonym pairs.
-
-    Raises:
-        ValueError: When there is such a column.
-    """
-    if taken := sorted(set(columns) & {*RESERVED, *pairs}):
-        raise ValueError(
-            f"the table's columns {', '.join(taken)} have names that the rows of scores use: "
-            "rename them"
-        )
+    return pa.schema(fields, {SIGNATURE: layout.signature.encode()})
 
 
 def text(key: str) -> str:
@@ -88,18 +59,28 @@ def text(key: str) -> str:
     return key.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def to_table(rows: Sequence[Row], form: "pa.Schema") -> "pa.Table":
-    """Rows as a table.
+def to_table(rows: Sequence[Row], layout: Layout) -> "pa.Table":
+    """Rows as a table with the layout's schema.
 
     Args:
         rows: In the order that they are to have.
-        form: Of `schema`.
+        layout: What they hold.
     """
     import pyarrow as pa
 
-    pairs = [name for name in form.names if name.startswith("pair_")]
-    held = [{**row.as_dict(pairs[: len(row.pairs)]), "key": text(row.key)} for row in rows]
-    return pa.Table.from_pylist(held, schema=form)
+    texts = [name for name, kind in layout.columns.items() if kind is None]
+    held = []
+    for row in rows:
+        values = {**row.as_dict(layout.pairs), "key": text(row.key)}
+        held.append(values | {name: _as_text(values.get(name)) for name in texts})
+    return pa.Table.from_pylist(held, schema=schema(layout))
+
+
+def _as_text(value: Any) -> str | None:
+    """What jsonl has in a column that is text elsewhere."""
+    if value is None or isinstance(value, str):
+        return None if value is None else text(value)
+    return json.dumps(value)
 
 
 def write_part(folder: str, table: "pa.Table", name: str | None = None) -> str:
@@ -169,20 +150,19 @@ def tables(folder: str, columns: Sequence[str] | None = None) -> "Iterator[tuple
             yield path, pq.read_table(file, columns=columns)
 
 
-def check_folder(folder: str, form: "pa.Schema") -> None:
+def check_folder(folder: str, layout: Layout) -> None:
     """Refuse a folder whose rows cannot stand beside those that are to be written.
 
     Args:
         folder: Path, or URL that fsspec knows.
-        form: Of the rows to be written.
+        layout: Of the rows to be written.
 
     Raises:
         OtherRowsError: When a part has another signature or other columns, or is none of ours.
     """
     import pyarrow.parquet as pq
 
-    assert form.metadata is not None
-    signature, names = form.metadata[SIGNATURE].decode(), list(form.names)
+    names = schema(layout).names
     fs, _ = _opened(folder)
     for path in part_paths(folder):
         with fs.open(path, "rb") as file:
@@ -190,7 +170,7 @@ def check_folder(folder: str, form: "pa.Schema") -> None:
         held = (there.metadata or {}).get(SIGNATURE)
         if held is None:
             raise OtherRowsError(f"{path} holds no scores of this package: choose another folder")
-        refuse_others(folder, held.decode(), signature, list(there.names), names)
+        refuse_others(folder, held.decode(), layout.signature, there.names, names)
 
 
 def refuse_others(
@@ -237,6 +217,15 @@ def done_keys(folder: str) -> DoneKeys:
         folder: Path, or URL that fsspec knows.
     """
     return DoneKeys(keys(folder))
+
+
+def count_failed(folder: str) -> int:
+    """How many rows of a folder have no score.
+
+    Args:
+        folder: Path, or URL that fsspec knows.
+    """
+    return sum(table["score"].null_count for _, table in tables(folder, ["score"]))
 
 
 def drop_failed(folder: str) -> int:
@@ -288,7 +277,7 @@ class PartWriter:
 
     Args:
         folder: Path, or URL that fsspec knows.
-        form: Of `schema`.
+        layout: What the rows hold.
         rows: Rows after which a part is written.
         seconds: Seconds after which one is written.
     """
@@ -296,11 +285,11 @@ class PartWriter:
     def __init__(
         self,
         folder: str,
-        form: "pa.Schema",
+        layout: Layout,
         rows: int = PART_ROWS,
         seconds: float = PART_SECONDS,
     ) -> None:
-        self.folder, self.form = folder, form
+        self.folder, self.layout = folder, layout
         self.rows, self.seconds = rows, seconds
         self._waiting: list[Row] = []
         self._last = time.monotonic()
@@ -316,7 +305,7 @@ class PartWriter:
         """Write what was gathered."""
         if self._waiting:
             name = f"part-{self._number:08}-{uuid4().hex[:8]}.parquet"
-            write_part(self.folder, to_table(self._waiting, self.form), name)
+            write_part(self.folder, to_table(self._waiting, self.layout), name)
             self._number += 1
             self._waiting = []
         self._last = time.monotonic()

@@ -60,6 +60,33 @@ class Row:
         return {**values, **self.columns}
 
 
+@dataclass(frozen=True)
+class Layout:
+    """What rows hold besides the columns of `BASE`.
+
+    Args:
+        signature: What the scores depend on.
+        pairs: Names of the columns of the antonym pairs' probabilities; empty where there are none.
+        diagnosed: Whether there are the columns `fault` and `probability`.
+        columns: Columns that are passed through, with their pyarrow types; None for text.
+
+    Raises:
+        ValueError: When a column that is passed through has a name that the rows use.
+    """
+
+    signature: str
+    pairs: tuple[str, ...] = ()
+    diagnosed: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if taken := sorted(set(self.columns) & {*RESERVED, *self.pairs}):
+            raise ValueError(
+                f"the table's columns {', '.join(taken)} have names that the rows of scores use: "
+                "rename them"
+            )
+
+
 def pair_columns(pairs: Sequence[tuple[str, str]], count: int) -> tuple[str, ...]:
     """Names of the columns of the antonym pairs' probabilities.
 
