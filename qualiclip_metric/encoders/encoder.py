@@ -70,10 +70,18 @@ class Encoder(nn.Module, ABC):
         """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.
 
         The modules compute while training, where a gradient is asked for, under autocast, in a
-        trace, and where the trunk has hooks; otherwise an engine does.
+        trace, and where the trunk has hooks; otherwise an engine does. On a CPU, an engine's
+        features are those of the image alone to the last bit, whatever else is in the batch: a
+        matrix product's last digits depend on its rows, and is done image by image.
         """
         engine = self._inference.ready(self) if self._may_use_engine(img) else None
-        return self.features(self.maps(img) if engine is None else engine(img))
+        if engine is None:
+            return self.features(self.maps(img))
+        maps = engine(img)
+        if img.device.type != "cpu" or len(img) < 2:
+            return self.features(maps)
+        alone = (tuple(stage[i : i + 1] for stage in maps) for i in range(len(img)))
+        return torch.cat([self.features(one) for one in alone])
 
     def _may_use_engine(self, img: Tensor) -> bool:
         wants_gradient = torch.is_grad_enabled() and (
