@@ -5,10 +5,17 @@ a model may have a scoring size: the shorter side to which larger images are red
 Smaller images stay as they are.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+STRIP_PIXELS = 2**22
+"""Pixels of a large image that are float32 at once."""
 
 
 def reduced_size(height: int, width: int, side: int) -> tuple[int, int]:
@@ -42,6 +49,31 @@ def reduced(img: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w
     size = reduced_size(img.shape[2], img.shape[3], side)
     if size == tuple(img.shape[2:]):
         return img
+    return _resampled(img, size)
+
+
+def reduced_in_strips(pixels: NDArray[Any], side: int, scale: float) -> Float[Tensor, "1 3 h2 w2"]:
+    """What `reduced` gives for one image, bit by bit, without all of its pixels as float32.
+
+    Rows are independent while the width is reduced, which is done first.
+
+    Args:
+        pixels: (H, W, 3), bytes or floats.
+        side: As for `reduced_size`.
+        scale: What the values are divided by.
+    """
+    height, width, _ = pixels.shape
+    size = reduced_size(height, width, side)
+    rows = torch.empty(1, 3, height, size[1])
+    step = max(1, STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        values = np.divide(pixels[top : top + step], np.float32(scale), dtype=np.float32)
+        strip = torch.from_numpy(values).permute(2, 0, 1)[None]
+        rows[:, :, top : top + step] = _resampled(strip, (strip.shape[2], size[1]))
+    return _resampled(rows, size)
+
+
+def _resampled(img: Tensor, size: tuple[int, int]) -> Tensor:
     return interpolate(img, size=size, mode="bilinear", antialias=True)
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps
 RGB = tuple[int, int, int]
 WHITE = (255, 255, 255)
 BAND_PIXELS = 2**24
-"""Pixels that are turned into an array at once."""
+"""Pixels that are converted at once: several copies of them exist for a while."""
 
 
 def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
@@ -29,6 +29,7 @@ def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
 
     Returns:
         (H, W, 3) RGB: uint8 in 0..255, or float32 in [0, 1] where the image has more than 8 bits.
+        Perhaps a view of one channel where all three are equal.
 
     Raises:
         ValueError: When values of more than 8 bits are not finite, or lie outside [0, 1].
@@ -36,6 +37,28 @@ def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
     image.load()
     with suppress(Exception):  # damaged EXIF raises anything, and is no reason not to score
         ImageOps.exif_transpose(image, in_place=True)
+    width, height = image.size
+    if width * height <= BAND_PIXELS:
+        return as_rgb(_converted(image, background))
+    step = max(1, BAND_PIXELS // width)
+    array: NDArray[Any] | None = None
+    for top in range(0, height, step):
+        bottom = min(height, top + step)
+        band = _converted(image.crop((0, top, width, bottom)), background)
+        if array is None:
+            array = np.empty((height, *band.shape[1:]), band.dtype)
+        array[top:bottom] = band
+    assert array is not None
+    return as_rgb(array)
+
+
+def as_rgb(array: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, 1 or 3) -> (H, W, 3); a single channel is shown three times, not copied."""
+    return np.broadcast_to(array, (*array.shape[:2], 3)) if array.shape[2] == 1 else array
+
+
+def _converted(image: Image.Image, background: RGB) -> NDArray[Any]:
+    """(H, W, 3) of what is upright; (H, W, 1) of deep grey."""
     if image.mode.startswith("I") or image.mode == "F":
         return _from_deep_grey(image, background)
     if image.mode == "CMYK":
@@ -43,19 +66,7 @@ def to_pixels(image: Image.Image, background: RGB = WHITE) -> NDArray[Any]:
     elif image.has_transparency_data:
         rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (*background, 255)), rgba)
-    return _as_array(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _as_array(image: Image.Image) -> NDArray[Any]:
-    """The bytes of an RGB image; of a large one band by band, for numpy's way makes two copies."""
-    if image.width * image.height <= BAND_PIXELS:
-        return np.asarray(image)
-    array = np.empty((image.height, image.width, 3), np.uint8)
-    step = max(1, BAND_PIXELS // image.width)
-    for top in range(0, image.height, step):
-        bottom = min(image.height, top + step)
-        array[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
-    return array
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _from_cmyk(image: Image.Image) -> Image.Image:
@@ -86,7 +97,8 @@ def _from_deep_grey(image: Image.Image, background: RGB) -> NDArray[Any]:
             f"{'floats' if image.mode == 'F' else 'integers, as shares of 65535,'} from "
             f"{values.min():g} to {values.max():g}; expected [0, 1]"
         )
+    if hidden is None:
+        return values[..., None]
     rgb = np.repeat(values[..., None], 3, axis=2)
-    if hidden is not None:
-        rgb[hidden] = np.array(background, np.float32) / 255
+    rgb[hidden] = np.array(background, np.float32) / 255
     return rgb

@@ -21,6 +21,10 @@ from qualiclip_metric.decoding.formats import CURE, is_raw, missing_package, pil
 MAX_PIXELS = 178_956_970
 """Most pixels that are decoded unless told: what Pillow allows, 0.5 GB as bytes of RGB."""
 
+MAX_REDUCED_PIXELS = 2**24
+"""The same for an image once it is reduced, where that is known: a network takes more memory for a
+pixel than a decoder. With `lite` only what is 64 times as long as wide comes near this."""
+
 
 class ImageError(ValueError):
     """A file that could not be read as an image; the message names the file and the reason."""
@@ -66,7 +70,8 @@ def pixels(
         background: RGB in 0..255 under transparent pixels.
         side: Shorter side, px, that the image will be reduced to; 0 for none. A JPEG of at least
             `2 * OVERSIZE` times this size is then decoded at a half, a quarter or an eighth of its
-            own, in a fraction of the time.
+            own, in a fraction of the time. An image that then still has more than
+            `MAX_REDUCED_PIXELS` is refused, unless max_pixels is raised.
         max_pixels: A file whose header promises more is refused before anything is decoded.
         allow_truncated: Whether a file that ends too early is read, grey where data is missing.
 
@@ -82,6 +87,8 @@ def pixels(
         with _pillow.set(allow_truncated, max_pixels), _opened(path, max_pixels) as image:
             if not allow_truncated:
                 _check_rows(image)
+            if side and max_pixels <= MAX_PIXELS:
+                _check_reduced(path, image.width, image.height, side)
             shorter = min(image.size)
             if side and shorter > OVERSIZE * side:
                 least = OVERSIZE * side / shorter
@@ -131,6 +138,16 @@ def _check_rows(image: Image.Image) -> None:
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise Image.DecompressionBombError(f"{width * height} pixels")
+
+
+def _check_reduced(path: Source, width: int, height: int, side: int) -> None:
+    share = min(1.0, side / min(width, height))
+    if (left := round(width * share) * round(height * share)) > MAX_REDUCED_PIXELS:
+        raise ImageError(
+            f"{path}: {width}x{height} pixels, {left} of them left at a shorter side of {side}, "
+            f"more than the limit of {MAX_REDUCED_PIXELS}; max_pixels above {MAX_PIXELS} lets it "
+            "through"
+        )
 
 
 def _raw_size(path: Source, max_pixels: int) -> tuple[int, int]:

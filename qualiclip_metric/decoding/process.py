@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qualiclip_metric.decoding.convert import RGB, WHITE
+from qualiclip_metric.decoding.convert import RGB, WHITE, as_rgb
 from qualiclip_metric.decoding.files import MAX_PIXELS, ImageError, pixels, size
 
 _GRACE = 5
@@ -144,7 +144,7 @@ def _exchange(
         if not count:
             raise EOFError
         received += count
-    return reply, array
+    return reply, as_rgb(array)
 
 
 def serve() -> None:
@@ -171,15 +171,16 @@ def _answer(request: dict[str, Any], out: IO[bytes], noise: IO[bytes]) -> None:
             reply: dict[str, Any] = {"size": size(path, max_pixels=request["max_pixels"])}
         else:
             red, green, blue = request["background"]
-            array = np.ascontiguousarray(
-                pixels(
-                    path,
-                    (red, green, blue),
-                    side=request["side"],
-                    max_pixels=request["max_pixels"],
-                    allow_truncated=request["allow_truncated"],
-                )
+            array = pixels(
+                path,
+                (red, green, blue),
+                side=request["side"],
+                max_pixels=request["max_pixels"],
+                allow_truncated=request["allow_truncated"],
             )
+            if not array.strides[2]:  # three times one channel: it is sent once
+                array = array[..., :1]
+            array = np.ascontiguousarray(array)
             reply = {"shape": array.shape, "dtype": array.dtype.str}
     except (ImageError, MemoryError) as err:
         reply = {"error": str(err) or f"{path}: not enough memory"}

@@ -18,6 +18,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qualiclip_metric.resize import reduced_in_strips
+
 BATCH_PIXELS = 2**22
 """Most pixels in a batch, unless it is a single image: 16 images of 512x512."""
 CPU_BATCH_PIXELS = 2**20
@@ -29,6 +31,8 @@ MOST_AHEAD_PIXELS = 2**26
 network, unless both together exceed this."""
 KEPT_NUMBERS = 3 * 2**25
 """Largest buffer, in floats, that is kept for the next batch."""
+LARGE_PIXELS = KEPT_NUMBERS // 3
+"""Larger images are reduced to the scoring size in strips: never are all of their pixels floats."""
 WINDOW_BATCHES = 8
 """For how many batches' worth of files an image waits for others of its size."""
 
@@ -166,10 +170,13 @@ class BatchBuffer:
 
     Args:
         device: Where the batches go; to any but the CPU, pixels go as bytes.
+        side: Shorter side to which the metric reduces images. On a CPU those of more than
+            `LARGE_PIXELS` are reduced here, exactly as there.
     """
 
-    def __init__(self, device: str | torch.device) -> None:
+    def __init__(self, device: str | torch.device, side: int = 0) -> None:
         self.device = torch.device(device)
+        self.side = side
         self.buffer = torch.empty(0)
 
     def fill(self, group: Sequence[Pixels]) -> Float[Tensor, "n 3 h w"]:
@@ -177,6 +184,9 @@ class BatchBuffer:
         scale = 255 if group[0].dtype == np.uint8 else 1
         if self.device.type != "cpu":
             return torch.from_numpy(np.stack(group)).to(self.device).permute(0, 3, 1, 2) / scale
+        height, width, _ = group[0].shape
+        if height * width > LARGE_PIXELS and self.side and min(height, width) > self.side:
+            return torch.cat([reduced_in_strips(image, self.side, scale) for image in group])
         numbers = len(group) * group[0].size
         if self.buffer.numel() < numbers <= KEPT_NUMBERS:
             self.buffer = torch.empty(numbers)

@@ -134,7 +134,7 @@ class _Job:
         self.reader = Reader(
             options.background, options.max_pixels, options.allow_truncated, options.timeout, side
         )
-        self.buffer = BatchBuffer(device)
+        self.buffer = BatchBuffer(device, side)
         self.found: dict[int, tuple[Item, Size]] = {}
 
     def rows(

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from qualiclip_metric.resize import reduced, reduced_size
+from qualiclip_metric import resize
+from qualiclip_metric.resize import reduced, reduced_in_strips, reduced_size
 
 
 def noise(height, width, n=2):
@@ -26,6 +27,17 @@ def test_only_larger_images_are_reduced(size, side, expected):
     if max(size) < 1000:
         img = noise(*size)
         assert torch.equal(reduced(img, side), img)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(300, 401, 128), (401, 300, 299)])
+def test_strips_give_the_same_bit_by_bit(monkeypatch, height, width, side):
+    monkeypatch.setattr(resize, "STRIP_PIXELS", width * 7)
+    img = noise(height, width, 1)
+    rows = img[0].permute(1, 2, 0).numpy()
+    assert torch.equal(reduced_in_strips(rows, side, 1), reduced(img, side))
+    pixels = (img * 255).byte()
+    rows = pixels[0].permute(1, 2, 0).numpy()
+    assert torch.equal(reduced_in_strips(rows, side, 255), reduced(pixels / 255, side))
 
 
 def test_the_filter_is_as_wide_as_the_reduction():

@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import threading
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from PIL import Image, ImageFile
 
 from qualiclip_metric import decoding, images
 from qualiclip_metric.decoding import ImageError, formats
-from qualiclip_metric.decoding.convert import BAND_PIXELS, to_pixels
+from qualiclip_metric.decoding.convert import to_pixels
 from qualiclip_metric.images import find_images
-from tests.qualiclip_metric.decoding.sample_files import PHOTO
+from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO, png
 
 
 def write(path: Path, share: float = 1.0) -> Path:
@@ -84,10 +85,56 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
             decoding.size(path)
 
 
-def test_large_images_are_converted_band_by_band(monkeypatch: pytest.MonkeyPatch) -> None:
+def bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make seven rows of the photo a band."""
     monkeypatch.setattr("qualiclip_metric.decoding.convert.BAND_PIXELS", 52 * 7)
-    assert BAND_PIXELS > 52 * 7
-    np.testing.assert_array_equal(to_pixels(Image.fromarray(PHOTO)), PHOTO)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "CMYK", "I;16", "F"])
+def test_large_images_are_converted_band_by_band(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if mode in ("I;16", "F"):
+        values = DEEP[..., 0] if mode == "I;16" else np.float32(DEEP[..., 0] / 65535)
+        image = Image.fromarray(values)
+    else:
+        image = Image.fromarray(np.dstack([PHOTO, PHOTO[::-1, :, 1]])).convert(mode)
+    image.getexif()[0x0112] = 6  # turned by 90 degrees
+    whole = to_pixels(image.copy(), (9, 80, 200))
+    bands(monkeypatch)
+    np.testing.assert_array_equal(to_pixels(image.copy(), (9, 80, 200)), whole)
+
+
+def test_transparency_in_bands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(PHOTO).quantize(16).save(tmp_path / "p.png", transparency=bytes(range(16)))
+    deep = png(16, 0, DEEP[..., 0].astype(">u2"), struct.pack(">H", DEEP[3, 3, 0]))
+    (tmp_path / "i.png").write_bytes(deep)
+    paths = [tmp_path / "p.png", tmp_path / "i.png"]
+    whole = [decoding.pixels(path, (9, 80, 200)) for path in paths]
+    bands(monkeypatch)
+    for path, expected in zip(paths, whole, strict=True):
+        np.testing.assert_array_equal(decoding.pixels(path, (9, 80, 200)), expected)
+
+
+def test_equal_channels_are_kept_once(tmp_path: Path) -> None:
+    """A deep grey image of 178 megapixels would be 2.1 GB as three channels."""
+    Image.fromarray(DEEP[..., 0]).save(tmp_path / "deep.png")
+    array = decoding.pixels(tmp_path / "deep.png")
+    assert array.shape == (40, 52, 3)
+    assert array.base is not None
+    assert array.base.nbytes == 40 * 52 * 4
+
+
+def test_what_is_long_and_thin_is_refused_for_the_size_it_is_scored_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qualiclip_metric.decoding.files.MAX_REDUCED_PIXELS", 1000)
+    path = write(tmp_path / "a.png")
+    message = r"a\.png: 52x40 pixels, 1240 of them left at a shorter side of 31, more than .* 1000"
+    with pytest.raises(ImageError, match=message):
+        decoding.pixels(path, side=31)
+    for options in ({"side": 0}, {"side": 20}, {"side": 31, "max_pixels": 10**9}):
+        assert decoding.pixels(path, **options).shape == (40, 52, 3)
 
 
 # --- formats of extras -----------------------------------------------------------------------

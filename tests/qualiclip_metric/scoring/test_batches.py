@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qualiclip_metric import images
+from qualiclip_metric.resize import reduced
 from qualiclip_metric.scoring import batches
 from qualiclip_metric.scoring.batches import plan_batches
 
@@ -63,6 +64,18 @@ def test_batches_are_what_read_gives_in_memory_that_is_used_again(photos: list[P
     assert torch.equal(smaller[0], images.read(photos[3]))
     larger = buffer.fill([images.pixels(photos[1])] * 5)
     assert torch.equal(larger[4], images.read(photos[1]))
+
+
+def test_large_images_are_reduced_before_they_are_floats(
+    photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = [images.pixels(photos[0])] * 2
+    whole = batches.BatchBuffer("cpu").fill(group).clone()
+    monkeypatch.setattr(batches, "LARGE_PIXELS", group[0].shape[0] * group[0].shape[1] - 1)
+    buffer = batches.BatchBuffer("cpu", side=32)
+    assert torch.equal(buffer.fill(group), reduced(whole, 32))
+    assert not buffer.buffer.numel()
+    assert torch.equal(batches.BatchBuffer("cpu", side=10**4).fill(group), whole)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
