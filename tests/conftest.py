@@ -1,6 +1,7 @@
-"""What every test gets: no network, and small metrics that need no weights."""
+"""What every test gets: no network, a browser, and small metrics that need no weights."""
 
 import ipaddress
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from torch import Tensor, nn
 from qualiclip_metric.metric import QualiCLIP
 
 SEED = 0
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--window-size=1280,900"),
+]
 
 # The same examples on every run: a red suite is about the change at hand. To look for new ones,
 # `pytest --hypothesis-profile=default`; one that fails becomes an `@example`.
@@ -110,3 +116,42 @@ def seeded_plus(seeded_official: Path) -> Path:
     from benchmarks.reference.seeded import write_plus
 
     return write_plus(seeded_official.with_name("QualiCLIP+_koniq.pth"), seeded_official, SEED)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Debian's Chromium; skips where it, its driver or selenium is absent."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("no chromium with chromedriver on the path")
+    folder = tmp_path_factory.mktemp("browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*FLAGS, f"--user-data-dir={folder / 'profile'}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    started = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=driver)
+    )
+    started.downloads = folder
+    yield started
+    started.quit()
+
+
+@pytest.fixture
+def page(browser: Any) -> Any:
+    """The browser, which after the test has logged no error."""
+    browser.get_log("browser")
+    yield browser
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.fixture
+def narrow(browser: Any) -> Iterator[None]:
+    """A phone's screen, 390 pixels wide."""
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    yield
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -29,16 +29,20 @@ def overlay(photo: NDArray[Any], values: NDArray[Any], colours: str) -> NDArray[
     Raises:
         ImportError: When matplotlib is missing, with the cure.
     """
-    grey = (photo.astype(np.float32) @ _LUMA)[..., None] / 255
     opacity = OPACITY[0] + (OPACITY[1] - OPACITY[0]) * values[..., None]
-    mixed = (1 - opacity) * grey + opacity * _colours(values, colours)
+    mixed = (1 - opacity) * grey(photo) + opacity * _colours(values, colours)
     return np.asarray((mixed * 255).round(), np.uint8)
+
+
+def grey(photo: NDArray[Any]) -> NDArray[Any]:
+    """The luma of a photo (h, w, 3), uint8, as (h, w, 1) in [0, 1]."""
+    return np.asarray((photo.astype(np.float32) @ _LUMA)[..., None] / 255)
 
 
 def bar(colours: str, steps: int = 256) -> NDArray[Any]:
     """The colours of an overlay from 0 to 1 over a middle grey, (1, steps, 3) uint8."""
-    grey = np.full((1, steps, 3), 128, np.uint8)
-    return overlay(grey, np.linspace(0, 1, steps, dtype=np.float32)[None], colours)
+    middle = np.full((1, steps, 3), 128, np.uint8)
+    return overlay(middle, np.linspace(0, 1, steps, dtype=np.float32)[None], colours)
 
 
 def _colours(values: NDArray[Any], colours: str) -> NDArray[Any]:

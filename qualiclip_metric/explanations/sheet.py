@@ -5,22 +5,19 @@ not grow with the number of images; the page is put together at the end. It hold
 loads nothing: a card is a `<details>` element, which works by mouse, keyboard and screen reader.
 """
 
-import base64
 import io
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
-from PIL import Image
+from typing import NamedTuple
 
 from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.explanations.overlay import bar, overlay
+from qualiclip_metric.pictures import THUMBNAIL, data_uri
 
 TEMPLATE = "sheet.html.j2"
-THUMBNAIL, PICTURE = 160, 420
-"""Longer sides, px. A card takes some 80 kB of the page."""
+PICTURE = 420
+"""Longer side of an opened picture, px. A card takes some 80 kB of the page."""
 
 
 class _Stored(NamedTuple):
@@ -77,17 +74,17 @@ class Sheet:
         """Put an image's card on disk."""
         for panel in explained.panels:
             if panel.colours not in self._legends:
-                self._legends[panel.colours] = _uri(bar(panel.colours), 256, "PNG")
+                self._legends[panel.colours] = data_uri(bar(panel.colours), 256, "PNG")
         overlays = [
-            (panel, _uri(overlay(explained.photo, values, panel.colours), PICTURE))
+            (panel, data_uri(overlay(explained.photo, values, panel.colours), PICTURE))
             for panel, values in zip(explained.panels, explained.maps, strict=True)
         ]
         rows = [(*row, False) for row in zip(explained.pairs, explained.probabilities, strict=True)]
         asked = [explained.pairs[index] for index in explained.asked]
         card = self._parts.card(  # type: ignore[attr-defined]
             explained=explained,
-            thumbnail=_uri(explained.photo, THUMBNAIL),
-            photo=_uri(explained.photo, PICTURE),
+            thumbnail=data_uri(explained.photo, THUMBNAIL),
+            photo=data_uri(explained.photo, PICTURE),
             overlays=overlays,
             rows=rows,
             asked=asked if len(asked) < len(rows) else [],
@@ -123,12 +120,3 @@ class Sheet:
     def _read(self, card: _Stored) -> str:
         self._scratch.seek(card.start)
         return self._scratch.read(card.length).decode("utf-8")
-
-
-def _uri(pixels: NDArray[Any], side: int, form: str = "JPEG") -> str:
-    """A picture as a data URI, shrunk to fit a square of `side` pixels."""
-    image = Image.fromarray(pixels)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    image.save(out, form, quality=80)
-    return f"data:image/{form.lower()};base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -1,6 +1,4 @@
-"""The command line, a browser, and results whose names and texts try to break a page."""
-
-import shutil
+"""The command line, and results whose names and texts try to break a page."""
 
 import numpy as np
 import pandas as pd
@@ -12,11 +10,6 @@ from benchmarks.datasets import COLUMNS, Dataset
 from benchmarks.results.store import Key, Row, Store
 from benchmarks.scoring.runner import prepare
 
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--window-size=1280,900"),
-]
 EVIL = "<img src=x onerror=alert(1)>"
 
 
@@ -32,45 +25,6 @@ def command(capsys):
         return shown
 
     return run
-
-
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory):
-    """Debian's Chromium; skips where it, its driver or selenium is absent."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("no chromium with chromedriver on the path")
-    folder = tmp_path_factory.mktemp("browser")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in [*FLAGS, f"--user-data-dir={folder / 'profile'}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
-    started = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(executable_path=driver)
-    )
-    started.downloads = folder
-    yield started
-    started.quit()
-
-
-@pytest.fixture
-def page(browser):
-    """The browser, which after the test has logged no error."""
-    browser.get_log("browser")
-    yield browser
-    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
-
-
-@pytest.fixture
-def narrow(browser):
-    """A phone's screen, 390 pixels wide."""
-    size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    yield
-    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def write_dataset(results, images, name, count, notes, metrics):

@@ -1,0 +1,96 @@
+"""`qualiclip app`: a page on this machine to drop photos on."""
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qualiclip_metric.cli._metric import load_metric
+from qualiclip_metric.cli.options import (
+    DeviceOption,
+    Engine,
+    EngineOption,
+    ModelOption,
+    Precision,
+    PrecisionOption,
+    PromptsOption,
+    SizeOption,
+)
+from qualiclip_metric.cli.rows import csv_writer
+from qualiclip_metric.cli.terminal import fail
+
+if TYPE_CHECKING:
+    from qualiclip_metric.page.photos import Photo
+
+NEEDED = ("gradio", "matplotlib")
+CSV = "scores.csv"
+
+
+def page(
+    host: Annotated[
+        str, typer.Option("--host", help="Where to listen; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, help="Port; else the first free one from 7860."),
+    ] = None,
+    max_upload: Annotated[
+        int, typer.Option("--max-upload", min=1, help="Largest photo that is taken, MB.")
+    ] = 100,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    model: ModelOption = "lite",
+    prompts: PromptsOption = None,
+    size: SizeOption = None,
+    precision: PrecisionOption = Precision.auto,
+    engine: EngineOption = Engine.torch,
+    device: DeviceOption = "auto",
+) -> None:
+    """Open a page to drop photos on: scores, what is wrong and where, two photos compared.
+
+    It runs on this machine, loads nothing from a network, and what was dropped is removed when it
+    ends, with Ctrl-C. The address is on stdout.
+    """
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        raise ImportError(
+            f"the page needs {' and '.join(missing)}: pip install 'qualiclip-metric[app]'"
+        )
+    from qualiclip_metric.page.server import own_folder, serve
+
+    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
+    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
+
+    def ready(address: str) -> None:
+        typer.echo(address)
+        typer.echo("Ctrl-C ends it and removes what was dropped", err=True)
+        if show:
+            typer.launch(address)
+
+    with own_folder() as folder:
+        try:
+            serve(
+                metric,
+                lambda photos: _write_csv(photos, str(metric.signature), folder),
+                host=host,
+                port=port,
+                max_bytes=max_upload * 10**6,
+                ready=ready,
+            )
+        except OSError as err:
+            fail(err)
+        except KeyboardInterrupt:
+            typer.echo("closed", err=True)
+
+
+def _write_csv(photos: "Sequence[Photo]", signature: str, folder: Path) -> Path:
+    """A csv file with the columns of `qualiclip score`, names in place of paths."""
+    from dataclasses import replace
+
+    rows = [replace(photo.result, path=Path(photo.name)) for photo in photos]
+    out = Path(tempfile.mkdtemp(dir=folder), CSV)
+    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        csv_writer(diagnosed=any(row.faults for row in rows))(rows, signature, file)
+    return out

@@ -1,0 +1,232 @@
+"""`qualiclip app` as a user has it: the command, headless Chromium, photos dropped on the page."""
+
+import csv
+import io
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from qualiclip_metric.sample_photos import sample_photo
+
+pytest.importorskip("gradio", reason="the page is Gradio's: pip install 'qualiclip-metric[app]'")
+By = pytest.importorskip("selenium.webdriver.common.by").By
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
+
+GUARD = """
+import ipaddress, sys
+def hook(event, args):
+    if event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
+        host = args[1][0]
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = args[0]
+    else:
+        return
+    if host in (None, "", "localhost") or host.startswith("127.") or host == "::1":
+        return
+    print("OUTSIDE", event, host, file=sys.stderr, flush=True)
+    raise OSError("no network")
+sys.addaudithook(hook)
+from qualiclip_metric.cli import main
+main()
+"""
+WAIT = 90
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three photos, one of them broken, and one too large to be taken."""
+    folder = tmp_path_factory.mktemp("photos")
+    Image.fromarray(sample_photo("chelsea")).save(folder / "chelsea.png")
+    Image.fromarray(sample_photo("chelsea")).resize((90, 60)).resize((451, 300)).save(
+        folder / "blurred.png"
+    )
+    (folder / "broken.png").write_bytes((folder / "chelsea.png").read_bytes()[:9000])
+    (folder / "large").mkdir()
+    noise = Image.effect_noise((1200, 1200), 80)
+    noise.save(folder / "large" / "large.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """The command running in an empty folder; afterwards it must have left nothing behind."""
+    folder = tmp_path_factory.mktemp("app")
+    for name in ("home", "scratch", "here"):
+        (folder / name).mkdir()
+    kept = {k: v for k, v in os.environ.items() if "GRADIO" not in k and "QUALICLIP" not in k}
+    homes = {name: str(folder / "home") for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME")}
+    source = str(Path(__file__).parents[3])
+    command = [sys.executable, "-c", GUARD, "app", "--precision", "fp32", "--max-upload", "1"]
+    with (folder / "stderr").open("w+") as stderr:
+        app = subprocess.Popen(
+            command,
+            env={**kept, **homes, "TMPDIR": str(folder / "scratch"), "PYTHONPATH": source},
+            cwd=folder / "here",
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+        assert app.stdout is not None
+        try:
+            address = app.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:"), (folder / "stderr").read_text()
+            yield SimpleNamespace(address=address, folder=folder)
+        finally:
+            app.send_signal(signal.SIGTERM)
+            app.communicate(timeout=WAIT)
+    said = (folder / "stderr").read_text()
+    assert app.returncode == 128 + signal.SIGTERM, said
+    assert "OUTSIDE" not in said
+    assert "Traceback" not in said
+    left = [path for name in ("scratch", "here") for path in (folder / name).rglob("*")]
+    assert left == []
+
+
+@pytest.fixture
+def opened(browser: Any, served: SimpleNamespace, photos: Path) -> Iterator[Any]:
+    """The page after three photos were dropped on it; nothing that it wanted was out of reach."""
+    browser.get_log("browser")
+    browser.get(served.address)
+    drop(browser, *sorted(photos.glob("*.png")))
+    until(browser, lambda: "could not be scored" in text(browser, ".qc-status"))
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#qc-one article img"))
+    yield browser
+    logged = [entry["message"] for entry in browser.get_log("browser")]
+    signs = ("Content Security Policy", "Failed to load resource", "TypeError", "ReferenceError")
+    assert [message for message in logged if any(sign in message for sign in signs)] == []
+
+
+def text(page: Any, selector: str) -> str:
+    return " ".join(texts(page, selector))
+
+
+def texts(page: Any, selector: str) -> list[str]:
+    """Of all elements at one moment: the page may be drawing them anew."""
+    script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText.trim())"
+    found: list[str] = page.execute_script(script, selector)
+    return found
+
+
+def until(page: Any, true: Any) -> None:
+    WebDriverWait(page, WAIT).until(lambda _: true())
+
+
+def drop(page: Any, *files: Path) -> None:
+    field = "#qc-drop input[type=file]"
+    until(page, lambda: page.find_elements(By.CSS_SELECTOR, field))
+    page.find_element(By.CSS_SELECTOR, field).send_keys("\n".join(map(str, files)))
+
+
+def by_command_line(photos: Path) -> list[dict[str, str]]:
+    """What `qualiclip score` says of the same files, best first."""
+    command = [sys.executable, "-m", "qualiclip_metric", "score", str(photos / "*.png")]
+    options = ["--format", "csv", "--precision", "fp32", "--sort", "--diagnose"]
+    done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+def test_scores_are_those_of_the_command_line(opened: Any, photos: Path) -> None:
+    expected = by_command_line(photos)
+    assert texts(opened, "#qc-photos .qc-name") == [Path(row["path"]).name for row in expected]
+    scores = [f"{float(row['score']):.4f}" for row in expected if row["score"]]
+    assert texts(opened, "#qc-photos .qc-score") == scores
+    assert len(scores) == 2
+    assert text(opened, ".qc-failed .qc-note") == expected[-1]["error"]
+    assert texts(opened, "#qc-photos button .qc-note") == [
+        f"{row['fault'].replace('none', 'no fault')} {float(row['probability']):.0%}"
+        for row in expected[:2]
+    ]
+    file = opened.downloads / "scores.csv"
+    opened.find_element(By.ID, "qc-csv").click()
+    until(opened, file.exists)
+    given = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
+    assert given == [{**row, "path": Path(row["path"]).name} for row in expected]
+
+
+def test_nothing_comes_from_elsewhere(opened: Any, served: SimpleNamespace) -> None:
+    names = opened.execute_script(
+        "return performance.getEntriesByType('resource').map((e) => e.name)"
+    )
+    assert len(names) > 10
+    inside = (served.address, "data:", "blob:")
+    assert [name for name in names if not name.startswith(inside)] == []
+    with urllib.request.urlopen(served.address) as answer:
+        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+
+
+def test_a_photo_opens_with_its_map_and_what_is_wrong(opened: Any, photos: Path) -> None:
+    name, score = (texts(opened, f"#qc-photos .qc-{part}")[1] for part in ("name", "score"))
+    opened.find_elements(By.CSS_SELECTOR, "#qc-photos button")[1].click()
+    until(opened, lambda: name in text(opened, "#qc-one h2"))
+    assert score in text(opened, "#qc-one .qc-big")
+    assert {"What is wrong", "Profile"} <= set(texts(opened, "#qc-one h3"))
+    over = opened.find_element(By.CSS_SELECTOR, "#qc-one .qc-over")
+    assert over.value_of_css_property("opacity") == "1"
+    opened.execute_script(
+        "const slider = document.querySelector('#qc-one input[type=range]');"
+        "slider.value = 30; slider.dispatchEvent(new Event('input', {bubbles: true}));"
+    )
+    assert over.value_of_css_property("opacity") == "0.3"
+    before = over.get_attribute("src")
+    opened.find_elements(By.CSS_SELECTOR, "#qc-map input")[1].click()
+    image = "#qc-one .qc-over"
+    until(opened, lambda: _source(opened, image) not in ("", before))
+
+
+def _source(page: Any, selector: str) -> str:
+    script = "return document.querySelector(arguments[0])?.src ?? ''"
+    return str(page.execute_script(script, selector))
+
+
+def test_two_photos_stand_side_by_side_with_their_difference(opened: Any) -> None:
+    tabs = opened.find_elements(By.CSS_SELECTOR, "button[role=tab]")
+    next(tab for tab in tabs if tab.text == "Two photos").click()
+    until(opened, lambda: text(opened, "#qc-two .qc-big"))
+    first, second = map(float, texts(opened, "#qc-photos .qc-score"))
+    shown = float(text(opened, "#qc-two .qc-big").split()[0])
+    assert shown == pytest.approx(second - first, abs=1.1e-4)
+    assert "the first scores higher" in text(opened, "#qc-two .qc-big")
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#qc-two .qc-over")) == 2
+    assert len(texts(opened, "#qc-two tbody tr")) == 7
+
+
+def test_the_order_turns_and_starting_over_empties_the_page(opened: Any) -> None:
+    names = texts(opened, "#qc-photos .qc-name")
+    opened.find_element(By.CSS_SELECTOR, "input[value='Worst first']").click()
+    until(opened, lambda: texts(opened, "#qc-photos .qc-name") != names)
+    assert texts(opened, "#qc-photos .qc-name") == [names[1], names[0], names[2]]
+    opened.find_element(By.ID, "qc-clear").click()
+    until(opened, lambda: not texts(opened, "#qc-photos .qc-name"))
+    until(opened, lambda: "Drop photos" in text(opened, "#qc-one"))
+
+
+def test_a_file_over_the_limit_is_refused(opened: Any, photos: Path) -> None:
+    drop(opened, photos / "large" / "large.png")
+    import time
+
+    time.sleep(5)
+    opened.save_screenshot("/tmp/shots/lim.png")
+    print(text(opened, "body"))
+    until(opened, lambda: "exceed the maximum allowed size" in text(opened, "body"))
+    assert len(texts(opened, "#qc-photos .qc-name")) == 3
+
+
+@pytest.mark.usefixtures("narrow")
+def test_nothing_is_wider_than_a_phone(opened: Any) -> None:
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= 390
+    opened.find_elements(By.CSS_SELECTOR, "#qc-photos button")[1].click()
+    top = "return document.querySelector('#qc-one').getBoundingClientRect().top"
+    until(opened, lambda: abs(opened.execute_script(top)) < 100)
+
+
+def test_the_signature_is_on_the_page(opened: Any) -> None:
+    assert text(opened, ".qc-foot code").startswith("lite|weights:")

@@ -1,0 +1,94 @@
+"""The page's parts: order, escaping, the difference of two photos."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from qualiclip_metric import create
+from qualiclip_metric.explanations.explanation import MAPS, Explanation
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.page.photos import (
+    QUICK,
+    WINDOWS,
+    Photo,
+    difference,
+    explained,
+    in_order,
+    maps_of,
+    scored,
+)
+from qualiclip_metric.scoring import Result
+
+pytest.importorskip("matplotlib", reason="overlays are matplotlib's colours")
+parts = pytest.importorskip("qualiclip_metric.page.parts", reason="the parts are Jinja2's")
+
+EVIL = "<img src=x onerror=alert(1)>.png"
+
+
+def photo(score: float | None, name: str = "a.png", **faults: float) -> Photo:
+    error = "no such file" if score is None else None
+    return Photo(Result(Path(name), score, error, faults), name, "data:,")
+
+
+def test_failures_come_last_in_both_orders() -> None:
+    photos = [photo(0.5), photo(None), photo(0.9), photo(0.1), photo(0.5)]
+    assert in_order(photos, worst_first=False) == [2, 0, 4, 3, 1]
+    assert in_order(photos, worst_first=True) == [3, 0, 4, 2, 1]
+
+
+def test_names_and_reasons_are_escaped() -> None:
+    html = parts.photo_list([photo(0.5, EVIL, blur=0.7), photo(None, EVIL)], [0, 1], 0)
+    assert EVIL not in html
+    assert html.count("&lt;img src=x onerror=alert(1)&gt;.png") == 2
+    assert "blur 70%" in html
+    assert "no such file" in html
+    assert html.count('aria-current="true"') == 1
+
+
+def shown(values: float, shape: tuple[int, int] = (40, 60)) -> Explanation:
+    panels = MAPS["local"]
+    grey = np.full((*shape, 3), 128, np.uint8)
+    local = np.full(shape, values, np.float32)
+    return Explanation("a.png", 1 - values, ("Good/Bad",), (0.5,), (0,), grey, panels, (local,))
+
+
+def test_a_difference_is_red_where_the_second_is_worse_and_blue_where_it_is_better() -> None:
+    worse = difference(shown(0.2), shown(0.6), 0)
+    better = difference(shown(0.6), shown(0.2), 0)
+    same = difference(shown(0.3), shown(0.3), 0)
+    assert worse is not None and better is not None and same is not None
+    assert worse[0, 0, 0] > worse[0, 0, 2] + 50
+    assert better[0, 0, 2] > better[0, 0, 0] + 50
+    assert np.ptp(same[0, 0].astype(int)) == 0
+    assert difference(shown(0.2), shown(0.6, (60, 40)), 0) is None
+
+
+def test_two_photos_say_their_difference_and_which_is_higher() -> None:
+    html = parts.two_photos(shown(0.2), shown(0.6), WINDOWS)
+    assert "-0.4000" in html and "the first scores higher" in html
+    html = parts.two_photos(shown(0.2), shown(0.2, (60, 40)), WINDOWS)
+    assert "+0.0000" in html and "scores higher" not in html
+    assert "different shapes" in html
+
+
+def test_a_photo_is_scored_and_explained_and_a_broken_one_says_why(
+    tmp_path: Path, random_lite: Path
+) -> None:
+    metric = create(random_lite)
+    Image.radial_gradient("L").convert("RGB").save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    good, bad = scored(metric, [tmp_path / "good.png", tmp_path / "bad.png"])
+    assert good.thumbnail.startswith("data:image/jpeg;base64,")
+    assert (bad.thumbnail, bad.score) == ("", None)
+    assert "not an image" in str(bad.result.error)
+    for one in maps_of(metric):
+        found = explained(metric, good, one)
+        assert found.score == pytest.approx(good.score, abs=1e-5)
+        assert f"{found.score:.4f}" in parts.one_photo(found, good, one)
+
+
+def test_only_lite_has_maps_by_position(tiny: QualiCLIP, random_lite: Path) -> None:
+    assert maps_of(create(random_lite)) == (*QUICK, WINDOWS)
+    assert maps_of(tiny) == (WINDOWS,)
