@@ -24,37 +24,25 @@ OPENVINO_PIXELS = 2**24
 200 bytes and more per pixel."""
 
 
-class _OpenVINOOrStrips:
-    """OpenVINO, and `StripEngine` of the same precision for what OpenVINO does not compute.
+def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
+    from qualiclip_metric.engines.openvino import OpenVINOEngine
 
-    That is images over `OPENVINO_PIXELS`; and everything from the first bf16 call on that OpenVINO
-    refuses: on some processors its CPU plugin takes a bf16 model and then fails to infer it
-    ("Convolution node ... object is not initialized").
-    """
+    whole = OpenVINOEngine(graph, dtype, device)
 
-    def __init__(self, graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> None:
-        from qualiclip_metric.engines.openvino import OpenVINOEngine
+    @cache
+    def strips() -> Engine:
+        return StripEngine(graph, dtype, device)
 
-        self._whole: Engine | None = OpenVINOEngine(graph, dtype, device)
-        self._dtype = dtype
-        self._strips = cache(lambda: StripEngine(graph, dtype, device))
+    def by_size(img: Tensor) -> tuple[Tensor, ...]:
+        large = img.shape[2] * img.shape[3] > OPENVINO_PIXELS
+        return (strips() if large else whole)(img)
 
-    def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
-        """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part."""
-        if self._whole is not None and img.shape[2] * img.shape[3] <= OPENVINO_PIXELS:
-            try:
-                return self._whole(img)
-            except RuntimeError as err:
-                if self._dtype == torch.float32:
-                    raise
-                self._whole = None
-                _warn_once(_NO_BF16_IN_OPENVINO.format(str(err).strip().splitlines()[-1]))
-        return self._strips()(img)
+    return by_size
 
 
 ENGINES: dict[str, Callable[[LayerGraph, torch.dtype, torch.device], Engine]] = {
     "torch": StripEngine,
-    "openvino": _OpenVINOOrStrips,
+    "openvino": _openvino,
 }
 """Name -> constructor."""
 
@@ -67,11 +55,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _WITHOUT_BF16 = (
     "precision bf16: this processor has no instructions for it, so it is no faster than fp32; "
     "precision auto takes fp32 here"
-)
-
-
-_NO_BF16_IN_OPENVINO = (
-    "engine openvino: OpenVINO cannot compute bf16 on this processor ({}); engine torch computes it"
 )
 
 

@@ -136,7 +136,6 @@ def test_a_large_image_takes_the_memory_of_a_strip(graph: LayerGraph) -> None:
     assert 4 * largest(64 * 128) < largest(WHOLE)
 
 
-@pytest.mark.filterwarnings("ignore:engine openvino. OpenVINO cannot compute bf16")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_openvino_gives_the_modules_feature_maps(
     encoder: Encoder, graph: LayerGraph, precision: str
@@ -197,61 +196,17 @@ def _nearest(conv: Conv) -> Conv:
     return replace(conv, weight=conv.weight.bfloat16().float(), bias=conv.bias.bfloat16().float())
 
 
-@pytest.fixture
-def in_strips(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """The shapes that engine openvino hands to engine torch."""
-    shapes = []
-
-    class Recorder(StripEngine):
-        def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
-            shapes.append(tuple(img.shape))
-            return super().__call__(img)
-
-    monkeypatch.setattr(engines, "StripEngine", Recorder)
-    return shapes
-
-
 def test_openvino_leaves_huge_images_to_strips(
-    graph: LayerGraph,
-    encoder: Encoder,
-    in_strips: list[tuple[int, ...]],
-    monkeypatch: pytest.MonkeyPatch,
+    graph: LayerGraph, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino", reason="extra openvino is not installed")
-    monkeypatch.setattr(engines, "OPENVINO_PIXELS", 160 * 224 - 1)
-    engine = ENGINES["openvino"](graph, torch.float32, CPU)
-    for size in [(97, 131), (160, 224)]:
-        img = image(1, *size)
-        assert relative(engine(img), encoder.maps(img)) < 2e-5
-    assert in_strips == [(1, 3, 160, 224)]
-
-
-def test_what_openvino_cannot_compute_in_bf16_is_left_to_strips(
-    graph: LayerGraph,
-    encoder: Encoder,
-    in_strips: list[tuple[int, ...]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pytest.importorskip("openvino", reason="extra openvino is not installed")
-    from qualiclip_metric.engines import openvino
-
-    calls = []
-
-    def refuse(self: object, img: Tensor) -> None:
-        calls.append(img)
-        raise RuntimeError("Exception from infer_request.cpp\nConvolution is not initialized")
-
-    monkeypatch.setattr(openvino.OpenVINOEngine, "__call__", refuse)
-    engines._warn_once.cache_clear()
-    bf16, fp32 = (ENGINES["openvino"](graph, DTYPES[name], CPU) for name in ("bf16", "fp32"))
-    img = image(1, 65, 90)
-    with pytest.warns(RuntimeWarning, match=r"this processor \(Convolution is not initialized\)"):
-        assert relative(bf16(img), encoder.maps(img)) < 0.1
-    bf16(img)
-    assert len(calls) == 1, "OpenVINO was tried again"
-    assert len(in_strips) == 2
-    with pytest.raises(RuntimeError, match="not initialized"):
-        fp32(img)
+    engine = ENGINES["openvino"](graph, torch.bfloat16, CPU)
+    img = image(1, 160, 224)
+    assert engine(img)[0].dtype == torch.float32
+    monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 160 * 224 - 1)
+    in_strips = engine(img)
+    assert in_strips[0].dtype == (torch.bfloat16 if has_bf16_instructions() else torch.float32)
+    assert relative(in_strips, encoder.maps(img)) < 0.1
 
 
 DROPPED_BY_A_THREAD = """
