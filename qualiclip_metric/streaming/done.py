@@ -19,16 +19,23 @@ class DoneKeys:
         self.total = int(self._left.sum())
         """How many rows there are."""
 
+    def __contains__(self, key: str) -> bool:
+        """Whether a key has a row, however many."""
+        return self._place(key) is not None
+
     def take(self, key: str) -> bool:
         """Whether an image has a row; a row serves for one image of its key."""
-        digest = np.array([_digest(key)], "S16")
-        place = int(np.searchsorted(self._digests, digest)[0])
-        if place == len(self._digests) or self._digests[place] != digest[0]:
-            return False
-        if not self._left[place]:
+        place = self._place(key)
+        if place is None or not self._left[place]:
             return False
         self._left[place] -= 1
         return True
+
+    def _place(self, key: str) -> int | None:
+        digest = np.array([_digest(key)], "S16")
+        place = int(np.searchsorted(self._digests, digest)[0])
+        there = place < len(self._digests) and self._digests[place] == digest[0]
+        return place if there else None
 
 
 def _digest(key: str) -> bytes:

@@ -106,9 +106,9 @@ def open_sources(
         if name == "-":
             parts.append(_list(name, root))
         elif shards.is_shard(name):
-            parts.append(_shards(_expanded(name)))
+            parts.append(_shards(expanded(name)))
         elif tables.suffix(name) in tables.OPENERS:
-            parts.append(_tables(_expanded(name), column, root))
+            parts.append(_tables(expanded(name), column, root))
         elif is_url(name):
             parts.append(_remote(name, recursive))
         else:
@@ -156,7 +156,7 @@ def _shards(names: Sequence[str]) -> Source:
     return Source(lambda: (item for name in names for item in shards.images(name)))
 
 
-def _expanded(name: str) -> list[str]:
+def expanded(name: str) -> list[str]:
     """Names that braces and patterns stand for, in order; a name with neither is itself."""
     if not is_url(name) and Path(name).exists():
         return [name]

@@ -1,0 +1,141 @@
+"""A Ray cluster: joining it, and how many workers it has room for."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+CURE = "scoring on a cluster needs Ray: pip install 'qualiclip-metric[ray]'"
+LOCAL = "local"
+"""Address that starts Ray on this machine, for this process."""
+ROOM = 1
+"""CPUs that stay free for the tasks that read and write; without them a job stands still."""
+TASK_CPUS = 0.5
+"""CPUs that a task of ours asks for that reads or writes."""
+ASK_SECONDS = 30.0
+"""Time between two messages while nothing can be scheduled."""
+
+_log = logging.getLogger(__name__)
+
+
+def import_ray() -> Any:
+    """The package ray, with its data library.
+
+    Raises:
+        ImportError: Where it is not installed, with the cure.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # an error that is none, at each start
+    try:
+        import ray.data
+    except ImportError as err:
+        raise ImportError(CURE) from err
+    return ray
+
+
+def connect(address: str = "auto", **options: Any) -> Any:
+    """Join a cluster, without a dashboard or reports of use to Ray's makers.
+
+    Args:
+        address: `HOST:PORT`, `ray://HOST:PORT`, `auto` for the cluster that this machine is part
+            of (`ray start`), or `local` to start Ray here.
+        options: Further options of `ray.init`.
+
+    Returns:
+        The package ray.
+
+    Raises:
+        ImportError: Where ray is not installed, with the cure.
+        ConnectionError: When there is no cluster at the address, with the cure.
+    """
+    ray = import_ray()
+    if address == LOCAL:
+        options.setdefault("include_dashboard", False)
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.WARNING, **options)
+    except (ConnectionError, ValueError) as err:
+        raise ConnectionError(
+            f"no Ray cluster at {address} ({err}); `ray start --head` starts one here, `--ray "
+            f"{LOCAL}` one for this command alone"
+        ) from err
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    if hasattr(context, "print_on_execution_start"):
+        context.print_on_execution_start = False
+    # a node that goes away while its workers start is no reason to end the job
+    if hasattr(context, "max_consecutive_actor_init_deaths"):
+        context.max_consecutive_actor_init_deaths = 16
+    return ray
+
+
+def alive_nodes(ray: Any) -> list[dict[str, float]]:
+    """Resources of each node of the cluster."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def has_gpu(nodes: Sequence[Mapping[str, float]]) -> bool:
+    """Whether any node has a GPU."""
+    return any(node.get("GPU", 0) >= 1 for node in nodes)
+
+
+def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: bool) -> int:
+    """How many workers run at once: as many as fit, with `ROOM` left for reading and writing.
+
+    Args:
+        nodes: Resources of each node, `CPU` and `GPU`.
+        cpus_per_worker: Cores of a worker that computes on the CPU.
+        gpu: Whether each worker has a GPU instead.
+
+    Returns:
+        At least 1.
+
+    Raises:
+        ValueError: When none fits, with what there is and what would help.
+    """
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    if gpu:
+        workers, free = sum(int(node.get("GPU", 0)) for node in nodes), sum(cpus)
+    else:
+        workers = sum(count // cpus_per_worker for count in cpus)
+        free = sum(count % cpus_per_worker for count in cpus)
+        if workers and free < ROOM:
+            workers, free = workers - 1, free + cpus_per_worker
+    if workers < 1 or free < ROOM:
+        needed = "1 GPU" if gpu else f"{cpus_per_worker} CPUs on one node"
+        raise ValueError(
+            f"no worker fits: it takes {needed} and {ROOM} CPU for the tasks that read and write, "
+            f"and the cluster has {len(cpus)} nodes with CPUs {', '.join(map(str, cpus)) or '-'}; "
+            "take fewer CPUs per worker (--cpus-per-worker), add a node, or say how many workers "
+            "there will be (--ray-workers) where the cluster grows by itself"
+        )
+    return workers
+
+
+def result_of(ray: Any, task: Any, what: str, say: Callable[[str], None] | None = None) -> Any:
+    """The result of a task; while it waits for a place, a message every 30 s says so.
+
+    Args:
+        ray: The package.
+        task: Reference to the task's result.
+        what: What it is for, in a word or two.
+        say: Takes the message; a warning in the log unless told.
+
+    Returns:
+        What the task returns; what it raises is raised.
+    """
+    while not ray.wait([task], timeout=ASK_SECONDS)[0]:
+        (say or _log.warning)(waiting_text(ray, what))
+    return ray.get(task)
+
+
+def waiting_text(ray: Any, what: str) -> str:
+    """What the cluster has and what of it is free, for a job that does not get on."""
+    total, free = ray.cluster_resources(), ray.available_resources()
+    parts = [
+        f"{free.get(k, 0):g} of {total.get(k, 0):g} {k}s" for k in ("CPU", "GPU") if k in total
+    ]
+    return (
+        f"{what}: nothing was finished for a while; free are {', '.join(parts) or 'no CPUs'}. "
+        "Where none are, another job holds them: `ray status` tells"
+    )

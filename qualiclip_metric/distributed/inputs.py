@@ -1,0 +1,141 @@
+"""What a command names -> a data set of images or their places, read by the cluster's nodes."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qualiclip_metric.decoding import Encoded
+from qualiclip_metric.distributed.cluster import TASK_CPUS, import_ray
+from qualiclip_metric.distributed.worker import ERROR, IMAGE, KEY, PATH
+from qualiclip_metric.streaming.items import Url, is_url
+from qualiclip_metric.streaming.parts import text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from ray.data import Dataset
+
+    from qualiclip_metric.streaming.items import Item
+
+BLOCK_PATHS = 256
+"""Paths in a block, which is what a worker takes at once."""
+BLOCK_BYTES = 2**24
+"""Where a block of images ends."""
+READ_ROWS = 16
+"""Images of a shard or a table that are handed on at once."""
+
+
+def read(
+    arguments: Sequence[str],
+    *,
+    from_file: Sequence[str] = (),
+    recursive: bool = True,
+    column: str | None = None,
+    root: str = "",
+) -> "Dataset":
+    """Images that a command names, for `score`.
+
+    Tar shards and tables are read by the nodes, each as a task; files, folders, patterns and lists
+    are gone through here, and their files read by the workers. Every node has to see the paths.
+
+    Args:
+        arguments: As for `streaming.sources.open_sources`.
+        from_file: Lists of paths.
+        recursive: Whether folders are entered to any depth.
+        column: The column of tables that has the images.
+        root: Folder or URL that relative paths of lists and tables are below.
+
+    Returns:
+        Columns `key`, `image` (bytes) or `path`, `error`, and those of tables.
+
+    Raises:
+        ValueError: When a name is empty, holds no image or cannot be read.
+    """
+    from qualiclip_metric.streaming.sources import open_sources
+
+    ray = import_ray()
+    ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
+    folder = root or str(Path.cwd())
+    opened: dict[str, Any] = {"recursive": recursive, "column": column, "root": folder}
+    form = _schema(open_sources(arguments, from_file=from_file, **opened).columns)
+    files, others = _split(arguments)
+    sets = []
+    if files:
+        named = ray.data.from_items(files, override_num_blocks=len(files))
+        known = {"opened": opened, "form": form}
+        sets.append(named.map_batches(_read_file, fn_kwargs=known, num_cpus=TASK_CPUS))
+    if others or from_file:
+        listed = open_sources(others, from_file=from_file, **opened)
+        items = (item for part in listed.parts for item in part.items())
+        sets.append(ray.data.from_arrow(list(_tables(items, form, BLOCK_PATHS))))
+    whole: Dataset = sets[0] if len(sets) == 1 else sets[0].union(*sets[1:])
+    return whole
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Shards and tables, which the nodes read, and what is gone through here."""
+    from qualiclip_metric.streaming import shards, sources, tables
+
+    files: list[str] = []
+    others: list[str] = []
+    for name in arguments:
+        if shards.is_shard(name) or tables.suffix(name) in tables.OPENERS:
+            files += sources.expanded(name)
+        else:
+            others.append(name)
+    return files, others
+
+
+def _read_file(
+    batch: dict[str, Any], opened: Mapping[str, Any], form: "pa.Schema"
+) -> "Iterator[pa.Table]":
+    """Read shards or tables on a node; keys begin as the names were given."""
+    from qualiclip_metric.streaming.sources import open_sources
+
+    for name in map(str, batch["item"]):
+        place = _absolute(name, opened["root"])
+        (part,) = open_sources([place], **opened).parts
+        items = (replace(one, key=_renamed(one.key, place, name)) for one in part.items())
+        yield from _tables(items, form, READ_ROWS)
+
+
+def _renamed(key: str, place: str, name: str) -> str:
+    return name + key[len(place) :] if key.startswith(place) else key
+
+
+def _absolute(name: str, folder: str) -> str:
+    """A path as every node sees it, whose current folders differ."""
+    return name if is_url(name) else str(Path(folder, name))
+
+
+def _schema(columns: Mapping[str, Any]) -> "pa.Schema":
+    import pyarrow as pa
+
+    own = [
+        (KEY, pa.string()),
+        (PATH, pa.binary()),
+        (IMAGE, pa.large_binary()),
+        (ERROR, pa.string()),
+    ]
+    return pa.schema([*own, *((name, kind or pa.string()) for name, kind in columns.items())])
+
+
+def _tables(items: "Iterable[Item]", form: "pa.Schema", rows: int) -> "Iterator[pa.Table]":
+    import pyarrow as pa
+
+    rest = iter(items)
+    while some := list(islice(rest, rows)):
+        yield pa.Table.from_pylist([_row(item) for item in some], schema=form)
+
+
+def _row(item: "Item") -> dict[str, Any]:
+    """An item as a row; paths are bytes, for not all of them are text."""
+    row = {**item.columns, KEY: text(item.key), ERROR: item.error}
+    if isinstance(item.image, Encoded):
+        return {**row, IMAGE: item.image.content}
+    if item.image is None:
+        return row
+    place = item.image.address if isinstance(item.image, Url) else str(item.image.absolute())
+    return {**row, PATH: os.fsencode(place)}

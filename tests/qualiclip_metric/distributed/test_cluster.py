@@ -1,0 +1,65 @@
+"""How many workers fit a cluster; what is said where there is no ray, and no room."""
+
+import subprocess
+import sys
+
+import pytest
+
+from qualiclip_metric.distributed import cluster
+
+
+@pytest.mark.parametrize(
+    ("cpus", "per_worker", "workers"),
+    [
+        ([2], 1, 1),  # the second CPU is for reading and writing
+        ([3], 1, 2),
+        ([4], 2, 1),
+        ([5], 2, 2),
+        ([8, 8], 8, 1),
+        ([8, 8, 1], 8, 2),
+        ([0, 16, 16], 4, 7),
+        ([2.5, 1.5], 1, 2),
+    ],
+)
+def test_a_cpu_is_left_for_reading_and_writing(
+    cpus: list[float], per_worker: int, workers: int
+) -> None:
+    nodes = [{"CPU": count} for count in cpus]
+    assert cluster.pool_size(nodes, per_worker, gpu=False) == workers
+
+
+def test_a_worker_for_each_gpu() -> None:
+    nodes = [{"CPU": 8.0, "GPU": 4.0}, {"CPU": 1.0}, {"CPU": 2.0, "GPU": 1.0}]
+    assert cluster.pool_size(nodes, 1, gpu=True) == 5
+    assert cluster.has_gpu(nodes)
+    assert not cluster.has_gpu(nodes[1:2])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "per_worker", "gpu"),
+    [
+        ([], 1, False),
+        ([{"CPU": 1.0}], 1, False),
+        ([{"CPU": 4.0}], 4, False),
+        ([{"CPU": 2.0}, {"CPU": 2.0}], 3, False),
+        ([{"CPU": 4.0}], 1, True),
+        ([{"GPU": 1.0}], 1, True),
+    ],
+)
+def test_a_cluster_without_room_is_refused(
+    nodes: list[dict[str, float]], per_worker: int, gpu: bool
+) -> None:
+    with pytest.raises(ValueError, match=r"no worker fits: it takes .* and the cluster has"):
+        cluster.pool_size(nodes, per_worker, gpu)
+
+
+def test_without_ray_the_error_names_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from qualiclip_metric import distributed\n"
+        "assert 'torch' not in sys.modules\n"
+        "distributed.score(None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'qualiclip-metric[ray]'" in done.stderr
