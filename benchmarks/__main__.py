@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "benchmarks.cli.explain",
         "Do maps and profiles find the fault?",
     ),
+    "sizes": ("benchmarks.cli.sizes", "Does the score depend on a photo's pixels?"),
     "prompts": ("benchmarks.cli.prompts", "Which prompts carry the score."),
     "fuzz": ("benchmarks.cli.fuzz", "Damaged files by the thousand: read, or refused?"),
     "robustness": (

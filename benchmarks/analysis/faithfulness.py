@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from benchmarks.analysis.localisation import BASELINES, FIGURES, composite, region
 from benchmarks.stats.bootstrap import interval, mean_samples
 from qualiclip_metric.distortions import distort, versions
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.explanations import METHODS, explain
 from qualiclip_metric.metric import QualiCLIP
 
@@ -30,6 +31,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 Map = Callable[[Tensor], Tensor]
+EXACT = ("positions", "shares")
+"""Maps of an encoder that averages over positions; others have none."""
 LEVELS = (3, 5)
 
 LOCAL: Mapping[str, str] = {
@@ -62,11 +65,25 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
 """Fault -> negative prompts that name it; no prompt names the others."""
 
 
-def maps_of(metric: QualiCLIP) -> dict[str, Map]:
-    """Name -> map whose high values say bad, for every method of `METHODS`.
+def maps_of(metric: QualiCLIP, methods: Sequence[str] | None = None) -> dict[str, Map]:
+    """Name -> map whose high values say bad.
 
     ``positive`` is high where an image is good, so its complement to 1 is taken.
+
+    Args:
+        metric: The model.
+        methods: Keys of `METHODS`; all those that its encoder can give where there are none.
+
+    Raises:
+        ValueError: When a method is none of them.
     """
+    possible = [
+        method
+        for method in METHODS
+        if method not in EXACT or isinstance(metric.encoder, LiteEncoder)
+    ]
+    if unknown := sorted(set(methods or ()) - set(possible)):
+        raise ValueError(f"map: expected some of {', '.join(possible)}, got {', '.join(unknown)}")
 
     def as_map(method: str) -> Map:
         def explained(image: Tensor) -> Tensor:
@@ -75,7 +92,7 @@ def maps_of(metric: QualiCLIP) -> dict[str, Map]:
 
         return explained
 
-    return {method: as_map(method) for method in METHODS}
+    return {method: as_map(method) for method in methods or possible}
 
 
 def baselines(seed: int) -> dict[str, Map]:

@@ -1,7 +1,7 @@
 """`python -m benchmarks explain`: do the maps find a fault, does the profile name it?"""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -27,6 +27,17 @@ def app(
     images: Images = None,
     limit: Limit = None,
     side: ShortPhotos = None,
+    maps: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help="positive, negative, difference, occlusion, local, positions or shares; default: "
+            "all that the model has. May be repeated.",
+        ),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile/--no-profile", help="Whether profiles are judged, too.")
+    ] = True,
     out: JsonOut = None,
     resamples: Resamples = 10_000,
     seed: Seed = 0,
@@ -39,14 +50,20 @@ def app(
     """
     photos = [_shrunk(photo, side) for photo in pristine(images, limit).values()]
     metrics = {text: create(text) for text in dict.fromkeys(model or ["lite"])}
-    maps = _localised(metrics, photos, resamples=resamples, seed=seed)
+    chosen = {
+        f"{Path(text).name}: {method}": make
+        for text, metric in metrics.items()
+        for method, make in faithfulness.maps_of(metric, maps).items()
+    }
+    localised = _localised(chosen, photos, resamples=resamples, seed=seed)
     profiles = [
-        _profile(metric, photos, resamples=resamples, seed=seed) for metric in metrics.values()
+        _profile(metric, photos, resamples=resamples, seed=seed)
+        for metric in (metrics.values() if profile else ())
     ]
     found = {
         "format": 1, "images": len(photos), "seed": seed,
         "signatures": [str(metric.signature) for metric in metrics.values()],
-        "maps": maps, "profiles": profiles,
+        "maps": localised, "profiles": profiles,
     }  # fmt: skip
     if out is not None:
         write_json(out, found)
@@ -63,14 +80,9 @@ def _shrunk(photo: Tensor, side: int | None) -> Tensor:
 
 
 def _localised(
-    metrics: dict[str, QualiCLIP], photos: list[Tensor], *, resamples: int, seed: int
+    chosen: dict[str, faithfulness.Map], photos: list[Tensor], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    maps = {
-        f"{Path(text).name}: {method}": make
-        for text, metric in metrics.items()
-        for method, make in faithfulness.maps_of(metric).items()
-    }
-    maps |= faithfulness.baselines(seed)
+    maps = chosen | faithfulness.baselines(seed)
     found = []
     for i, photo in enumerate(photos):
         found.append(faithfulness.localise(photo, maps, seed=seed + i))

@@ -21,6 +21,7 @@ from benchmarks.analysis.faithfulness import (
     summarise,
 )
 from benchmarks.analysis.localisation import AREA, FIGURES, auc, composite, energy, pointing, region
+from qualiclip_metric import create
 from qualiclip_metric.explanations import METHODS
 from qualiclip_metric.prompts import PROMPTS
 
@@ -134,6 +135,13 @@ def test_every_method_is_asked_and_positive_is_turned(random_lite):
     torch.testing.assert_close(maps["negative"](image), explain(metric, image, method="negative"))
 
 
+def test_only_maps_that_the_encoder_gives_are_asked(tiny, random_lite):
+    assert not {"positions", "shares"} & maps_of(tiny).keys()
+    assert list(maps_of(create(random_lite), ["local", "shares"])) == ["local", "shares"]
+    with pytest.raises(ValueError, match=r"map: expected some of .* got positions"):
+        maps_of(tiny, ["local", "positions"])
+
+
 def test_expected_prompts_are_the_metric_s_own():
     assert {text for texts in EXPECTED.values() for text in texts} <= set(NEGATIVES)
     assert set(EXPECTED) <= set(WHOLE)
@@ -169,6 +177,17 @@ def test_drops_are_pristine_less_faulty(tiny):
     worse = distort(textured()[None], "jpeg", 3, torch.Generator().manual_seed(0))
     own = tiny.probabilities(textured()[None]) - tiny.probabilities(worse)
     np.testing.assert_allclose(drops["compression"][0], own[0].numpy(), atol=1e-6)
+
+
+def test_maps_may_be_chosen_and_profiles_left_out(command, random_lite, tmp_path):
+    Image.effect_noise((110, 96), 40).convert("RGB").save(tmp_path / "a.png")
+    words = ["--model", random_lite, "--images", tmp_path / "a.png", "--resamples", 20]
+    maps = ["--map", "positions", "--map", "shares", "--no-profile"]
+    shown = command("explain", *words, *maps).out
+    cells = [line.split("|")[1].strip() for line in shown.splitlines() if "|" in line]
+    own = {cell for cell in cells if cell.startswith(random_lite.name)}
+    assert own == {f"{random_lite.name}: positions", f"{random_lite.name}: shares"}
+    assert "Pair that dropped most" not in shown
 
 
 def test_the_command(random_lite, tmp_path):
