@@ -49,6 +49,17 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="torch threads per job; default: cores / jobs.")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Score on a Ray cluster: HOST:PORT, auto for this machine's, local to start one.",
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        int, typer.Option("--cpus-per-worker", min=1, help="With --ray: cores of each worker.")
+    ] = 1,
     device: Device = None,
     precision: PrecisionOption = Precision.fp32,
     retry_errors: Annotated[
@@ -70,6 +81,12 @@ def run(
     """
     if customary and short_side is not None:
         raise ValueError("--customary and --short-side exclude each other")
+    if ray is not None and (jobs > 1 or threads is not None or metric_timeout is not None):
+        raise ValueError(
+            "--ray sizes its workers by --cpus-per-worker: leave out --jobs, --threads and "
+            "--metric-timeout"
+        )
+    threads = threads if ray is None else cpus_per_worker
     sets = _load(dataset, allow_missing=allow_missing, allow_outside=allow_outside)
     built = {text: _build(text, device, precision.value) for text in dict.fromkeys(metric)}
     results: list[runner.RunResult] = []
@@ -83,8 +100,9 @@ def run(
                 if isinstance(scorer, str):
                     continue
                 settings = Settings(
-                    text, device, precision.value, side, workers, jobs, threads, metric_timeout
-                )
+                    text, device, precision.value, side, workers, jobs, threads,
+                    metric_timeout, ray,
+                )  # fmt: skip
                 with ExitStack() as stack:
                     result = runner.run(
                         scorer, settings, one, frame, out,

@@ -37,6 +37,7 @@ class Settings:
         jobs: Scoring processes.
         threads: torch threads per scoring process; None shares the cores among the jobs.
         timeout: Seconds without a finished batch after which the metric is stopped; None waits.
+        ray: Address of the Ray cluster that scores, in workers of ``threads`` cores; None: here.
     """
 
     metric: str
@@ -47,6 +48,7 @@ class Settings:
     jobs: int = 1
     threads: int | None = None
     timeout: float | None = None
+    ray: str | None = None
 
 
 def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator[list[Row]]:

@@ -14,6 +14,7 @@ from benchmarks.results.folder import write_frame
 from benchmarks.results.store import Key, Row, Store
 from benchmarks.scoring.batches import Batch, Item, group_batches, score_batches
 from benchmarks.scoring.image_info import image_info
+from benchmarks.scoring.on_ray import score_on_ray
 from benchmarks.scoring.processes import Settings, score_in_processes, threads_per_job
 
 __all__ = ["RunResult", "prepare", "resolution", "run"]
@@ -151,6 +152,8 @@ def _missing(frame: pd.DataFrame, have: set[str], batch_size: int) -> list[Batch
 def _rows(scorer: Scorer, settings: Settings, batches: Sequence[Batch]) -> Iterator[list[Row]]:
     if scorer.table is not None:
         yield from (_look_up(scorer.table, batch) for batch in batches)
+    elif batches and settings.ray is not None:
+        yield from score_on_ray(settings, batches)
     elif batches and (settings.timeout is not None or settings.jobs > 1):
         yield from score_in_processes(settings, batches)
     else:

@@ -35,6 +35,15 @@ def photos(folders: Sequence[Path], count: int) -> Iterator[list[Path]]:
         yield found[:count]
 
 
+@contextmanager
+def linked(files: Sequence[Path]) -> Iterator[Path]:
+    """A folder of links to photos, for a command that takes a folder."""
+    with tempfile.TemporaryDirectory() as name:
+        for number, path in enumerate(files):
+            Path(name, f"{number:05}{path.suffix}").symlink_to(path.resolve())
+        yield Path(name)
+
+
 def write_photos(folder: Path, count: int = 500, seed: int = 0) -> list[Path]:
     """Photos of mixed sizes: pieces of scikit-image's at several scales, as JPEG and PNG.
 
