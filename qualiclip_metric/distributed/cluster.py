@@ -8,8 +8,9 @@ from typing import Any
 CURE = "scoring on a cluster needs Ray: pip install 'qualiclip-metric[ray]'"
 LOCAL = "local"
 """Address that starts Ray on this machine, for this process."""
-ROOM = 1
-"""CPUs that stay free for the tasks that read and write; without them a job stands still."""
+ROOM_SHARE = 16
+"""One CPU in so many, and at least one, stays free for the tasks that read and write: where they
+find none, a job stands still."""
 TASK_CPUS = 0.5
 """CPUs that a task of ours asks for that reads or writes."""
 ASK_SECONDS = 30.0
@@ -80,7 +81,7 @@ def has_gpu(nodes: Sequence[Mapping[str, float]]) -> bool:
 
 
 def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: bool) -> int:
-    """How many workers run at once: as many as fit, with `ROOM` left for reading and writing.
+    """How many workers run at once: as many as fit beside the tasks that read and write.
 
     Args:
         nodes: Resources of each node, `CPU` and `GPU`.
@@ -94,17 +95,18 @@ def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: b
         ValueError: When none fits, with what there is and what would help.
     """
     cpus = [int(node.get("CPU", 0)) for node in nodes]
+    room = max(1, sum(cpus) // ROOM_SHARE)
     if gpu:
         workers, free = sum(int(node.get("GPU", 0)) for node in nodes), sum(cpus)
     else:
         workers = sum(count // cpus_per_worker for count in cpus)
         free = sum(count % cpus_per_worker for count in cpus)
-        if workers and free < ROOM:
+        while workers and free < room:
             workers, free = workers - 1, free + cpus_per_worker
-    if workers < 1 or free < ROOM:
+    if workers < 1 or free < room:
         needed = "1 GPU" if gpu else f"{cpus_per_worker} CPUs on one node"
         raise ValueError(
-            f"no worker fits: it takes {needed} and {ROOM} CPU for the tasks that read and write, "
+            f"no worker fits: it takes {needed} and {room} CPU for the tasks that read and write, "
             f"and the cluster has {len(cpus)} nodes with CPUs {', '.join(map(str, cpus)) or '-'}; "
             "take fewer CPUs per worker (--cpus-per-worker), add a node, or say how many workers "
             "there will be (--ray-workers) where the cluster grows by itself"

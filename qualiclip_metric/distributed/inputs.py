@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 BLOCK_PATHS = 256
 """Paths in a block, which is what a worker takes at once."""
-BLOCK_BYTES = 2**24
-"""Where a block of images ends."""
+BLOCK_BYTES = 2**22
+"""Where a block of images ends: some dozen photos, a few seconds' work."""
+READ_TASKS = 2**13
+"""Most tasks that read; each reads several shards where there are more."""
 READ_ROWS = 16
 """Images of a shard or a table that are handed on at once."""
 
@@ -37,8 +39,9 @@ def read(
 ) -> "Dataset":
     """Images that a command names, for `score`.
 
-    Tar shards and tables are read by the nodes, each as a task; files, folders, patterns and lists
-    are gone through here, and their files read by the workers. Every node has to see the paths.
+    Tar shards and tables with images are read by the nodes, each as a task; folders, patterns,
+    lists and tables with paths are gone through here, and the files themselves read by the workers.
+    Every node has to see the paths.
 
     Args:
         arguments: As for `streaming.sources.open_sources`.
@@ -60,10 +63,10 @@ def read(
     folder = root or str(Path.cwd())
     opened: dict[str, Any] = {"recursive": recursive, "column": column, "root": folder}
     form = _schema(open_sources(arguments, from_file=from_file, **opened).columns)
-    files, others = _split(arguments)
+    files, others = _split(arguments, column, folder)
     sets = []
     if files:
-        named = ray.data.from_items(files, override_num_blocks=len(files))
+        named = ray.data.from_items(files, override_num_blocks=min(len(files), READ_TASKS))
         known = {"opened": opened, "form": form}
         sets.append(named.map_batches(_read_file, fn_kwargs=known, num_cpus=TASK_CPUS))
     if others or from_file:
@@ -74,17 +77,20 @@ def read(
     return whole
 
 
-def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Shards and tables, which the nodes read, and what is gone through here."""
+def _split(arguments: Sequence[str], column: str | None, root: str) -> tuple[list[str], list[str]]:
+    """Shards and tables of images, which the nodes read, and what is gone through here."""
     from qualiclip_metric.streaming import shards, sources, tables
 
     files: list[str] = []
     others: list[str] = []
     for name in arguments:
-        if shards.is_shard(name) or tables.suffix(name) in tables.OPENERS:
-            files += sources.expanded(name)
-        else:
-            others.append(name)
+        is_table = tables.suffix(name) in tables.OPENERS
+        names = sources.expanded(name) if is_table or shards.is_shard(name) else []
+        if names and is_table:
+            first = next(tables.open_table(names[0], column, root).items(), None)
+            names = names if first is not None and isinstance(first.image, Encoded) else []
+        files += names
+        others += [] if names else [name]
     return files, others
 
 

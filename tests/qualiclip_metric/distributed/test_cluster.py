@@ -19,6 +19,7 @@ from qualiclip_metric.distributed import cluster
         ([8, 8, 1], 8, 2),
         ([0, 16, 16], 4, 7),
         ([2.5, 1.5], 1, 2),
+        ([16] * 9, 1, 135),
     ],
 )
 def test_a_cpu_is_left_for_reading_and_writing(
