@@ -75,7 +75,7 @@ def explain(
     size: SizeOption = None,
     recursive: RecursiveOption = True,
     precision: PrecisionOption = Precision.fp32,
-    engine: EngineOption = Engine.torch,
+    engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
 ) -> None:
     """Draw where images are bad, where they are good, what each antonym pair says, and the fault.

@@ -52,7 +52,7 @@ PrecisionOption = Annotated[
 ]
 EngineOption = Annotated[
     Engine,
-    typer.Option("--engine", help="What computes scores: torch, the reference, or openvino."),
+    typer.Option("--engine", help="torch, the reference; openvino; auto: it if installed."),
 ]
 DeviceOption = Annotated[
     str,

@@ -46,7 +46,7 @@ def page(
     prompts: PromptsOption = None,
     size: SizeOption = None,
     precision: PrecisionOption = Precision.auto,
-    engine: EngineOption = Engine.torch,
+    engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
 ) -> None:
     """Open a page to drop photos on: scores, what is wrong and where, two photos compared.

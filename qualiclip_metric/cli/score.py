@@ -63,7 +63,7 @@ def score(
     batch_size: BatchSizeOption = 16,
     workers: WorkersOption = None,
     precision: PrecisionOption = Precision.auto,
-    engine: EngineOption = Engine.torch,
+    engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
     prompts: PromptsOption = None,
     size: SizeOption = None,

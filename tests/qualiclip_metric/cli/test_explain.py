@@ -78,7 +78,7 @@ def test_a_figure_per_image_and_a_line_per_figure(
     names = ["x-explained.png", "x-explained-2.png"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(names)
     lines = result.stdout.splitlines()
-    metric = create(random_lite)
+    metric = create(random_lite, engine="auto")
     for line, photo, figure in zip(lines, ("a/x.png", "b/x.png"), names, strict=True):
         score = metric(images.read(folder / photo)[None]).item()
         assert line == f"{score:6.4f}  {folder / photo}  {tmp_path / 'out' / figure}"

@@ -51,7 +51,7 @@ def test_csv(run: Any, folder: Path, random_lite: Path) -> None:
     assert [row["path"] for row in rows] == [
         str(folder / name) for name in ("a.png", "b.png", "d.jpg", "deeper/c.png")
     ]
-    metric = create(random_lite)
+    metric = create(random_lite, engine="auto")
     for row in rows:
         if row["path"].endswith("d.jpg"):
             assert (row["score"], row["error"]) == ("", "not an image, or of an unknown format")
@@ -68,7 +68,7 @@ def test_json_has_the_signature(run: Any, folder: Path, random_lite: Path) -> No
     result = run(folder / "a.png", folder / "d.jpg", "--format", "json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
-    expected = create(random_lite, precision="auto").signature
+    expected = create(random_lite, precision="auto", engine="auto").signature
     assert Signature(**content["signature"]) == expected
     good, bad = content["images"]
     assert 0 <= good["score"] <= 1
@@ -82,7 +82,7 @@ def test_jsonl_has_an_object_a_line(run: Any, folder: Path, random_lite: Path) -
     assert result.exit_code == 0
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png"]
-    expected = create(random_lite, precision="auto").signature
+    expected = create(random_lite, precision="auto", engine="auto").signature
     assert [Signature(**row["signature"]) for row in rows] == [expected, expected]
 
 
