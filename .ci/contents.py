@@ -9,6 +9,8 @@ IN_WHEEL = (
     "qualiclip_metric/py.typed",
     "qualiclip_metric/data/lite.safetensors",
     "qualiclip_metric/explanations/sheet.html.j2",
+    "qualiclip_metric/scoring/sheet.html.j2",
+    "qualiclip_metric/sheets/base.html.j2",
     "qualiclip_metric/page/page.html.j2",
     "qualiclip_metric/page/page.css",
 )

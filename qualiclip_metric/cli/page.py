@@ -1,11 +1,8 @@
 """`qualiclip app`: a page on this machine to drop photos on."""
 
-import tempfile
 import warnings
-from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,14 +17,9 @@ from qualiclip_metric.cli.options import (
     PromptsOption,
     SizeOption,
 )
-from qualiclip_metric.cli.rows import csv_writer
 from qualiclip_metric.cli.terminal import fail
 
-if TYPE_CHECKING:
-    from qualiclip_metric.page.photos import Photo
-
 NEEDED = ("gradio", "matplotlib")
-CSV = "scores.csv"
 
 
 def page(
@@ -73,7 +65,7 @@ def page(
         try:
             serve(
                 metric,
-                lambda photos: _write_csv(photos, str(metric.signature), folder),
+                folder,
                 host=host,
                 port=port,
                 max_bytes=max_upload * 10**6,
@@ -83,14 +75,3 @@ def page(
             fail(err)
         except KeyboardInterrupt:
             typer.echo("closed", err=True)
-
-
-def _write_csv(photos: "Sequence[Photo]", signature: str, folder: Path) -> Path:
-    """A csv file with the columns of `qualiclip score`, names in place of paths."""
-    from dataclasses import replace
-
-    rows = [replace(photo.result, path=Path(photo.name)) for photo in photos]
-    out = Path(tempfile.mkdtemp(dir=folder), CSV)
-    with out.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        csv_writer(diagnosed=any(row.faults for row in rows))(rows, signature, file)
-    return out

@@ -1,32 +1,19 @@
 """The contact sheet: one self-contained page for many explained images, worst first.
 
-Cards are rendered and put on disk as they come, so that the memory does
-not grow with the number of images; the page is put together at the end. It holds no script and
-loads nothing: a card is a `<details>` element, which works by mouse, keyboard and screen reader.
+It holds no script and loads nothing: a card is a `<details>` element, which works by mouse,
+keyboard and screen reader.
 """
 
-import io
-import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.explanations.overlay import bar, overlay
-from qualiclip_metric.pictures import THUMBNAIL, data_uri
+from qualiclip_metric.sheets.cards import Cards, templates
+from qualiclip_metric.sheets.pictures import THUMBNAIL, data_uri
 
-TEMPLATE = "sheet.html.j2"
 PICTURE = 420
 """Longer side of an opened picture, px. A card takes some 80 kB of the page."""
-
-
-class _Stored(NamedTuple):
-    """Where a card lies in the scratch file, and what the cards are sorted by."""
-
-    score: float
-    order: int
-    start: int
-    length: int
 
 
 class Sheet:
@@ -40,23 +27,10 @@ class Sheet:
     """
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from jinja2 import Environment, FileSystemLoader, StrictUndefined
-        except ImportError as err:
-            raise ImportError(
-                "contact sheets need Jinja2: pip install 'qualiclip-metric[explain]'"
-            ) from err
-        environment = Environment(
-            loader=FileSystemLoader(Path(__file__).parent),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._template = environment.get_template(TEMPLATE)
-        self._parts = self._template.make_module(vars={})
-        self._scratch = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed in __exit__
-        self._cards: list[_Stored] = []
+        environment = templates(Path(__file__).parent)
+        self._template = environment.get_template("sheet.html.j2")
+        self._card = environment.get_template("card.html.j2").module.card
+        self._cards = Cards(folder)
         self._legends: dict[str, str] = {}
 
     def __enter__(self) -> "Sheet":
@@ -68,7 +42,7 @@ class Sheet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._scratch.close()
+        self._cards.__exit__(kind, error, trace)
 
     def add(self, explained: Explanation) -> None:
         """Put an image's card on disk."""
@@ -81,7 +55,7 @@ class Sheet:
         ]
         rows = [(*row, False) for row in zip(explained.pairs, explained.probabilities, strict=True)]
         asked = [explained.pairs[index] for index in explained.asked]
-        card = self._parts.card(  # type: ignore[attr-defined]
+        card = self._card(
             explained=explained,
             thumbnail=data_uri(explained.photo, THUMBNAIL),
             photo=data_uri(explained.photo, PICTURE),
@@ -89,10 +63,7 @@ class Sheet:
             rows=rows,
             asked=asked if len(asked) < len(rows) else [],
         )
-        content = str(card).encode("utf-8", "replace")
-        start = self._scratch.seek(0, io.SEEK_END)
-        self._scratch.write(content)
-        self._cards.append(_Stored(explained.score, len(self._cards), start, len(content)))
+        self._cards.add(explained.score, card)
 
     def write(self, path: Path, title: str, signature: str, failed: list[tuple[str, str]]) -> None:
         """Write the page, worst image first.
@@ -103,20 +74,12 @@ class Sheet:
             signature: What the scores depend on.
             failed: Name and reason of each image that could not be explained.
         """
-        from markupsafe import Markup
-
-        # each card was escaped when it was rendered
-        cards = (Markup(self._read(card)) for card in sorted(self._cards))
         stream = self._template.stream(
             title=title,
             signature=signature,
             failed=failed,
             count=len(self._cards),
             legends=self._legends,
-            cards=cards,
+            cards=self._cards,
         )
         stream.dump(str(path), encoding="utf-8", errors="replace")
-
-    def _read(self, card: _Stored) -> str:
-        self._scratch.seek(card.start)
-        return self._scratch.read(card.length).decode("utf-8")

@@ -1,5 +1,6 @@
 """The page's controls, and what they do. Gradio is imported here and in `server` alone."""
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,11 +13,9 @@ import gradio as gr
 from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.page import parts
-from qualiclip_metric.page.photos import Map, Photo, explained, in_order, maps_of, scored
+from qualiclip_metric.page.photos import Map, Photo, as_csv, explained, in_order, maps_of, scored
 
-WriteCsv = Callable[[Sequence[Photo]], Path]
-"""Photos in the order of the page -> a csv file with the columns of the command line."""
-
+CSV = "scores.csv"
 ORDERS = ("Best first", "Worst first")
 CLICK = """
 element.addEventListener('click', (event) => {
@@ -49,17 +48,17 @@ NO_PAIR = parts.EMPTY.format("With two photos, their difference is shown here.")
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
 
 
-def build(metric: QualiCLIP, write_csv: WriteCsv) -> tuple[gr.Blocks, Callable[[], None]]:
+def build(metric: QualiCLIP, folder: Path) -> tuple[gr.Blocks, Callable[[], None]]:
     """The page, not yet served.
 
     Args:
         metric: What scores.
-        write_csv: What makes the file that is downloaded.
+        folder: Where files that are downloaded go.
 
     Returns:
         The page, and what ends its work: it waits for the photo in the network, if there is one.
     """
-    page = _Page(metric, write_csv)
+    page = _Page(metric, folder)
     with gr.Blocks(title="QualiCLIP", analytics_enabled=False, fill_width=True) as blocks:
         gr.HTML(HEAD)
         with gr.Row():
@@ -79,8 +78,8 @@ def build(metric: QualiCLIP, write_csv: WriteCsv) -> tuple[gr.Blocks, Callable[[
 class _Page:
     """Components, and the functions behind them; what a visitor has is in `photos` and `chosen`."""
 
-    def __init__(self, metric: QualiCLIP, write_csv: WriteCsv) -> None:
-        self.metric, self.write_csv = metric, write_csv
+    def __init__(self, metric: QualiCLIP, folder: Path) -> None:
+        self.metric, self.downloads = metric, folder
         self.maps = maps_of(metric)
         self.working, self.stopped = threading.Lock(), False
 
@@ -197,7 +196,9 @@ class _Page:
     def sort(self, photos: list[Photo], chosen: int | None, order: str) -> tuple[str, str]:
         """The list in another order, and the csv file in the same."""
         ranked = in_order(photos, order == ORDERS[1])
-        file = self.write_csv([photos[index] for index in ranked])
+        file = Path(tempfile.mkdtemp(dir=self.downloads), CSV)
+        rows = as_csv([photos[index] for index in ranked], str(self.metric.signature))
+        file.write_bytes(rows.encode("utf-8", "surrogateescape"))
         return parts.photo_list(photos, ranked, chosen), str(file)
 
     def choose(self, event: gr.EventData) -> int:

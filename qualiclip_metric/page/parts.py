@@ -5,12 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.explanations.overlay import bar, overlay
 from qualiclip_metric.page.photos import SIDE, Map, Photo, difference
-from qualiclip_metric.pictures import data_uri
+from qualiclip_metric.sheets.cards import templates
+from qualiclip_metric.sheets.pictures import data_uri
 
 TEMPLATE = "page.html.j2"
 CSS = Path(__file__).with_name("page.css")
@@ -76,12 +75,6 @@ def _legend(colours: str) -> str:
 
 @cache
 def _macros() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(Path(__file__).parent)
     environment.globals.update(profile=_profile, zip=zip)
     return environment.get_template(TEMPLATE).module

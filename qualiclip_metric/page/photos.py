@@ -14,9 +14,12 @@ from qualiclip_metric.explanations.explanation import Explanation, explain_image
 from qualiclip_metric.explanations.overlay import grey
 from qualiclip_metric.images import ImageError, read
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.pictures import thumbnail
 from qualiclip_metric.prompts import fault_in_words, fault_name
-from qualiclip_metric.scoring import Result, score_files
+from qualiclip_metric.scoring.items import Options, score_items
+from qualiclip_metric.sheets.pictures import thumbnail
+from qualiclip_metric.streaming.items import Item
+from qualiclip_metric.streaming.lines import CsvLines
+from qualiclip_metric.streaming.rows import Layout, Row
 
 SIDE = 900
 """Longer side of an opened photo, px."""
@@ -54,31 +57,36 @@ class Photo:
     """A scored photo.
 
     Args:
-        result: What `score_files` gave, its path the file that was uploaded.
-        name: The file's name.
+        row: What the scoring gave; its key is the file's name.
+        path: The file that was uploaded.
         thumbnail: A data URI; empty where the file cannot be read.
     """
 
-    result: Result
-    name: str
+    row: Row
+    path: Path
     thumbnail: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.row.key
 
     @property
     def score(self) -> float | None:
         """In [0, 1], higher is better; None where it failed."""
-        return self.result.score
+        return self.row.score
 
     @property
     def faults(self) -> list[tuple[str, float]]:
         """Faults in words and how likely they are, the likeliest first; or empty."""
-        ranked = sorted(self.result.faults.items(), key=lambda item: -item[1])
+        ranked = sorted(self.row.faults.items(), key=lambda item: -item[1])
         return [(fault_name(name), share) for name, share in ranked]
 
     @property
     def verdict(self) -> str:
         """The likeliest fault, `blur 87%`; empty without a diagnosis."""
-        fault = self.result.fault
-        return fault_in_words(fault, self.result.faults[fault]) if fault else ""
+        fault = self.row.fault
+        return fault_in_words(fault, self.row.faults[fault]) if fault else ""
 
 
 def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[Photo]:
@@ -88,17 +96,28 @@ def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[Photo]:
         metric: The metric.
         paths: The files.
     """
-    for result in score_files(metric, paths, device=metric.device, diagnose=bool(metric.faults)):
-        yield Photo(result, result.path.name, _thumbnail(result))
+    items = [Item(path.name, path) for path in paths]
+    rows = score_items(metric, items, Options(diagnose=bool(metric.faults)))
+    for path, row in zip(paths, rows, strict=True):
+        yield Photo(row, path, "" if row.score is None else _thumbnail(path))
 
 
-def _thumbnail(result: Result) -> str:
-    if result.score is None:
-        return ""
+def _thumbnail(path: Path) -> str:
     try:
-        return thumbnail(result.path)
+        return thumbnail(path)
     except ImageError:  # gone since it was scored
         return ""
+
+
+def as_csv(photos: Sequence[Photo], signature: str) -> str:
+    """The rows of `qualiclip score --format csv --diagnose`, with names in place of paths.
+
+    Args:
+        photos: In the order of the rows.
+        signature: What the scores depend on.
+    """
+    lines = CsvLines(Layout(signature, diagnosed=any(photo.row.faults for photo in photos)))
+    return lines.header + "".join(lines.line(photo.row) for photo in photos)
 
 
 def in_order(photos: Sequence[Photo], worst_first: bool) -> list[int]:
@@ -124,7 +143,7 @@ def explained(metric: QualiCLIP, photo: Photo, shown: Map) -> Explanation:
     Raises:
         ImageError: When its file is gone.
     """
-    img = read(photo.result.path).to(metric.device)
+    img = read(photo.path).to(metric.device)
     with torch.inference_mode(False):
         return explain_image(metric, img, photo.name, kind=shown.kind, side=SIDE)
 

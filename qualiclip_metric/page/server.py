@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qualiclip_metric.metric import QualiCLIP
-    from qualiclip_metric.page.blocks import WriteCsv
 
 POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'; "
@@ -40,7 +39,7 @@ def own_folder() -> Iterator[Path]:
 
 def serve(
     metric: "QualiCLIP",
-    write_csv: "WriteCsv",
+    folder: Path,
     *,
     host: str,
     port: int | None,
@@ -51,7 +50,7 @@ def serve(
 
     Args:
         metric: What scores.
-        write_csv: What makes the csv file.
+        folder: What `own_folder` made.
         host: Name or address to listen on.
         port: Port; the first free one from 7860 on if None.
         max_bytes: Largest file that is taken.
@@ -65,7 +64,7 @@ def serve(
     from qualiclip_metric.page.blocks import build
     from qualiclip_metric.page.parts import CSS
 
-    blocks, stop = build(metric, write_csv)
+    blocks, stop = build(metric, folder)
     try:
         _, address, _ = blocks.launch(
             server_name=host,

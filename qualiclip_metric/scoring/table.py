@@ -34,14 +34,15 @@ def score(
         what: The path of a file, a Pillow image or an array (H, W, 3) of bytes, each of which gives
             a number; a folder, a pattern, or any iterable of all these, which give a table.
         model: As for `create`, or a metric that `create` made. A model that is named is made once
-            and kept for the next call.
+            per process for the same options, and kept; the last two are. A checkpoint that was
+            written anew since is read anew.
         recursive: Whether folders are entered to any depth.
-        options: `device`, `precision`, `engine`, as for `create`.
+        options: As for `create`.
 
     Returns:
         The score in [0, 1], higher is better. Of several images a pandas.DataFrame with the columns
         `path` (for an image in memory its position), `score` (NaN where it failed) and `error`, and
-        the metric's signature in `attrs["signature"]`.
+        the metric's signature in `attrs["signature"]`. In a notebook it shows thumbnails.
 
     Raises:
         ImageError: When a single file is no image.
@@ -67,7 +68,19 @@ _EXPECTED = (
     "a path, a Pillow image, an array (H, W, 3) of uint8, or an iterable of these; tensors "
     "(N, 3, H, W) in [0, 1] are scored by metric(img) with metric = create(...)"
 )
-_kept = lru_cache(maxsize=2)(create)
+
+
+def _kept(model: str, **options: Any) -> QualiCLIP:
+    """The metric that these arguments made before, if the file is still the same."""
+    if options.get("prompts") is not None:
+        options["prompts"] = tuple(tuple(pair) for pair in options["prompts"])
+    stat = Path(model).stat() if Path(model).is_file() else None
+    return _made(model, stat and (stat.st_mtime_ns, stat.st_size, stat.st_ino), **options)
+
+
+@lru_cache(maxsize=2)
+def _made(model: str, _stamp: object, **options: Any) -> QualiCLIP:
+    return create(model, **options)
 
 
 def _is_in_memory(what: Any) -> bool:
@@ -88,13 +101,16 @@ def _score_in_memory(metric: QualiCLIP, image: Any) -> float:
 
 def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
     """A row per image, in the order of the items."""
-    from pandas import DataFrame
+    from qualiclip_metric.scoring.display import Scores, small
 
     paths: list[Path] = []
     rows: list[dict[str, Any]] = []
+    thumbnails: dict[int, str] = {}
     for position, item in enumerate(items):
         if _is_in_memory(item):
             rows.append(_row_in_memory(metric, item, position))
+            if rows[-1]["error"] is None:
+                thumbnails[position] = small(item)
         elif isinstance(item, str | Path):
             files = find_images([item], recursive).files
             paths += files
@@ -106,7 +122,9 @@ def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
         if "score" not in row:
             result = next(results)
             row.update(score=result.score, error=result.error)
-    table = DataFrame(rows, columns=["path", "score", "error"]).astype({"score": "float64"})
+    table = Scores(rows, columns=["path", "score", "error"]).astype({"score": "float64"})
+    table = Scores(table)
+    table.thumbnails = thumbnails
     table.attrs["signature"] = str(metric.signature)
     return table
 

@@ -146,7 +146,7 @@ def test_of_a_page_only_the_cards_places_are_kept_in_memory(tmp_path: Path) -> N
     with Sheet(tmp_path) as sheet:
         for number in range(3):
             sheet.add(an_explanation(str(number)))
-        held = [value for value in vars(sheet).values() if isinstance(value, list)]
+        held = [value for value in vars(sheet._cards).values() if isinstance(value, list)]
         assert [len(stored) for stored in held] == [3]
         assert all(isinstance(field, int | float) for card in held[0] for field in card)
 

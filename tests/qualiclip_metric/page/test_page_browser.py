@@ -38,7 +38,7 @@ sys.addaudithook(hook)
 from qualiclip_metric.cli import main
 main()
 """
-WAIT = 90
+WAIT = 40
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +92,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
 
 
 @pytest.fixture
-def opened(browser: Any, served: SimpleNamespace, photos: Path) -> Iterator[Any]:
-    """The page after three photos were dropped on it; nothing that it wanted was out of reach."""
+def opened(browser: Any, served: SimpleNamespace, photos: Path) -> Any:
+    """The page after three photos were dropped on it."""
     browser.get_log("browser")
     browser.get(served.address)
     drop(browser, *sorted(photos.glob("*.png")))
     until(browser, lambda: "could not be scored" in text(browser, ".qc-status"))
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#qc-one article img"))
-    yield browser
-    logged = [entry["message"] for entry in browser.get_log("browser")]
-    signs = ("Content Security Policy", "Failed to load resource", "TypeError", "ReferenceError")
-    assert [message for message in logged if any(sign in message for sign in signs)] == []
+    return browser
 
 
 def text(page: Any, selector: str) -> str:
@@ -149,7 +146,12 @@ def test_scores_are_those_of_the_command_line(opened: Any, photos: Path) -> None
     opened.find_element(By.ID, "qc-csv").click()
     until(opened, file.exists)
     given = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-    assert given == [{**row, "path": Path(row["path"]).name} for row in expected]
+    same = ("score", "error", "fault", "probability")
+    assert [[row[name] for name in same] for row in given] == [
+        [row[name] for name in same] for row in expected
+    ]
+    assert [row["path"] for row in given] == [Path(row["path"]).name for row in expected]
+    assert {row["signature"] for row in given} == {text(opened, ".qc-foot code")}
 
 
 def test_nothing_comes_from_elsewhere(opened: Any, served: SimpleNamespace) -> None:
@@ -159,6 +161,9 @@ def test_nothing_comes_from_elsewhere(opened: Any, served: SimpleNamespace) -> N
     assert len(names) > 10
     inside = (served.address, "data:", "blob:")
     assert [name for name in names if not name.startswith(inside)] == []
+    logged = [entry["message"] for entry in opened.get_log("browser")]
+    signs = ("Content Security Policy", "Failed to load resource")
+    assert [message for message in logged if any(sign in message for sign in signs)] == []
     with urllib.request.urlopen(served.address) as answer:
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
 

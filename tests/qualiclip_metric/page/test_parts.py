@@ -19,7 +19,7 @@ from qualiclip_metric.page.photos import (
     maps_of,
     scored,
 )
-from qualiclip_metric.scoring import Result
+from qualiclip_metric.streaming.rows import Row
 
 pytest.importorskip("matplotlib", reason="overlays are matplotlib's colours")
 parts = pytest.importorskip("qualiclip_metric.page.parts", reason="the parts are Jinja2's")
@@ -29,7 +29,7 @@ EVIL = "<img src=x onerror=alert(1)>.png"
 
 def photo(score: float | None, name: str = "a.png", **faults: float) -> Photo:
     error = "no such file" if score is None else None
-    return Photo(Result(Path(name), score, error, faults), name, "data:,")
+    return Photo(Row(name, score, error, faults=faults), Path(name), "data:,")
 
 
 def test_failures_come_last_in_both_orders() -> None:
@@ -82,7 +82,7 @@ def test_a_photo_is_scored_and_explained_and_a_broken_one_says_why(
     good, bad = scored(metric, [tmp_path / "good.png", tmp_path / "bad.png"])
     assert good.thumbnail.startswith("data:image/jpeg;base64,")
     assert (bad.thumbnail, bad.score) == ("", None)
-    assert "not an image" in str(bad.result.error)
+    assert "not an image" in str(bad.row.error)
     for one in maps_of(metric):
         found = explained(metric, good, one)
         assert found.score == pytest.approx(good.score, abs=1e-5)

@@ -1,15 +1,19 @@
 """`qualiclip_metric.score`: a number for one image of any kind, a table for several."""
 
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pandas import DataFrame
 from PIL import Image
 
 import qualiclip_metric
 from qualiclip_metric import ImageError, QualiCLIP, create
+from qualiclip_metric.scoring import table as tables
 from qualiclip_metric.scoring.table import score
 
 
@@ -74,3 +78,41 @@ def test_a_model_is_named_made_once_and_takes_the_options_of_create(
     assert value == pytest.approx(qualiclip_metric.score(photos[0], create(random_lite)))
     table: Any = qualiclip_metric.score([photos[0]], random_lite, precision="bf16")
     assert "|bf16|" in table.attrs["signature"]
+
+
+def test_a_named_model_is_kept_until_its_file_changes(random_lite: Path, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(random_lite.read_bytes())
+    first = tables._kept(str(file), prompts=None)
+    assert tables._kept(str(file), prompts=None) is first
+    assert tables._kept(str(file), temperature=1.0) is not first
+    os.utime(file, ns=(1, 1))
+    assert tables._kept(str(file), prompts=None) is not first
+
+
+def test_a_table_shows_thumbnails_scores_and_reasons(
+    tiny: QualiCLIP, photos: list[Path], tmp_path: Path
+) -> None:
+    bad = tmp_path / "<b>bad.png"
+    bad.write_bytes(b"")
+    wide = Image.fromarray(np.zeros((500, 4000, 3), np.uint8))
+    table: Any = score([photos[0], bad, np.asarray(Image.open(photos[2])), wide], tiny)
+    assert isinstance(table, DataFrame)
+    html = table._repr_html_()
+    assert html.count("data:image/jpeg;base64,") == 3
+    assert f"<b>{table.score[0]:.4f}</b>" in html
+    assert "&lt;b&gt;bad.png" in html and "the file is empty" in html and "<b>bad" not in html
+    assert html.index(str(photos[0])) < html.index("bad.png")
+    best = table.sort_values("score", ascending=False)
+    assert best._repr_html_().count("data:image/jpeg;base64,") == 3
+    assert "data:" not in table[["path"]]._repr_html_()
+    assert type(pickle.loads(pickle.dumps(table))) is type(table)
+    photos[0].unlink()
+    assert table._repr_html_().count("data:image/jpeg;base64,") == 2
+
+
+def test_a_long_table_shows_its_first_rows(tiny: QualiCLIP, photos: list[Path]) -> None:
+    table: Any = score(photos[:1] * 70, tiny)
+    html = table._repr_html_()
+    assert html.count("<tr>") == 61
+    assert "60 of 70 rows" in html

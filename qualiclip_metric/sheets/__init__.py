@@ -1,0 +1,1 @@
+"""Contact sheets: one self-contained page for many images, without script and without network."""
