@@ -12,7 +12,7 @@ import typer
 from benchmarks.cli._console import message
 from benchmarks.cli._options import JsonOut
 from benchmarks.reference.seeded import write_official
-from benchmarks.speed import cpu_seconds, measurements, path, tables
+from benchmarks.speed import cpu_seconds, measurements, memory, path, tables
 from benchmarks.speed.decoding import decoders, decoding_text
 from benchmarks.speed.machine import ISAS, isa_environment, machine
 from benchmarks.speed.measurements import Session
@@ -227,3 +227,19 @@ def ray_speed(
         typer.echo(f"simulated: {1e3 * each:.1f} ms an image and worker, {actors} workers a node")
         for row in on_ray.curve(sizes, actors, each, last):
             typer.echo(on_ray.curve_row(row))
+
+
+@app.command("memory")
+def memory_of_score(
+    *,
+    paths: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="How many; default: 1000 and 200000. May be repeated."),
+    ] = None,
+    out: Annotated[
+        str, typer.Option(help="Name of the results, as `qualiclip score --out` takes it.")
+    ] = "scores.csv",
+) -> None:
+    """Resident size of `qualiclip score` for few and for many paths, and their ratio."""
+    typer.echo(f"{machine()['cpu']}, {os.cpu_count()} cores; --out {out}")
+    typer.echo(memory.text(memory.measure(paths or [1000, 200_000], out)))

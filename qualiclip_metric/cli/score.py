@@ -1,12 +1,10 @@
-"""`qualiclip score`: image files -> scores. Results on stdout, everything else on stderr."""
+"""`qualiclip score`: images -> scores. Results on stdout, everything else on stderr."""
 
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +15,6 @@ from qualiclip_metric.cli.options import (
     DeviceOption,
     Engine,
     EngineOption,
-    ImagesArgument,
     MaxPixelsOption,
     ModelOption,
     Precision,
@@ -29,37 +26,66 @@ from qualiclip_metric.cli.options import (
     WorkersOption,
     out_option,
 )
-from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, WRITERS, Format, csv_writer, format_for
-from qualiclip_metric.cli.terminal import (
-    DATA_ERROR,
-    INTERRUPTED,
-    TERMINATED,
-    Terminated,
-    fail,
-    stdout_errors,
-)
-from qualiclip_metric.files import check_writable, is_special, writing
+from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, Format, format_for, writer_of
+from qualiclip_metric.cli.stopping import Stop, stopping
+from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, TERMINATED, Terminated, fail
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
-    from qualiclip_metric.scoring import Result
+    from qualiclip_metric.cli.score_output import Output
+    from qualiclip_metric.metric import QualiCLIP
+    from qualiclip_metric.scoring import Options
+    from qualiclip_metric.streaming.rows import Layout, Row
+    from qualiclip_metric.streaming.sources import Sources
+
+_COUNT_SECONDS = 1.0
+"""How long an interrupted command waits to know how many images there are."""
 
 
 def score(
-    paths: ImagesArgument,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Image files, folders, patterns; tables (.csv, .jsonl, .parquet) and tar shards, "
+            "which may have braces ({000..099}); any of these as URLs; - for a list on stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    from_file: Annotated[
+        list[str] | None,
+        typer.Option("--from-file", help="List of paths, one a line or NUL-separated."),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option("--column", help="Tables: column of paths or images; image, path, key."),
+    ] = None,
+    root: Annotated[
+        str, typer.Option("--root", help="Folder or URL of relative paths in lists and tables.")
+    ] = "",
     model: ModelOption = "lite",
     form: Annotated[
         Format | None,
-        typer.Option("--format", help="How to write results; else as the file's suffix says."),
+        typer.Option("--format", help="How to write results; else as the name of --out says."),
     ] = None,
     out: Annotated[
-        Path | None, out_option("File for the results; it appears once they are all there.")
+        str | None,
+        out_option("File for the results, or FOLDER/ for Parquet parts; both can be resumed."),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start afresh, whatever rows are there.")
+    ] = False,
+    retry_errors: Annotated[
+        bool, typer.Option("--retry-errors", help="Score again what has a row without a score.")
+    ] = False,
     recursive: RecursiveOption = True,
     raw: Annotated[
         bool, typer.Option("--raw", help="csv: leave names that look like formulas as they are.")
     ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Also write the probability of each antonym pair.")
+    ] = False,
     batch_size: BatchSizeOption = 16,
     workers: WorkersOption = None,
     precision: PrecisionOption = Precision.auto,
@@ -82,86 +108,143 @@ def score(
 ) -> None:
     """Score the quality of images: 0 to 1, higher is better.
 
-    A file that cannot be read gives a row with the reason, and exit code 1 at the end. A file of
-    results is replaced by a complete one only: after Ctrl-C the one that was there stays.
+    An image that cannot be read gives a row with the reason, and exit code 1 at the end. Rows are
+    written as they come: after a kill or Ctrl-C the same command scores what has no row. A csv or
+    jsonl file grows as FILE.part, and takes FILE's place once it is complete.
 
-    What the scores depend on is stated as a signature: on stderr, and in json in the results.
+    What the scores depend on is stated as a signature: in the results, or on stderr.
     """
-    from qualiclip_metric.images import find_images
+    from qualiclip_metric.cli.score_output import check_output, open_output
+    from qualiclip_metric.scoring import Options
+    from qualiclip_metric.streaming.sources import open_sources
 
-    colour = _colour(background)
+    options = Options(
+        batch_size,
+        workers,
+        _colour(background),
+        max_pixels,
+        allow_truncated,
+        timeout,
+        diagnose,
+        pairs,
+    )
+    if not (paths or from_file):
+        fail("expected images, folders, patterns, tables, shards, or --from-file LIST")
     try:
         form = format_for(out, form)
-        found = find_images(paths, recursive)
-        if out is not None:
-            check_writable(out)
-    except ValueError as err:
+        sources = open_sources(
+            paths or (), from_file=from_file or (), recursive=recursive, column=column, root=root
+        )
+    except (ValueError, OSError) as err:
         fail(err)
+    try:
+        check_output(out, form)
     except OSError as err:
         fail(f"--out: {err}")
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
+    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
+    written = False
+    try:
+        layout = _layout(metric, options, sources)
+        order = _best_first if sort else None
+        with open_output(
+            out,
+            form,
+            layout,
+            writer_of(form, raw),
+            raw=raw,
+            order=order,
+            overwrite=overwrite,
+            retry_errors=retry_errors,
+        ) as output:
+            written = True
+            streams = out is None and order is None and form is not Format.json
+            show = not (streams and sys.stdout.isatty())
+            code = _run(metric, sources, options, output, show)
+    except ValueError as err:
+        fail(err, DATA_ERROR if written else 2)
+    except OSError as err:
+        fail(f"--out: {err}", DATA_ERROR if written else 2)
+    if form not in HOLDS_SIGNATURE or out is None:
+        typer.echo(metric.signature, err=True)
+    raise typer.Exit(code)
+
+
+def _layout(metric: "QualiCLIP", options: "Options", sources: "Sources") -> "Layout":
+    from qualiclip_metric.streaming.rows import Layout, pair_columns
+
+    pairs = pair_columns(metric.pairs, len(metric.prompts)) if options.pairs else ()
+    return Layout(str(metric.signature), pairs, options.diagnose, sources.columns)
+
+
+def _run(
+    metric: "QualiCLIP", sources: "Sources", options: "Options", output: "Output", show: bool
+) -> int:
+    """Score what is missing; the exit code."""
     from qualiclip_metric import scoring
 
-    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
-    if note := found.note():
-        typer.echo(note, err=True)
-    try:
-        results = scoring.score_files(
-            metric,
-            found.files,
-            batch_size=batch_size,
-            workers=workers,
-            background=colour,
-            max_pixels=max_pixels,
-            allow_truncated=allow_truncated,
-            timeout=timeout,
-            device=metric.device,
-            diagnose=diagnose,
+    with stopping() as stop:
+        rows = scoring.score_items(
+            metric, output.missing(sources.items()), options, stopped=stop, device=metric.device
         )
-    except ValueError as err:
-        fail(err)
-    streams = out is None and not sort and form is not Format.json
-    tally = _Tally(results, len(found.files), show=not (streams and sys.stdout.isatty()))
-    rows = sorted(tally, key=_best_first) if sort else tally
-    write = csv_writer(raw, diagnose) if form is Format.csv else WRITERS[form]
-    with _destination(out, tally) as file:
-        write(rows, str(metric.signature), file)
-    if form not in HOLDS_SIGNATURE:
-        typer.echo(metric.signature, err=True)
-    raise typer.Exit(tally.report())
+        tally = _Tally(rows, sources, output, stop, show)
+        try:
+            note = output.take(tally, stop)
+        finally:
+            rows.close()
+    for line in (sources.note(), *tally.lines(), note):
+        if line:
+            typer.echo(line, err=True)
+    return stop.code or (DATA_ERROR if tally.failed else 0)
 
 
 class _Tally:
-    """Passes results on with a progress bar, counts them; an interruption is their end."""
+    """Passes rows on with a progress bar, and counts them; an interruption is their end."""
 
-    def __init__(self, results: "Iterator[Result]", total: int, show: bool) -> None:
-        self.results, self.total, self.show = results, total, show
-        self.done, self.failed, self.interrupted = 0, 0, 0
+    def __init__(
+        self, rows: "Iterator[Row]", sources: "Sources", output: "Output", stop: Stop, show: bool
+    ) -> None:
+        self.rows, self.sources, self.stop, self.show = rows, sources, stop, show
+        self.before, self.done, self.failed = output.done, output.done, output.failed
+        self.total: int | None = None
 
-    def __iter__(self) -> "Iterator[Result]":
-        with progress_bar("scoring", self.total, show=self.show) as progress:
+    def __iter__(self) -> "Iterator[Row]":
+        counter = threading.Thread(target=self._count, daemon=True)
+        counter.start()
+        with progress_bar("scoring", None, done=self.before, show=self.show) as progress:
             try:
-                for result in self.results:
+                for row in self.rows:
                     self.done += 1
-                    self.failed += result.score is None
-                    progress.update(self.done, failed=self.failed)
-                    yield result
-            except KeyboardInterrupt:
-                self.interrupted = INTERRUPTED
+                    self.failed += row.score is None
+                    progress.update(self.done, failed=self.failed, total=self.total)
+                    yield row
+            except KeyboardInterrupt:  # the second one
+                self.stop.code = INTERRUPTED
             except Terminated:
-                self.interrupted = TERMINATED
+                self.stop.code = TERMINATED
+        if self.stop():
+            counter.join(_COUNT_SECONDS)
+        else:
+            self.total = self.done
 
-    def report(self) -> int:
-        """Say on stderr what went wrong, if anything; the exit code."""
+    def lines(self) -> "Iterator[str]":
+        """What to say at the end, if anything."""
         if self.failed:
-            typer.echo(f"{self.failed} of {self.total} images could not be scored", err=True)
-        if self.interrupted:
-            typer.echo(f"interrupted: {self.done} of {self.total} images done", err=True)
-        return self.interrupted or (DATA_ERROR if self.failed else 0)
+            yield f"{self.failed} of {self.done} images could not be scored"
+        if self.stop():
+            of = "" if self.total is None else f" of {self.total}"
+            yield f"interrupted: {self.done}{of} images done"
+
+    def _count(self) -> None:
+        """How many images there are, found out while the first are scored."""
+        try:
+            self.total = self.sources.count()
+        except (OSError, ValueError):  # whoever lists them will say so
+            return
 
 
-def _best_first(result: "Result") -> float:
-    return float("inf") if result.score is None else -result.score
+def _best_first(row: "Row") -> float:
+    return float("inf") if row.score is None else -row.score
 
 
 def _colour(text: str) -> tuple[int, int, int]:
@@ -172,25 +255,3 @@ def _colour(text: str) -> tuple[int, int, int]:
     except ValueError:
         fail(f"--background: expected a colour such as white, black or #8080ff, got {text!r}")
     return red, green, blue
-
-
-@contextmanager
-def _destination(out: Path | None, tally: _Tally) -> Iterator[TextIO]:
-    """Stdout, or a file that appears whole or not at all; both take any bytes in a path.
-
-    An interrupted run makes a new file of what is done, but replaces none that was there.
-    """
-    if out is None:
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")
-        with stdout_errors():
-            yield sys.stdout
-        return
-    try:
-        with writing(out) as file:
-            yield file
-            if tally.interrupted and out.exists() and not is_special(out):
-                typer.echo(f"{out}: left as it was, for this run is not complete", err=True)
-                raise typer.Exit(tally.report())
-    except OSError as err:
-        fail(f"--out: {err}", DATA_ERROR)

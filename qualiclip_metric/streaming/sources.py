@@ -59,9 +59,16 @@ class Sources:
         return merged
 
     def items(self) -> Iterator[Item]:
-        """All images, in the order of the arguments, as they are found."""
+        """All images, in the order of the arguments, as they are found.
+
+        Raises:
+            ValueError: When a list, a table or a folder cannot be read any further.
+        """
         self.left_out.clear()
-        return chain.from_iterable(part.items() for part in self.parts)
+        try:
+            yield from chain.from_iterable(part.items() for part in self.parts)
+        except OSError as err:
+            raise ValueError(f"looking for images: {err}") from err
 
     def count(self) -> int | None:
         """How many there are; None where a part cannot tell."""

@@ -14,7 +14,7 @@ from benchmarks.results import folder as results
 from benchmarks.results.store import Key, Row, Store
 from qualiclip_metric import formats, scoring, weights
 from qualiclip_metric.cli import app
-from qualiclip_metric.scoring import Result
+from qualiclip_metric.streaming import rows
 from qualiclip_metric.training import TrainConfig, checkpoint, train
 from tests.faults.conftest import Disk, fill
 
@@ -41,16 +41,16 @@ def test_score_onto_a_disk_that_fills_up(
     out = folder / "scores.csv"
     out.write_text("complete")
 
-    def endless(*args: Any, **options: Any) -> Iterator[Result]:
-        return (Result(Path(f"{count:0100}.png"), 0.5) for count in range(10_000))
+    def endless(*args: Any, **options: Any) -> Iterator[rows.Row]:
+        return (rows.Row(f"{count:0100}.png", 0.5) for count in range(10_000))
 
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "score_files", endless)
+        patch.setattr(scoring, "score_items", endless)
         assert "No space left" in refused("score", photos, "-m", random_lite, "-o", out)
     assert out.read_text() == "complete"
-    assert [path.name for path in folder.iterdir()] == ["scores.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "scores.csv.part"]
     fill(folder)
-    monkeypatch.setattr(scoring, "score_files", None)  # full from the start: nothing is scored
+    monkeypatch.setattr(scoring, "score_items", None)  # full from the start: nothing is scored
     assert "No space left" in refused("score", photos, "-m", random_lite, "-o", out)
     assert out.read_text() == "complete"
 
@@ -194,7 +194,7 @@ def test_a_read_only_disk_is_noticed_before_the_work(
     old = folder / "old.csv"
     old.write_text("complete")
     remount("ro")
-    monkeypatch.setattr(scoring, "score_files", None)
+    monkeypatch.setattr(scoring, "score_items", None)
     commands: list[list[object]] = [
         ["score", photos, "-m", random_lite, "-o", old],
         ["score", photos, "-m", random_lite, "-o", folder / "new.csv"],

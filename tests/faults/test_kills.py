@@ -64,6 +64,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def has_rows(folder: Path) -> bool:
+    """Whether a file of rows has more than its line of names."""
+    return any(path.read_bytes().count(b"\n") > 1 for path in folder.glob("*.part"))
+
+
 @pytest.mark.parametrize(
     ("number", "old"), [*((number, "complete\n") for number in SIGNALS), (signal.SIGTERM, None)]
 )
@@ -74,23 +79,39 @@ def test_score(
     if old is not None:
         out.write_text(old)
     process = start("qualiclip_metric", "score", many, "-m", random_lite, "-o", out)
-    # the first whole block of rows; the file that tries the disk out has 64 KB at once
-    wait_for(lambda: any(0 < p.stat().st_size < 2**16 for p in scratch(tmp_path)), process)
+    wait_for(lambda: has_rows(tmp_path), process)
     code, errors = end(process, number)
     assert code == CODES[number]
     assert "Traceback" not in errors
-    if number == signal.SIGKILL:
-        assert (out.read_text() if out.exists() else None) == old
-        assert len(scratch(tmp_path)) == 1  # hidden, and in nobody's way
-    else:
-        assert scratch(tmp_path) == []
-        assert "interrupted: " in errors
-        if old is not None:
-            assert out.read_text() == old
-        else:
-            rows = pd.read_csv(out)
-            assert 0 < len(rows) < 400
-            assert rows["score"].notna().all()
+    assert (out.read_text() if out.exists() else None) == old
+    assert scratch(tmp_path) == []
+    if number == signal.SIGKILL:  # perhaps in the middle of a row
+        return
+    assert "interrupted: " in errors
+    rows = pd.read_csv(tmp_path / "scores.csv.part")
+    assert 0 < len(rows) < 400
+    assert rows["score"].notna().all()
+
+
+@signals
+def test_parts(number: signal.Signals, many: Path, random_lite: Path, tmp_path: Path) -> None:
+    out, first = tmp_path / "scores", sorted(many.iterdir())[:9]
+    options = ("-m", random_lite, "-o", f"{out}/")
+    run("score", *first, *options)
+    (part,) = out.iterdir()
+    words = ("score", many, *options)
+    process = start("qualiclip_metric", *words)
+    wait_for((tmp_path / ".scores.lock").exists, process)
+    code, errors = end(process, number)
+    assert code == CODES[number]
+    assert "Traceback" not in errors
+    run(*words)
+    rows = pd.read_parquet(out)
+    assert sorted(rows["key"]) == sorted(str(path) for path in many.iterdir())
+    assert rows["score"].notna().all()
+    assert len(pd.read_parquet(part)) == 9  # scored once
+    run(*words)  # nothing is left to do
+    assert len(pd.read_parquet(out)) == 400
 
 
 def test_score_again_after_a_kill_gives_the_same_file(
@@ -109,7 +130,7 @@ def test_the_decoder_ends_with_a_score_that_is_killed(
 ) -> None:
     words = ("score", many, "-m", random_lite, "-o", tmp_path / "s.csv", "--timeout", "60")
     process = start("qualiclip_metric", *words)
-    wait_for(lambda: any(0 < p.stat().st_size < 2**16 for p in scratch(tmp_path)), process)
+    wait_for(lambda: has_rows(tmp_path), process)
     children = children_of(process)
     assert children
     end(process, signal.SIGKILL)

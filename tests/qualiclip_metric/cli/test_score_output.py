@@ -17,9 +17,9 @@ from typer.testing import Result as Outcome
 
 from qualiclip_metric import scoring
 from qualiclip_metric.cli import app
-from qualiclip_metric.cli.rows import WRITERS, Format, csv_writer
+from qualiclip_metric.cli.rows import Format, writer_of
 from qualiclip_metric.cli.terminal import Terminated
-from qualiclip_metric.scoring import Result
+from qualiclip_metric.streaming.rows import Layout, Row
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_the_format_follows_the_suffix(run: Any, photo: Path, tmp_path: Path, su
     assert run(photo, "--out", out).exit_code == 0
     text = out.read_text()
     if suffix == "csv":
-        assert text.startswith("path,score,error\n")
+        assert text.startswith("path,score,error,width,height,signature\n")
     elif suffix.lower() in ("json", "jsonl"):
         assert "signature" in json.loads(text)
     else:
@@ -67,7 +67,7 @@ def test_a_format_that_contradicts_the_suffix_is_an_error(
 @pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b.png'])
 def test_line_ends_in_names_split_no_row(name: str) -> None:
     out = io.StringIO()
-    WRITERS[Format.csv]([Result(Path(name), 0.5)], "", out)
+    writer_of(Format.csv)([Row(name, 0.5)], Layout(""), out)
     assert list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1][0] == name
     assert out.getvalue().replace(name.replace('"', '""'), "").count("\n") == 2
     assert "\r" not in out.getvalue().replace(name, "")
@@ -77,16 +77,16 @@ def test_line_ends_in_names_split_no_row(name: str) -> None:
 def test_names_are_no_formulas_unless_raw(name: str) -> None:
     for raw, expected in ((False, f"'{name}"), (True, name)):
         out = io.StringIO()
-        csv_writer(raw)([Result(Path(name), None, "=bad")], "", out)
+        writer_of(Format.csv, raw)([Row(name, None, "=bad")], Layout("s"), out)
         (_, row) = csv.reader(io.StringIO(out.getvalue(), newline=""))
-        assert row == [expected, "", "=bad" if raw else "'=bad"]
+        assert row == [expected, "", "=bad" if raw else "'=bad", "", "", "s"]
 
 
 def test_a_table_ends_with_count_mean_and_the_worst() -> None:
     out = io.StringIO()
     scores = (0.9, 0.1, 0.5, None, 0.3, 0.2)
-    results = [Result(Path(f"{n}"), s, None if s else "bad") for n, s in enumerate(scores)]
-    WRITERS[Format.table](results, "", out)
+    rows = [Row(f"{n}", s, None if s else "bad") for n, s in enumerate(scores)]
+    writer_of(Format.table)(rows, Layout(""), out)
     assert out.getvalue().splitlines()[-4:] == [
         "0.4000  mean of 5 images, 1 failed",
         "0.1000  among the worst 3: 1",
@@ -112,31 +112,46 @@ def test_a_repeated_path_is_scored_once_and_reported_twice(run: Any, photo: Path
 def test_a_folder_is_refused_before_anything_is_scored(
     run: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "score_files", None)  # would raise
+    monkeypatch.setattr(scoring, "score_items", None)  # would raise
     result = run(photo, "--out", tmp_path)
     assert result.exit_code == 2
     assert "--out:" in result.stderr
     assert "is a folder" in result.stderr
+    assert f"{tmp_path}/ gets Parquet parts" in result.stderr
 
 
 @pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
+@pytest.mark.parametrize("suffix", ["csv", "json"])
 def test_an_interrupted_run_replaces_no_complete_file(
-    run: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: Any, code: int
+    run: Any,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Any,
+    code: int,
+    suffix: str,
 ) -> None:
-    def interrupted(*args: object, **kwargs: object) -> Iterator[Result]:
-        yield Result(photo, 0.5)
+    def interrupted(*args: object, **kwargs: object) -> Iterator[Row]:
+        yield Row(str(photo), 0.5)
         raise end
 
-    monkeypatch.setattr(scoring, "score_files", interrupted)
-    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    monkeypatch.setattr(scoring, "score_items", interrupted)
+    old, new = tmp_path / f"old.{suffix}", tmp_path / f"new.{suffix}"
     old.write_text("complete")
     result = run(photo, photo, "--out", old)
     assert result.exit_code == code
     assert old.read_text() == "complete"
-    assert "left as it was" in result.stderr
+    assert "interrupted: 1 of 2 images done" in result.stderr
     assert run(photo, photo, "--out", new).exit_code == code
-    assert len(new.read_text().splitlines()) == 2  # what is done is not thrown away
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["new.csv", "old.csv"]
+    names = sorted(p.name for p in tmp_path.iterdir())
+    if suffix == "json":  # written as a whole
+        assert "left as it was" in result.stderr
+        assert len(json.loads(new.read_text())["images"]) == 1  # what is done is not thrown away
+        assert names == ["new.json", "old.json"]
+    else:
+        assert "old.csv.part; the same command goes on" in result.stderr
+        assert names == ["new.csv.part", "old.csv", "old.csv.part"]
+        assert len((tmp_path / "new.csv.part").read_text().splitlines()) == 2
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

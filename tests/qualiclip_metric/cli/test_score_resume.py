@@ -1,0 +1,343 @@
+"""`qualiclip score` on lists, tables and shards, into rows that a second run goes on with."""
+
+import csv
+import json
+import os
+import signal
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+from typer.testing import Result as Outcome
+
+from qualiclip_metric import scoring
+from qualiclip_metric.cli import app
+from qualiclip_metric.streaming import parts
+
+Read = Callable[[Path], list[dict[str, Any]]]
+SIZES = [(40, 48), (64, 40), (40, 48), (33, 50), (40, 48), (64, 40)]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six photos and a file that is none."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for number, size in enumerate(SIZES):
+        noise = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    (folder / "7.png").write_text("no image")
+    return folder
+
+
+@pytest.fixture
+def run(random_lite: Path) -> Any:
+    def call(*arguments: str | Path, model: Path = random_lite, stdin: Any = None) -> Outcome:
+        words = ["score", *map(str, arguments), "-m", str(model), "--precision", "fp32"]
+        return CliRunner().invoke(app, words, input=stdin)
+
+    return call
+
+
+def from_csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="", errors="surrogateescape") as file:
+        return [{**row, "key": row["path"]} for row in csv.DictReader(file)]
+
+
+def from_jsonl(path: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{**row, "key": row["path"]} for row in rows]
+
+
+def from_parts(folder: Path) -> list[dict[str, Any]]:
+    return [
+        row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()
+    ]
+
+
+FORMS: dict[str, tuple[str, Read]] = {
+    "csv": ("scores.csv", from_csv),
+    "jsonl": ("scores.jsonl", from_jsonl),
+    "parts": ("scores/", from_parts),
+}
+every_form = pytest.mark.parametrize("form", FORMS)
+
+
+def place(form: str, folder: Path) -> tuple[str, Read]:
+    name, read = FORMS[form]
+    return f"{folder}/{name}", read
+
+
+def started(form: str, out: str) -> Path:
+    """Where the rows are before all are there."""
+    return Path(out if form == "parts" else f"{out}.part")
+
+
+@pytest.fixture
+def stops(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, signal.Signals], None]:
+    """Has the next scoring send this process a signal after some batches."""
+
+    def after(batches: int, number: signal.Signals) -> None:
+        original, seen = scoring.score_items, 0
+
+        def stopping(*args: Any, **options: Any) -> Iterator[Any]:
+            def progress(_done: int) -> None:
+                nonlocal seen
+                seen += 1
+                if seen == batches:
+                    os.kill(os.getpid(), number)
+
+            return original(*args, **options, progress=progress)
+
+        monkeypatch.setattr(scoring, "score_items", stopping)
+
+    return after
+
+
+# --- going on --------------------------------------------------------------------------------
+
+
+@every_form
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_batch_and_the_same_command_goes_on(
+    run: Any,
+    photos: Path,
+    tmp_path: Path,
+    stops: Callable[[int, signal.Signals], None],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    out, read = place(form, tmp_path)
+    whole, _ = place(form, tmp_path / "whole")
+    Path(tmp_path, "whole").mkdir()
+    with monkeypatch.context():
+        stops(2, number)
+        ended = run(photos, "--out", out, "--batch-size", "1")
+    assert ended.exit_code == code
+    assert "stopping after this batch" in ended.stderr
+    assert "interrupted: 2 of 7 images done" in ended.stderr
+    assert "the same command goes on" in ended.stderr
+    first = read(started(form, out))
+    assert [Path(row["key"]).name for row in first] == ["0.png", "1.png"]
+    if form != "parts":
+        assert not Path(out).exists()
+
+    monkeypatch.undo()
+    seen: list[int] = []
+    original = scoring.score_items
+
+    def counting(metric: Any, items: Any, *args: Any, **options: Any) -> Any:
+        listed = list(items)
+        seen.append(len(listed))
+        return original(metric, listed, *args, **options)
+
+    monkeypatch.setattr(scoring, "score_items", counting)
+    assert run(photos, "--out", out).exit_code == 1  # one file is no image
+    assert run(photos, "--out", whole).exit_code == 1
+    assert seen == [5, 7]
+    rows = read(Path(out))
+    assert rows[:2] == first
+    assert sorted(row["key"] for row in rows) == sorted(str(path) for path in photos.iterdir())
+    for one, other in zip(rows, read(Path(whole)), strict=True):
+        assert one["key"] == other["key"]
+        if one["score"]:
+            assert float(one["score"]) == pytest.approx(float(other["score"]), abs=2e-6)
+    assert not Path(f"{out}.part").exists()
+
+
+@every_form
+def test_a_row_that_was_cut_off_is_made_again(
+    run: Any, photos: Path, tmp_path: Path, form: str
+) -> None:
+    out, read = place(form, tmp_path)
+    assert run(photos, "--out", out).exit_code == 1
+    whole = read(Path(out))
+    if form == "parts":  # a part is whole or not there
+        (path,) = Path(out).glob("*.parquet")
+        (Path(out) / f".{path.name}.abc.part").write_bytes(path.read_bytes()[:100])
+    else:
+        text = Path(out).read_bytes()
+        end = text.rindex(b"\n", 0, -1) + 30  # in the middle of the last row
+        Path(f"{out}.part").write_bytes(text[:end])
+    assert run(photos, "--out", out).exit_code == 1
+    assert read(Path(out)) == whole
+
+
+@every_form
+def test_rows_of_another_signature_are_refused(
+    run: Any, photos: Path, tmp_path: Path, form: str
+) -> None:
+    out, read = place(form, tmp_path)
+    image = photos / "0.png"
+    run(image, "--out", out)
+    before = read(Path(out))
+    if form != "parts":
+        Path(out).rename(f"{out}.part")
+    refused = run(image, "--out", out, "--size", "64")
+    assert refused.exit_code == 2
+    assert "holds rows of lite|" in refused.stderr
+    assert "|size:64|" in refused.stderr.split("these would be of")[1]
+    assert "--overwrite starts afresh" in refused.stderr
+    assert read(started(form, out)) == before
+    assert run(image, "--out", out, "--size", "64", "--overwrite").exit_code == 0
+    assert len(read(Path(out))) == 1
+    assert not Path(f"{out}.part").exists()
+
+
+@every_form
+def test_errors_are_scored_again_when_asked(
+    run: Any, photos: Path, tmp_path: Path, form: str
+) -> None:
+    out, read = place(form, tmp_path)
+    late = tmp_path / "late.png"
+    words = (photos / "0.png", late, photos / "1.png", "--out", out)
+    assert run(*words).exit_code == 1
+    assert [row["error"] for row in read(Path(out))][1] == "no such file"
+    late.write_bytes((photos / "2.png").read_bytes())
+    if form == "parts":  # an error is a row like others
+        assert run(*words).exit_code == 1
+    assert run(*words, "--retry-errors").exit_code == 0
+    rows = read(Path(out))
+    assert [Path(row["key"]).name for row in rows] == ["0.png", "1.png", "late.png"]
+    assert not any(row["error"] for row in rows)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_complete_file_is_made_anew(run: Any, photos: Path, tmp_path: Path, form: str) -> None:
+    """Only unfinished files are gone on with: photos may have changed since."""
+    out, read = place(form, tmp_path)
+    image = tmp_path / "a.png"
+    scores = []
+    for number in (0, 3):
+        image.write_bytes((photos / f"{number}.png").read_bytes())
+        assert run(image, "--out", out).exit_code == 0
+        (row,) = read(Path(out))
+        scores.append(row["score"])
+    assert scores[0] != scores[1]
+
+
+@every_form
+def test_names_that_are_odd_are_found_again(
+    run: Any, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in (b"=1.png", b'a "b", c.png', b"new\nline.png", b"\xff.png", "ü.png".encode()):
+        Path(os.fsdecode(bytes(folder) + b"/" + name)).write_bytes((photos / "0.png").read_bytes())
+    out, read = place(form, tmp_path)
+    words = (*sorted(path.name for path in folder.iterdir()), "--out", out)
+    monkeypatch.chdir(folder)
+    assert run(*words).exit_code == 0
+    assert len(read(Path(out))) == 5
+    if form != "parts":
+        Path(out).rename(f"{out}.part")
+    assert run(*words).exit_code == 0
+    assert len(read(Path(out))) == 5
+
+
+def test_another_command_cannot_write_the_same(run: Any, photos: Path, tmp_path: Path) -> None:
+    from qualiclip_metric.streaming.partial import claimed
+
+    for out in (f"{tmp_path}/s.csv", f"{tmp_path}/s/"):
+        with claimed(Path(out.rstrip("/"))):
+            refused = run(photos, "--out", out)
+        assert refused.exit_code == 2
+        assert "another command is writing it" in refused.stderr
+        assert run(photos / "0.png", "--out", out).exit_code == 0
+
+
+# --- inputs and columns ----------------------------------------------------------------------
+
+
+def test_a_list_on_stdin(run: Any, photos: Path) -> None:
+    names = "".join(f"{photos / name}\0" for name in ("1.png", "0.png"))
+    result = run("-", "--format", "jsonl", stdin=names)
+    assert result.exit_code == 0
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(row["path"]).name for row in rows] == ["1.png", "0.png"]
+
+
+def test_nothing_named_is_a_usage_error(run: Any) -> None:
+    result = run("--format", "csv")
+    assert result.exit_code == 2
+    assert "--from-file LIST" in result.stderr
+
+
+def test_shards_score_as_files_do(run: Any, photos: Path, tmp_path: Path) -> None:
+    for number, names in enumerate((("0.png", "1.png", "7.png"), ("2.png", "3.png"))):
+        with tarfile.open(tmp_path / f"s-{number}.tar", "w") as archive:
+            for name in names:
+                archive.add(photos / name, name)
+    for options in ([], ["--timeout", "60"]):
+        result = run(f"{tmp_path}/s-{{0..1}}.tar", "--format", "jsonl", *options)
+        rows = {Path(r["path"]).name: r for r in map(json.loads, result.stdout.splitlines())}
+        files = run(photos, "--format", "jsonl")
+        expected = {Path(r["path"]).name: r for r in map(json.loads, files.stdout.splitlines())}
+        assert list(rows) == ["0.png", "1.png", "7.png", "2.png", "3.png"]
+        for name, row in rows.items():
+            assert {**row, "path": ""} == {**expected[name], "path": ""}
+
+
+@every_form
+def test_columns_pairs_and_diagnoses(run: Any, photos: Path, tmp_path: Path, form: str) -> None:
+    pq.write_table(
+        pa.table({"path": [f"{n}.png" for n in (0, 1, 7)], "id": [5, 6, 7]}), tmp_path / "t.parquet"
+    )
+    out, read = place(form, tmp_path)
+    options = ("--root", photos, "--pairs", "--out", out)
+    assert run(tmp_path / "t.parquet", *options).exit_code == 1
+    rows = read(Path(out))
+    assert [int(row["id"]) for row in rows] == [5, 6, 7]
+    assert [row["key"] for row in rows] == ["0.png", "1.png", "7.png"]
+    names = [f"pair_{number}" for number in range(1, 8)]
+    for row in rows[:2]:
+        shares = row["pairs"] if form == "jsonl" else {name: row[name] for name in names}
+        assert list(shares) == names
+        assert float(row["score"]) == pytest.approx(np.mean([float(s) for s in shares.values()]),
+                                                    abs=2e-6)  # fmt: skip
+    assert not rows[2]["score"]
+    if form == "parts":
+        (path,) = Path(out).glob("*.parquet")
+        assert pq.read_schema(path).field("id").type == pa.int64()
+        assert (
+            run(tmp_path / "t.parquet", "--root", photos, "--out", out).exit_code == 2
+        )  # no pairs
+
+
+def test_a_table_with_a_name_of_ours_is_refused(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,score\na.png,1\n")
+    result = run(tmp_path / "t.csv", "--format", "csv")
+    assert result.exit_code == 2
+    assert "rename them" in result.stderr
+
+
+def test_parts_behind_a_url(run: Any, photos: Path) -> None:
+    out = "memory://scores/"
+    assert run(photos, "--out", out).exit_code == 1
+    assert parts.done_keys(out).total == 7
+    assert run(photos, "--out", out).exit_code == 1
+    assert parts.done_keys(out).total == 7
+    parts.clear(out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "parquet"], "expected --out FOLDER/"),
+        (["--format", "csv", "--out", "scores/"], "contradicts --out scores/"),
+        (["--out", "no/such/scores/"], "there is no folder no/such"),
+    ],
+)
+def test_usage_errors(run: Any, photos: Path, arguments: Sequence[str], message: str) -> None:
+    result = run(photos, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr

@@ -1,0 +1,356 @@
+"""What arguments name: files, folders, patterns, lists, tables, shards, and these behind URLs."""
+
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from qualiclip_metric.decoding import Encoded
+from qualiclip_metric.streaming.items import Item, Url, fetched, in_background
+from qualiclip_metric.streaming.sources import open_sources
+
+
+def png(grey: int = 128) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (40, 40), (grey, grey, grey)).save(file, "PNG")
+    return file.getvalue()
+
+
+def shard(names: list[str], content: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = len(content or png())
+            archive.addfile(info, io.BytesIO(content or png()))
+    return file.getvalue()
+
+
+@pytest.fixture
+def remote() -> Iterator[Callable[[str, bytes], str]]:
+    """Puts a file behind a URL."""
+    fs = fsspec.filesystem("memory")
+
+    def put(name: str, content: bytes) -> str:
+        fs.pipe_file(f"/{name}", content)
+        return f"memory://{name}"
+
+    yield put
+    fs.rm("/", recursive=True)
+
+
+def keys(*arguments: object, **options: Any) -> list[str]:
+    return [item.key for item in open_sources(map(str, arguments), **options).items()]
+
+
+def whole(item: Item) -> bytes:
+    """Content of an item, fetched where it has to be."""
+    (there,) = fetched([item])
+    assert not isinstance(there.image, Url)
+    if isinstance(there.image, Encoded):
+        return there.image.content
+    assert there.image is not None, there.error
+    return there.image.read_bytes()
+
+
+# --- files, folders, patterns ----------------------------------------------------------------
+
+
+def test_files_folders_and_patterns(tmp_path: Path) -> None:
+    for name in ("b.png", "a.jpg", "deep/c.png", ".hidden/d.png", "e.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png())
+    found = open_sources([str(tmp_path), f"{tmp_path}/*.txt", "missing.jpg"])
+    expected = [str(tmp_path / name) for name in ("a.jpg", "b.png", "deep/c.png", "e.txt")]
+    assert [item.key for item in found.items()] == [*expected, "missing.jpg"]
+    assert found.count() == 5
+    assert len(keys(tmp_path, recursive=False)) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["", "nothing/*.png", "empty", "memory://nothing", "memory://*.png"]
+)
+def test_nothing_found_is_said_at_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"no image found|empty name"):
+        open_sources([name])
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"a.png\nb c.png\n\nd.png", ["a.png", "b c.png", "d.png"]),
+        (b"a.png\r\nb.png\r\n", ["a.png", "b.png"]),
+        (b"a\nb.png\0c.png\0", ["a\nb.png", "c.png"]),
+        (b"\xff.png\n", ["\udcff.png"]),
+        (b"", []),
+    ],
+)
+def test_lists(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    remote: Callable[[str, bytes], str],
+    content: bytes,
+    expected: list[str],
+) -> None:
+    (tmp_path / "list").write_bytes(content)
+    for where in (str(tmp_path / "list"), remote("list", content)):
+        found = open_sources([], from_file=[where])
+        assert [item.key for item in found.items()] == expected
+        assert found.count() == len(expected)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    piped = open_sources(["-"])
+    assert piped.count() is None  # nobody knows
+    assert [item.key for item in piped.items()] == expected
+
+
+def test_names_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
+    names = [f"{count:0200}.png" for count in range(1000)]
+    (tmp_path / "list").write_text("\n".join(names))
+    assert keys(from_file=[str(tmp_path / "list")]) == names
+
+
+def test_relative_paths_are_below_the_root(remote: Callable[[str, bytes], str]) -> None:
+    names = remote("list", b"a.png\n/b.png\nmemory://c.png\n")
+    for root, first in (
+        ("photos", Path("photos/a.png")),
+        ("memory://in", Url("memory://in/a.png")),
+    ):
+        items = list(open_sources([], from_file=[names], root=root).items())
+        assert [item.image for item in items] == [first, Path("/b.png"), Url("memory://c.png")]
+        assert [item.key for item in items] == ["a.png", "/b.png", "memory://c.png"]
+
+
+def test_a_list_that_is_not_there() -> None:
+    with pytest.raises(FileNotFoundError):
+        open_sources([], from_file=["missing.txt"])
+
+
+# --- tables ----------------------------------------------------------------------------------
+
+ROWS = [{"id": "007", "path": "a.png", "tag": "x,y"}, {"id": "8", "path": "b.png", "tag": None}]
+
+
+def table(kind: str) -> bytes:
+    if kind == "csv":
+        return b'id,path,tag\n007,a.png,"x,y"\n8,b.png\n'
+    if kind == "jsonl":
+        return "\n".join(json.dumps(row) for row in ROWS).encode()
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(ROWS), sink)
+    return bytes(sink.getvalue())
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("behind", ["path", "url"])
+def test_tables_pass_their_columns_through(
+    tmp_path: Path, remote: Callable[[str, bytes], str], kind: str, behind: str
+) -> None:
+    (tmp_path / f"t.{kind}").write_bytes(table(kind))
+    name = str(tmp_path / f"t.{kind}") if behind == "path" else remote(f"t.{kind}", table(kind))
+    found = open_sources([name], root="in")
+    assert list(found.columns) == ["id", "tag"]
+    assert found.count() == 2
+    assert list(found.items()) == [
+        Item("a.png", Path("in/a.png"), {"id": "007", "tag": "x,y"}),
+        Item("b.png", Path("in/b.png"), {"id": "8", "tag": None}),
+    ]
+    assert [item.key for item in open_sources([name], column="id").items()] == ["007", "8"]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "struct"])
+@pytest.mark.parametrize("named", [True, False])
+def test_parquet_with_images(tmp_path: Path, kind: str, named: bool) -> None:
+    images = [png(value) for value in range(40)]
+    column: list[Any] = [{"bytes": one, "path": None} for one in images]
+    rows = {"image": images if kind == "bytes" else column, "label": list(range(40))}
+    if named:
+        rows["key"] = [f"k{count}" for count in range(40)]
+    path = tmp_path / "photos.parquet"
+    pq.write_table(pa.table(rows), path, row_group_size=7)
+    found = open_sources([str(path)])
+    items = list(found.items())
+    assert found.count() == 40
+    assert dict(found.columns) == {"label": pa.int64()}
+    assert [whole(item) for item in items] == images
+    assert [item.columns["label"] for item in items] == list(range(40))
+    assert items[39].key == ("k39" if named else f"{path}#39")
+
+
+def test_rows_without_an_image_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"path": "a.png"}\n{"path": null}\n{"other": 1}\n')
+    pq.write_table(pa.table({"image": pa.array([None], pa.binary())}), tmp_path / "b.parquet")
+    items = list(open_sources([str(tmp_path / "a.jsonl"), str(tmp_path / "b.parquet")]).items())
+    assert [item.error for item in items] == [
+        None,
+        *["the table names no image in this row"] * 2,
+        "the table holds no image in this row",
+    ]
+    assert items[2].key == f"{tmp_path / 'a.jsonl'}#2"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"file,score\nx,1\n", "expected a column image, path, key, got file, score"),
+        ("a.csv", b"", "got none"),
+        ("a.jsonl", b"[1]\n", "line 1: expected a JSON object"),
+        ("a.jsonl", b"{nope\n", "line 1: no JSON"),
+        ("a.parquet", b"PAR1", "no Parquet file"),
+    ],
+)
+def test_tables_that_are_none(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        open_sources([str(tmp_path / name)])
+    with pytest.raises(ValueError, match="no such file"):
+        open_sources([str(tmp_path / f"missing-{name}")])
+
+
+def test_several_tables_have_the_same_columns(tmp_path: Path) -> None:
+    (tmp_path / "0.csv").write_text("path,id\na.png,1\n")
+    (tmp_path / "1.csv").write_text("path,id\nb.png,2\n")
+    assert keys(f"{tmp_path}/{{0..1}}.csv") == keys(f"{tmp_path}/?.csv") == ["a.png", "b.png"]
+    (tmp_path / "1.csv").write_text("path,other\nb.png,2\n")
+    with pytest.raises(
+        ValueError, match=r"1\.csv: expected the columns of .*0\.csv, id; got other"
+    ):
+        keys(f"{tmp_path}/?.csv")
+
+
+# --- shards ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behind", ["path", "url"])
+def test_shards(tmp_path: Path, remote: Callable[[str, bytes], str], behind: str) -> None:
+    for number in range(2):
+        content = shard([f"{number}a.png", f"{number}a.json", f"deep/{number}b.jpg", "._x.png"])
+        (tmp_path / f"s-{number:03}.tar").write_bytes(content)
+        remote(f"in/s-{number:03}.tar", content)
+    place = str(tmp_path) if behind == "path" else "memory://in"
+    expected = [
+        f"{place}/s-00{n}.tar/{name}" for n in (0, 1) for name in (f"{n}a.png", f"deep/{n}b.jpg")
+    ]
+    assert keys(f"{place}/s-{{000..001}}.tar") == expected
+    assert [key.rpartition("in/")[2] for key in keys(f"{place}/s-*.tar")] == [
+        key.rpartition("in/")[2] for key in expected
+    ]
+    (first, *_) = open_sources([f"{place}/s-000.tar"]).items()
+    assert whole(first) == png()
+
+
+def test_a_shard_that_is_cut_off_gives_what_it_has_and_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "s.tar"
+    path.write_bytes(shard(["a.png", "b.png"], bytes(5000))[:9000])
+    (tmp_path / "none.tar").write_bytes(b"no tar at all" * 100)
+    items = list(open_sources([str(path), str(tmp_path / "none.tar"), "missing.tar"]).items())
+    assert [item.key for item in items] == [f"{path}/a.png", str(path), f"{tmp_path}/none.tar",
+                                            "missing.tar"]  # fmt: skip
+    assert items[1].error == "cannot be read as a tar file to its end (unexpected end of data)"
+    assert "cannot be read as a tar file" in str(items[2].error)
+    assert items[3].error == "no such file"
+
+
+# --- URLs ------------------------------------------------------------------------------------
+
+
+def test_files_folders_and_patterns_behind_urls(remote: Callable[[str, bytes], str]) -> None:
+    for name in ("in/b.png", "in/a.jpg", "in/deep/c.png", "in/e.txt"):
+        remote(name, png())
+    names = [key.removeprefix("memory://").lstrip("/") for key in keys("memory://in")]
+    assert names == ["in/a.jpg", "in/b.png", "in/deep/c.png"]
+    assert len(keys("memory://in", recursive=False)) == 2
+    assert len(keys("memory://in/*.png")) == 1
+    (item,) = open_sources(["memory://in/a.jpg"]).items()
+    assert whole(item) == png()
+
+
+def test_what_cannot_be_fetched_is_an_error(remote: Callable[[str, bytes], str]) -> None:
+    names = ["memory://none.png", "nowhere://a.png", remote("there.png", png())]
+    items = [Item(name, Url(name)) for name in names]
+    missing, unknown, there = fetched([*items])
+    assert missing.error == "no such file"
+    assert "cannot be fetched" in str(unknown.error)
+    assert "[remote]" in str(unknown.error)
+    assert isinstance(there.image, Encoded)
+
+
+def test_fetching_keeps_the_order_and_does_not_run_ahead(
+    remote: Callable[[str, bytes], str],
+) -> None:
+    taken = 0
+
+    def items() -> Iterator[Item]:
+        nonlocal taken
+        for count in range(50):
+            taken += 1
+            name = remote(f"{count}.png", b"x") if count % 3 else str(count)
+            yield Item(str(count), Url(name) if count % 3 else Path(name))
+
+    stream = fetched(items(), at_once=4)
+    assert next(stream).key == "0"
+    assert taken <= 6
+    assert [item.key for item in stream] == [str(count) for count in range(1, 50)]
+
+
+# --- in the background -----------------------------------------------------------------------
+
+
+def test_the_background_is_bounded_and_ends_with_its_reader() -> None:
+    taken, closed = 0, []
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        try:
+            while True:
+                taken += 1
+                yield taken
+        finally:
+            closed.append(True)
+
+    values = in_background(endless(), 5)
+    assert [next(values) for _ in range(3)] == [1, 2, 3]
+    values.close()
+    assert closed
+    assert taken <= 3 + 5 + 2
+
+
+def test_errors_of_the_background_arrive() -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken")
+
+    values = in_background(broken(), 1)
+    assert next(values) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(values)
+
+
+def test_who_waits_for_nothing_can_be_stopped() -> None:
+    stop = []
+
+    def silent() -> Iterator[int]:
+        yield 1
+        while not stop:
+            pass
+
+    values = in_background(silent(), 1, lambda: bool(stop))
+    assert next(values) == 1
+    stop.append(True)
+    assert list(values) == []
