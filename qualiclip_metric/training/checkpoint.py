@@ -2,16 +2,48 @@
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from qualiclip_metric.files import write_bytes, write_text
+from qualiclip_metric.streaming.partial import InUseError, claimed
 
 STATE = "state.pt"
 MODEL = "model.safetensors"
 LOG = "validation.jsonl"
+
+
+@contextmanager
+def own_folder(out: str | Path, *, main: bool = True) -> Iterator[Path]:
+    """A run's folder, made where it is missing, for one run at a time.
+
+    Args:
+        out: The folder.
+        main: Whether this process claims it; of several that train together one does.
+
+    Yields:
+        The folder as a path.
+
+    Raises:
+        ValueError: When another training writes there.
+        OSError: When the folder cannot be made.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not main:
+        yield folder
+        return
+    try:
+        with claimed(folder.resolve()):
+            yield folder
+    except InUseError as err:
+        raise ValueError(
+            f"another training writes to {folder}; wait for it, or give another --out"
+        ) from err
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:

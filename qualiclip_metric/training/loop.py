@@ -93,36 +93,38 @@ def train(
         Path of the model to score with.
 
     Raises:
-        ValueError: When photos or config are off, or the state is of another config or data.
+        ValueError: When photos or config are off, the state is of another config or data, or
+            another training writes to `out`.
         WeightsError: When published weights to start from cannot be had.
         FloatingPointError: When a loss is not finite; the message names the step.
     """
     accelerator = _accelerator()
     notify = report if report is not None and accelerator.is_main_process else _no_report
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    origin = initial_checkpoint(config, pretrained)
-    learn, held, sources = _read_photos(photos, config, folder, accelerator, notify)
-    sources["start"] = origin.digest()
-    metric = trainable(origin, config).to(memory_format=torch.channels_last)
-    metric.to(accelerator.device)
-    optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
-    run = Run(config, folder, origin, metric, optimizer, sources, accelerator.num_processes)
-    step = run.resume() if resume else 0
-    if accelerator.is_main_process and not (folder / files.STATE).exists():
-        run.save(step)  # so that a run that is stopped at any moment can be resumed
-    batches = training_batches(
-        metric.encoder,
-        learn,
-        config,
-        step,
-        accelerator,
-        folder / "features",
-        sources,
-        lambda done, rate: notify(Report("features", done, config.draws, crops_per_second=rate)),
-    )
-    _Loop(run, accelerator, held or learn, notify).steps(batches, step)
-    return folder / files.MODEL
+    with files.own_folder(out, main=accelerator.is_main_process) as folder:
+        origin = initial_checkpoint(config, pretrained)
+        learn, held, sources = _read_photos(photos, config, folder, accelerator, notify)
+        sources["start"] = origin.digest()
+        metric = trainable(origin, config).to(memory_format=torch.channels_last)
+        metric.to(accelerator.device)
+        optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
+        run = Run(config, folder, origin, metric, optimizer, sources, accelerator.num_processes)
+        step = run.resume() if resume else 0
+        if accelerator.is_main_process and not (folder / files.STATE).exists():
+            run.save(step)  # so that a run that is stopped at any moment can be resumed
+        batches = training_batches(
+            metric.encoder,
+            learn,
+            config,
+            step,
+            accelerator,
+            folder / "features",
+            sources,
+            lambda done, rate: notify(
+                Report("features", done, config.draws, crops_per_second=rate)
+            ),
+        )
+        _Loop(run, accelerator, held or learn, notify).steps(batches, step)
+        return folder / files.MODEL
 
 
 class _Loop:

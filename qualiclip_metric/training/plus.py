@@ -119,32 +119,32 @@ def train_plus(
         Path of the model to score with.
 
     Raises:
-        ValueError: When there are too few images, or the checkpoint has no text side.
+        ValueError: When there are too few images, the checkpoint has no text side, or another
+            training writes to `out`.
         FloatingPointError: When the loss is not finite.
     """
     if len(labels) < config.batch_size:
         raise ValueError(
             f"expected at least {config.batch_size} labelled images, got {len(labels)}"
         )
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    origin, metric = _with_context(config, pretrained)
-    context = [p for p in metric.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(context, lr=config.learning_rate)
-    first = _resume(folder, config, context, optimizer) if resume else 0
-    scaled = _scaled(labels)
-    for epoch in range(first, config.epochs):
-        loss = _train_epoch(config, metric, optimizer, scaled, epoch)
-        files.save_state(folder, _state(epoch + 1, config, context, optimizer))
-        if report is not None:
-            report(PlusReport(epoch + 1, config.epochs, loss))
+    with files.own_folder(out) as folder:
+        origin, metric = _with_context(config, pretrained)
+        context = [p for p in metric.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(context, lr=config.learning_rate)
+        first = _resume(folder, config, context, optimizer) if resume else 0
+        scaled = _scaled(labels)
+        for epoch in range(first, config.epochs):
+            loss = _train_epoch(config, metric, optimizer, scaled, epoch)
+            files.save_state(folder, _state(epoch + 1, config, context, optimizer))
+            if report is not None:
+                report(PlusReport(epoch + 1, config.epochs, loss))
 
-    training = {"config": config.to_dict(), "labels": len(labels), "opinion_aware": True}
-    model = dataclasses.replace(
-        to_checkpoint(metric.eval(), origin), temperature=config.temperature, training=training
-    )
-    formats.save(model, folder / files.MODEL)
-    return folder / files.MODEL
+        training = {"config": config.to_dict(), "labels": len(labels), "opinion_aware": True}
+        model = dataclasses.replace(
+            to_checkpoint(metric.eval(), origin), temperature=config.temperature, training=training
+        )
+        formats.save(model, folder / files.MODEL)
+        return folder / files.MODEL
 
 
 def _train_epoch(

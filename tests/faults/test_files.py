@@ -1,10 +1,12 @@
 """Files that vanish while they are worked on, and two writers of one file."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.datasets import load, parse
 from benchmarks.metrics.build import build
@@ -12,10 +14,11 @@ from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
 from qualiclip_metric import formats
 from qualiclip_metric.build import create
+from qualiclip_metric.cli import app
 from qualiclip_metric.files import replacing
 from qualiclip_metric.scoring import score_files
-from qualiclip_metric.training import TrainConfig, train
-from tests.faults.processes import LONGEST, start, wait_for
+from qualiclip_metric.training import TrainConfig, checkpoint, train
+from tests.faults.processes import LONGEST, end, start, wait_for
 
 
 @pytest.fixture
@@ -125,3 +128,24 @@ def test_a_second_benchmark_run_of_the_same_scores_is_refused(labels: Path, tmp_
     assert second.returncode == 2
     assert "another run is scoring" in errors
     assert first.returncode == 0, others
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stopping a process is POSIX")
+def test_a_second_training_in_one_folder_is_refused(
+    photos: Path, random_lite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    settings = ("steps=1000", "batch_size=1", "crop_size=64", "workers=0", "precision=fp32")
+    words = [
+        "train", "--images", str(photos), "--pretrained", str(random_lite), "--out", str(out),
+        *(word for one in settings for word in ("--set", one)),
+    ]  # fmt: skip
+    first = start("qualiclip_metric", *words)
+    wait_for((out / checkpoint.STATE).exists, first)
+    first.send_signal(signal.SIGSTOP)  # in the middle of its steps, for as long as this takes
+    second = CliRunner().invoke(app, [*words, "--resume"])
+    assert second.exit_code == 1
+    assert f"another training writes to {out}" in second.stderr
+    end(first, signal.SIGKILL)
+    with checkpoint.own_folder(out):  # the claim of a killed run is gone
+        assert checkpoint.load_state(out)["step"] < 1000

@@ -64,52 +64,52 @@ def train_anchored(
         Path of the model to score with.
 
     Raises:
-        ValueError: When photos or config are off, or the folder's table is of others.
+        ValueError: When photos or config are off, the folder's table is of others, or another
+            training writes there.
         ImportError: When the packages for training are missing, with the cure.
     """
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    tell = report or (lambda _report: None)
-    paths = [Path(path) for path in photos]
-    digests = digest_photos(
-        paths, folder / "digests.json", lambda done: tell(Report("photos", done, len(paths)))
-    )
-    learn, held = split(digests, config.validate_share)
-    origin = initial_checkpoint(TrainConfig(temperature=config.temperature), pretrained)
-    encoder = _trunk(origin)
-    digest = combined_digest(digests[path] for path in learn)
-    sources = {"photos": len(learn), "digest": digest, "start": origin.digest()}
-    rate = Rate(config.levels)
-    table = collect(
-        encoder,
-        learn,
-        config,
-        sources,
-        folder / "features",
-        lambda done: tell(Report("features", done, config.draws, crops_per_second=rate(done))),
-    )
-    gradients = None
-    if config.smoothness:
-        gradients = pixel_gradients(encoder, learn, config, folder / "gradients")
-    quality, profile = fit_quality(table, config, gradients)
-    model = _model(origin, encoder, quality, profile, fit_faults(table), config)
-    checked = validate(
-        from_checkpoint(model),
-        (held or learn)[:VALIDATION_PHOTOS],
-        crop_size=config.crop_size,
-        seed=config.seed,
-        unseen=config.exclude,
-        progress=lambda done: tell(Report("validation", done, VALIDATION_PHOTOS)),
-    )
-    files.log_validation(folder, config.draws, checked.to_dict())
-    training = {
-        "config": config.to_dict(),
-        "data": {**sources, "held_out": len(held)},
-        "validation": checked.to_dict(),
-    }
-    formats.save(dataclasses.replace(model, training=training), folder / files.MODEL)
-    tell(Report("training", 1, 1, {"total": 1 - checked.mean}, validation=checked))
-    return folder / files.MODEL
+    with files.own_folder(out) as folder:
+        tell = report or (lambda _report: None)
+        paths = [Path(path) for path in photos]
+        digests = digest_photos(
+            paths, folder / "digests.json", lambda done: tell(Report("photos", done, len(paths)))
+        )
+        learn, held = split(digests, config.validate_share)
+        origin = initial_checkpoint(TrainConfig(temperature=config.temperature), pretrained)
+        encoder = _trunk(origin)
+        digest = combined_digest(digests[path] for path in learn)
+        sources = {"photos": len(learn), "digest": digest, "start": origin.digest()}
+        rate = Rate(config.levels)
+        table = collect(
+            encoder,
+            learn,
+            config,
+            sources,
+            folder / "features",
+            lambda done: tell(Report("features", done, config.draws, crops_per_second=rate(done))),
+        )
+        gradients = None
+        if config.smoothness:
+            gradients = pixel_gradients(encoder, learn, config, folder / "gradients")
+        quality, profile = fit_quality(table, config, gradients)
+        model = _model(origin, encoder, quality, profile, fit_faults(table), config)
+        checked = validate(
+            from_checkpoint(model),
+            (held or learn)[:VALIDATION_PHOTOS],
+            crop_size=config.crop_size,
+            seed=config.seed,
+            unseen=config.exclude,
+            progress=lambda done: tell(Report("validation", done, VALIDATION_PHOTOS)),
+        )
+        files.log_validation(folder, config.draws, checked.to_dict())
+        training = {
+            "config": config.to_dict(),
+            "data": {**sources, "held_out": len(held)},
+            "validation": checked.to_dict(),
+        }
+        formats.save(dataclasses.replace(model, training=training), folder / files.MODEL)
+        tell(Report("training", 1, 1, {"total": 1 - checked.mean}, validation=checked))
+        return folder / files.MODEL
 
 
 def fit_quality(
