@@ -166,7 +166,8 @@ def _notes(pool: Pool) -> list[str]:
     if (labelled := pool.labelled) is None or len(labelled.mos) < 5:
         return notes
     ranks = pd.DataFrame(labelled.scores, columns=pool.metrics).rank()
-    srcc = ranks.corrwith(pd.Series(labelled.mos).rank())
+    with np.errstate(invalid="ignore"):  # scores that are all equal have no SRCC
+        srcc = ranks.corrwith(pd.Series(labelled.mos).rank())
     for name in (name for name in pool.metrics if srcc[name] < -0.2):
         notes.append(
             f"{name} falls as MOS rises (SRCC {srcc[name]:.2f}): if lower is better, pass "

@@ -228,7 +228,7 @@ torch.distributed.init_process_group(
     "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
 )
 model = torch.load(f"{folder}/model.pt", weights_only=False)
-shares, found = torch.load(f"{folder}/shares.pt"), {}
+shares, found = torch.load(f"{folder}/shares.pt", weights_only=True), {}
 for reduction in ("mean", "none"):
     for name, share in shares.items():
         metric = QualiCLIPScore(model, reduction)
@@ -280,7 +280,7 @@ def two_processes(small: QualiCLIP, tmp_path_factory: pytest.TempPathFactory) ->
     for process in processes:
         said = process.communicate()[1]
         assert process.returncode == 0, said
-    return [torch.load(folder / f"{rank}.pt")["found"] for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True)["found"] for rank in range(2)]
 
 
 @REDUCTIONS
