@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qualiclip_metric.cli.options import SeedOption, out_option
+from qualiclip_metric.cli.options import (
+    MAX_PIXELS,
+    MaxPixelsOption,
+    SeedOption,
+    TruncatedOption,
+    out_option,
+)
 from qualiclip_metric.cli.terminal import DATA_ERROR, fail
 from qualiclip_metric.progress import progress_bar
 
@@ -43,6 +49,8 @@ def distort(
         bool, typer.Option("--sheet", help="Draw all 24 types, or the chains, at all 5 levels.")
     ] = False,
     seed: SeedOption = 0,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    allow_truncated: TruncatedOption = False,
 ) -> None:
     """Degrade an image with the distortions of the training: 24 types, and chains; 5 levels.
 
@@ -64,7 +72,7 @@ def distort(
     except ValueError as err:
         raise typer.BadParameter(str(err), param_hint="--chain") from err
     try:
-        img = images.read(image)
+        img = images.read(image, max_pixels=max_pixels, allow_truncated=allow_truncated)
         if sheet:
             with progress_bar("degrading", None, unit="rows") as bar:
                 if chain:

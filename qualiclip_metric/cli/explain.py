@@ -10,16 +10,19 @@ import typer
 
 from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
+    MAX_PIXELS,
     DeviceOption,
     Engine,
     EngineOption,
     ImagesArgument,
+    MaxPixelsOption,
     ModelOption,
     Precision,
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
     SizeOption,
+    TruncatedOption,
     out_option,
 )
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
@@ -74,6 +77,8 @@ def explain(
     prompts: PromptsOption = None,
     size: SizeOption = None,
     recursive: RecursiveOption = True,
+    max_pixels: MaxPixelsOption = MAX_PIXELS,
+    allow_truncated: TruncatedOption = False,
     precision: PrecisionOption = Precision.fp32,
     engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
@@ -84,7 +89,8 @@ def explain(
     torch's. One line per image on stdout: score, image, likeliest fault, figure. A file that cannot
     be explained costs a line on stderr, and exit code 1 at the end.
     """
-    from qualiclip_metric.images import find
+    from qualiclip_metric.explanations.explanation import explain_image
+    from qualiclip_metric.images import find, read
 
     try:
         files = find(paths, recursive)
@@ -97,7 +103,12 @@ def explain(
     except OSError as err:
         fail(f"--out: {err}")
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
-    run = _Run(metric, files, lambda path: _explain(metric, path, kind.value, asked))
+
+    def explained(path: Path) -> "Explanation":
+        img = read(path, max_pixels=max_pixels, allow_truncated=allow_truncated)
+        return explain_image(metric, img, printable(path), kind=kind.value, pair=asked)
+
+    run = _Run(metric, files, explained)
     try:
         (_figures if form is Form.png else _page)(run, out)
     except OSError as err:
@@ -115,13 +126,6 @@ def _pair(metric: "QualiCLIP", pair: str | None) -> int | str | None:
     except ValueError as err:
         fail(f"--{err}")
     return asked
-
-
-def _explain(metric: "QualiCLIP", path: Path, kind: str, pair: int | str | None) -> "Explanation":
-    from qualiclip_metric.explanations.explanation import explain_image
-    from qualiclip_metric.images import read
-
-    return explain_image(metric, read(path), printable(path), kind=kind, pair=pair)
 
 
 class _Run:

@@ -115,6 +115,16 @@ def test_bad_data_exits_1(tmp_path):
         assert message in text(result)
 
 
+def test_limits_are_those_of_score(photo, tmp_path):
+    words = ("--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
+    result = run(photo, "--max-pixels", 64 * 80 - 1, *words)
+    assert result.exit_code == 1
+    assert "5120 pixels by its header, more than the limit of 5119" in text(result)
+    photo.write_bytes(photo.read_bytes()[:6000])
+    assert run(photo, *words).exit_code == 1
+    assert run(photo, "--allow-truncated", *words).exit_code == 0
+
+
 def test_a_chain_is_what_the_library_computes(photo, tmp_path):
     out = tmp_path / "worse.png"
     result = run(photo, "--chain", "defocus:0.5,sensor_noise", "--level", 4, "--out", out)

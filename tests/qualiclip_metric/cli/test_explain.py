@@ -89,6 +89,18 @@ def test_a_figure_per_image_and_a_line_per_figure(
     assert str(metric.signature) in result.stderr
 
 
+def test_limits_are_those_of_score(run: Any, folder: Path, tmp_path: Path) -> None:
+    result = run(folder / "a/x.png", "--max-pixels", "3071")
+    assert result.exit_code == 1
+    assert "3072 pixels by its header, more than the limit of 3071" in result.stderr
+    content = (folder / "a/x.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    assert run(tmp_path / "cut.png").exit_code == 1
+    result = run(tmp_path / "cut.png", "--allow-truncated")
+    assert result.exit_code == 0, result.stderr
+    assert "cut-explained.png" in result.stdout
+
+
 class Page(HTMLParser):
     """Tags of a page, their attributes and the text."""
 
