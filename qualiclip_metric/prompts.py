@@ -71,7 +71,7 @@ def read_pairs(path: str | Path) -> tuple[Pair, ...]:
     """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:  # the decoders' errors are ValueErrors
+    except (OSError, ValueError, RecursionError) as err:  # the decoders' are ValueErrors
         raise ValueError(f"prompts: {path} cannot be read as TOML ({err})") from err
     if content.keys() != {"pairs"} or not isinstance(content["pairs"], list):
         raise ValueError(

@@ -154,8 +154,8 @@ def _from_parts(
         licence=metadata.get("licence", "unknown"),
         training=_json(metadata, "training", dict),
         learner=learner,
-        scoring_size=int(_number(metadata, "scoring_size")) if "scoring_size" in metadata else 0,
-        faults=tuple(_json(metadata, "faults", list)),
+        scoring_size=_side(metadata),
+        faults=_names(metadata, "faults"),
         fault_pairs=checked_faults,
         fault_prompts=None if faults is None else as_fp32(faults),
     )
@@ -172,6 +172,22 @@ def _json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
             f"header: expected {key} to be a {kind.__name__}, got {type(value).__name__}"
         )
     return value
+
+
+def _names(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """A header's list of names; empty where it is not there."""
+    names = _json(metadata, key, list)
+    if not all(isinstance(name, str) for name in names):
+        raise CheckpointError(f"header: expected {key} to be a list of names, got {names!r:.60}")
+    return tuple(names)
+
+
+def _side(metadata: Mapping[str, str]) -> int:
+    """A header's scoring size in px; 0 where it is not there."""
+    value = _number(metadata, "scoring_size") if "scoring_size" in metadata else 0.0
+    if not (value >= 0 and value.is_integer()):
+        raise CheckpointError(f"header: expected scoring_size of 0 or more px, got {value}")
+    return int(value)
 
 
 def _number(metadata: Mapping[str, str], key: str) -> float:

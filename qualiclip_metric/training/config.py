@@ -82,7 +82,7 @@ def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> dic
     try:
         if path is not None:
             raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as err:
+    except (OSError, ValueError, RecursionError) as err:
         raise ValueError(f"{path}: cannot be read as TOML ({err})") from err
     for override in overrides:
         raw.update(_override(override))
@@ -235,10 +235,16 @@ def _override(text: str) -> dict[str, Any]:
     key, sign, value = text.partition("=")
     if not sign:
         raise ValueError(f"--set: expected key=value, got {text!r}")
+    name = key.strip()
     try:
-        return tomllib.loads(f"{key.strip()} = {value}")
+        parsed = tomllib.loads(f"{name} = {value}")
     except tomllib.TOMLDecodeError:
-        return {key.strip(): value.strip()}  # a bare word is a string
+        return {name: value.strip()}  # a bare word is a string
+    except RecursionError as err:
+        raise ValueError(f"--set: {name} is nested too deeply") from err
+    if list(parsed) != [name]:
+        raise ValueError(f"--set: expected one key=value, got {text!r}")
+    return parsed
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:
