@@ -4,8 +4,10 @@ An engine is made from a layer graph, a precision and a device, and maps RGB in 
 (N, 3, H, W), to the whole feature map of each part of the graph.
 """
 
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 
@@ -25,7 +27,8 @@ OPENVINO_PIXELS = 2**24
 
 
 def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
-    from qualiclip_metric.engines.openvino import OpenVINOEngine
+    with _without_telemetry():
+        from qualiclip_metric.engines.openvino import OpenVINOEngine
 
     whole = OpenVINOEngine(graph, dtype, device)
 
@@ -38,6 +41,23 @@ def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> En
         return (strips() if large else whole)(img)
 
     return by_size
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Keep OpenVINO from reporting its import to a web service.
+
+    It does so where it finds its package `openvino_telemetry`. What was imported earlier stays.
+    """
+    name = "openvino_telemetry"
+    held = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if held is not None:
+            sys.modules[name] = held
 
 
 ENGINES: dict[str, Callable[[LayerGraph, torch.dtype, torch.device], Engine]] = {
