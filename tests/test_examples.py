@@ -33,6 +33,7 @@ PAGES = [
     "docs/gmad.md",
     "docs/pyiqa.md",
     "docs/torchmetrics.md",
+    "docs/use_from.md",
 ]
 
 
