@@ -3,7 +3,8 @@
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,6 +30,7 @@ from qualiclip_metric.cli.options import (
 from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, Format, format_for, writer_of
 from qualiclip_metric.cli.stopping import Stop, stopping
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, TERMINATED, Terminated, fail
+from qualiclip_metric.files import check_writable
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -105,6 +107,10 @@ def score(
         float | None,
         typer.Option("--timeout", min=0.001, help="Seconds that reading one file may take."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Also write a page with thumbnails, best first."),
+    ] = None,
 ) -> None:
     """Score the quality of images: 0 to 1, higher is better.
 
@@ -116,6 +122,7 @@ def score(
     """
     from qualiclip_metric.cli.score_output import check_output, open_output
     from qualiclip_metric.scoring import Options
+    from qualiclip_metric.scoring.sheet import score_page
     from qualiclip_metric.streaming.sources import open_sources
 
     options = Options(
@@ -141,26 +148,39 @@ def score(
         check_output(out, form)
     except OSError as err:
         fail(f"--out: {err}")
+    try:
+        if html is not None:
+            check_writable(html)
+    except OSError as err:
+        fail(f"--html: {err}")
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
     written = False
     try:
         layout = _layout(metric, options, sources)
         order = _best_first if sort else None
-        with open_output(
-            out,
-            form,
-            layout,
-            writer_of(form, raw),
-            raw=raw,
-            order=order,
-            overwrite=overwrite,
-            retry_errors=retry_errors,
-        ) as output:
+        with (
+            score_page(html, layout.signature) as drawn,
+            open_output(
+                out,
+                form,
+                layout,
+                writer_of(form, raw),
+                raw=raw,
+                order=order,
+                overwrite=overwrite,
+                retry_errors=retry_errors,
+            ) as output,
+        ):
+            if html is not None and output.done:
+                raise ValueError(
+                    f"--html: {output.done} rows are there already, whose images are not scored "
+                    "again; --overwrite scores all, so that all are on the page"
+                )
             written = True
             streams = out is None and order is None and form is not Format.json
             show = not (streams and sys.stdout.isatty())
-            code = _run(metric, sources, options, output, show)
+            code = _run(metric, sources, options, output, show, drawn)
     except ValueError as err:
         fail(err, DATA_ERROR if written else 2)
     except OSError as err:
@@ -178,9 +198,14 @@ def _layout(metric: "QualiCLIP", options: "Options", sources: "Sources") -> "Lay
 
 
 def _run(
-    metric: "QualiCLIP", sources: "Sources", options: "Options", output: "Output", show: bool
+    metric: "QualiCLIP",
+    sources: "Sources",
+    options: "Options",
+    output: "Output",
+    show: bool,
+    drawn: "Callable[[Iterable[Row]], Iterator[Row]]",
 ) -> int:
-    """Score what is missing; the exit code."""
+    """Score what is missing, each row drawn on its way to the output; the exit code."""
     from qualiclip_metric import scoring
 
     with stopping() as stop:
@@ -189,7 +214,7 @@ def _run(
         )
         tally = _Tally(rows, sources, output, stop, show)
         try:
-            note = output.take(tally, stop)
+            note = output.take(drawn(tally), stop)
         finally:
             rows.close()
     for line in (sources.note(), *tally.lines(), note):

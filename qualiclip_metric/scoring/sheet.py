@@ -1,10 +1,12 @@
 """The contact sheet of scores: one self-contained page for many scored images, best first."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from qualiclip_metric.decoding import ImageError
+from qualiclip_metric.files import replacing
 from qualiclip_metric.prompts import fault_in_words
 from qualiclip_metric.sheets.cards import Cards, templates
 from qualiclip_metric.sheets.pictures import thumbnail
@@ -90,3 +92,25 @@ def _picture(key: str) -> str:
         return thumbnail(key)
     except ImageError:
         return ""
+
+
+@contextmanager
+def score_page(
+    path: Path | None, signature: str
+) -> Iterator[Callable[[Iterable[Row]], Iterator[Row]]]:
+    """What passes rows on and draws them; the page appears at the end of the block.
+
+    Args:
+        path: The page; None draws nothing.
+        signature: What the scores depend on.
+
+    Raises:
+        ImportError: When Jinja2 is missing, with the cure.
+    """
+    if path is None:
+        yield iter
+        return
+    with ScoreSheet(path.parent) as sheet:
+        yield sheet.passing
+        with replacing(path) as scratch:
+            sheet.write(scratch, signature)
