@@ -12,7 +12,7 @@ import typer
 from benchmarks.cli._console import message
 from benchmarks.cli._options import JsonOut
 from benchmarks.reference.seeded import write_official
-from benchmarks.speed import cpu_seconds, measurements, memory, path, tables
+from benchmarks.speed import cpu_seconds, first, measurements, memory, path, tables
 from benchmarks.speed.decoding import decoders, decoding_text
 from benchmarks.speed.machine import ISAS, isa_environment, machine
 from benchmarks.speed.measurements import Session
@@ -243,3 +243,20 @@ def memory_of_score(
     """Resident size of `qualiclip score` for few and for many paths, and their ratio."""
     typer.echo(f"{machine()['cpu']}, {os.cpu_count()} cores; --out {out}")
     typer.echo(memory.text(memory.measure(paths or [1000, 200_000], out)))
+
+
+@app.command("first")
+def first_scores(
+    *,
+    count: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="How many photos; default: 1, 100 and 10000. May be repeated."),
+    ] = None,
+    images: PhotoFolders = None,
+    engine: Annotated[str, typer.Option(help="As `qualiclip score` takes it.")] = "auto",
+    precision: Annotated[str, typer.Option(help="As `qualiclip score` takes it.")] = "auto",
+) -> None:
+    """Seconds from a command's start to its end: `--help`, and scores of so many photos."""
+    typer.echo(f"{machine()['cpu']}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    options = ["--engine", engine, "--precision", precision]
+    typer.echo(first.text(first.measure(count or [1, 100, 10_000], images or [], options)))

@@ -1,0 +1,86 @@
+"""How long `qualiclip --help` and the scores of one and of many photos take, from the start."""
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.formatting import markdown
+from benchmarks.speed.photos import linked, photos
+
+MADE = 200
+"""Photos made at run time; more are links to the same files, each decoded anew."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What one command took.
+
+    Args:
+        command: What was run, in short.
+        seconds: From its start to its end.
+        cpu_seconds: Of all its threads and processes.
+        megabytes: Its largest resident size.
+    """
+
+    command: str
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+def measure(
+    counts: Sequence[int], folders: Sequence[Path] = (), options: Sequence[str] = ()
+) -> list[Wait]:
+    """Run `qualiclip --help`, then `qualiclip score` on folders of photos, one after the other.
+
+    Args:
+        counts: How many photos, for each run.
+        folders: Where photos lie; they are made for the occasion when there is none.
+        options: More options for `qualiclip score`, such as `--precision fp32`.
+
+    Returns:
+        Figures of each command.
+
+    Raises:
+        ValueError: When a command fails.
+    """
+    waits = [_run("qualiclip --help", ["--help"])]
+    with photos(folders, MADE) as files:
+        for count in counts:
+            with linked(list(itertools.islice(itertools.cycle(files), count))) as folder:
+                words = ["score", str(folder), "--format", "csv", *options]
+                waits.append(_run(f"{count:,} photo{'s' * (count > 1)}", words))
+    return waits
+
+
+def _run(name: str, words: Sequence[str]) -> Wait:
+    command = [sys.executable, "-m", "qualiclip_metric", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        began = time.perf_counter()
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise ValueError(f"qualiclip {' '.join(words)} failed: {said.strip()[-500:]}")
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KB elsewhere
+    return Wait(name, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+
+
+def text(waits: Sequence[Wait]) -> str:
+    """A Markdown table, a row for each command.
+
+    Args:
+        waits: Of `measure`.
+    """
+    columns = ["", "seconds", "CPU seconds", "resident at most, MiB"]
+    rows = [
+        [w.command, f"{w.seconds:.1f}", f"{w.cpu_seconds:.1f}", f"{w.megabytes:.0f}"] for w in waits
+    ]
+    return markdown(columns, rows)
