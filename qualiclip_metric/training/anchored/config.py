@@ -20,6 +20,10 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("ridge", 0, 10**6),
     ("smoothness", 0, 10**6),
     ("gradient_crops", 1, 10**6),
+    ("flips", 0, 10**6),
+    ("flip_draws", 1, 10**6),
+    ("fault_strength", 0, 1),
+    ("fault_shrinkage", 1e-6, 10**6),
     ("centre", 0.05, 10**3),
     ("worst", 0, 10),
     ("profile", 0, 10),
@@ -52,6 +56,11 @@ class AnchoredConfig(Settings):
         ridge: Lambda of the ridge regression on standardised features.
         smoothness: Weight of the penalty on the head's gradient with respect to the pixels.
         gradient_crops: Crops that the gradients are averaged over.
+        flips: Weight of the penalty on what the head says of a crop and of the same upside down.
+        flip_draws: Draws whose crops are turned for it.
+        fault_strength: Crops that are shown to the diagnosis have at least this strength of their
+            fault.
+        fault_shrinkage: Of the diagnosis' covariance within classes; see `fit.discriminant`.
         centre: Width of the pooling's preference for the middle; see `encoders.lite.Pooling`.
         worst: Strength of the pooling's preference for worse places.
         profile: Weight of a pair's own fault beside the common head, in the pairs that name one.
@@ -79,6 +88,10 @@ class AnchoredConfig(Settings):
     ridge: float = 4.0
     smoothness: float = 0.0
     gradient_crops: int = 12
+    flips: float = 0.0
+    flip_draws: int = 150
+    fault_strength: float = 0.25
+    fault_shrinkage: float = 0.3
     centre: float = 0.5
     worst: float = 0.5
     profile: float = 0.0

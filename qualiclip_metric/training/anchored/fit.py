@@ -1,5 +1,6 @@
 """Ranks, heads and prompts in closed form: no steps, no seed. Functions of tensors alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,8 +8,19 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import rankdata
 from torch import Tensor
 
-SHRINKAGE = 0.3
-"""Of the covariance within classes, on standardised features, towards the identity."""
+
+@dataclass(frozen=True)
+class Penalty:
+    """What a head is to say little of, beside its own size.
+
+    Attributes:
+        weight: How much it counts; the matrix is scaled to a mean diagonal of 1 first.
+        squared: Mean of d d', d being a change of the features as they are that the head is to say
+            little of, so that a head w has the mean squared change w' (d d') w.
+    """
+
+    weight: float
+    squared: Float[Tensor, "channels channels"]
 
 
 @dataclass(frozen=True)
@@ -38,22 +50,19 @@ def ridge(
     pooled: Float[Tensor, "n channels"],
     target: Float[Tensor, " n"],
     weight: Float[Tensor, " n"],
-    penalty: float,
-    smoothness: float = 0.0,
-    gradients: Float[Tensor, "channels channels"] | None = None,
+    size: float,
+    penalties: Sequence[Penalty] = (),
 ) -> Heads:
     """Ridge regression on standardised features, in fp64.
 
-    w = (X'X/n + lambda I + mu G)^-1 X'y/n, with G the mean squared gradient of the features by the
-    pixels, so that mu asks for a head that no small change of the pixels moves much.
+    w = (X'X/n + lambda I + sum of mu_k G_k)^-1 X'y/n, with G_k the matrices of the penalties.
 
     Args:
         pooled: Features.
         target: What is to be told from them.
         weight: Of each row, of any sum.
-        penalty: Lambda.
-        smoothness: Mu; G is scaled to a mean diagonal of 1.
-        gradients: G, of the features as they are; needed where mu is above 0.
+        size: Lambda, the penalty on the size of the head.
+        penalties: The others.
 
     Returns:
         One head, on the features as they are.
@@ -62,26 +71,27 @@ def ridge(
     mean = share @ x
     spread = (share @ (x - mean).square()).sqrt().clamp(min=1e-6)
     z, centred = (x - mean) / spread, y - share @ y
-    normal = z.T @ (share[:, None] * z) + penalty * torch.eye(len(spread)).double()
-    if gradients is not None and smoothness:
-        scaled = gradients.double() / spread[:, None] / spread
-        normal = normal + smoothness * scaled / scaled.diagonal().mean()
+    normal = z.T @ (share[:, None] * z) + size * torch.eye(len(spread)).double()
+    for penalty in penalties:
+        scaled = penalty.squared.double() / spread[:, None] / spread
+        normal = normal + penalty.weight * scaled / scaled.diagonal().mean()
     head = torch.linalg.solve(normal, z.T @ (share * centred)) / spread
     return Heads(head[None].float(), (share @ y - mean @ head)[None].float())
 
 
 def discriminant(
-    pooled: Float[Tensor, "n channels"], label: Int[Tensor, " n"], classes: int
+    pooled: Float[Tensor, "n channels"], label: Int[Tensor, " n"], classes: int, shrinkage: float
 ) -> Heads:
     """Log odds of each class against class 0, by linear discriminants.
 
-    Classes count the same whatever their number of rows; the covariance within them is shared and
-    shrunk by `SHRINKAGE` (Friedman, JASA 84, 1989).
+    Classes count the same whatever their number of rows; the covariance within them, of
+    standardised features, is shared and shrunk towards the identity (Friedman, JASA 84, 1989).
 
     Args:
         pooled: Features.
         label: Class of each row, 0 to `classes` - 1, none of them empty.
         classes: How many.
+        shrinkage: What is added to the covariance's diagonal.
 
     Returns:
         `classes` - 1 heads, of class 1 and on.
@@ -100,7 +110,7 @@ def discriminant(
     means = torch.stack([z[label == one].mean(dim=0) for one in range(classes)])
     away = z - means[label]
     share = 1 / rows.double()[label] / classes
-    within = away.T @ (share[:, None] * away) + SHRINKAGE * torch.eye(z.shape[1]).double()
+    within = away.T @ (share[:, None] * away) + shrinkage * torch.eye(z.shape[1]).double()
     weight = torch.linalg.solve(within, means.T).T
     bias = -0.5 * (weight * means).sum(dim=1)
     odds, offset = weight[1:] - weight[0], bias[1:] - bias[0]

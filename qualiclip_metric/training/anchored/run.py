@@ -1,6 +1,7 @@
 """An anchored run, top to bottom: table, heads, prompts, validation, file."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.anchored.fit import (
     Heads,
+    Penalty,
     discriminant,
     ranks,
     realised,
@@ -24,7 +26,12 @@ from qualiclip_metric.training.anchored.fit import (
     to_logits,
 )
 from qualiclip_metric.training.anchored.groups import FAULTS
-from qualiclip_metric.training.anchored.table import Table, collect, pixel_gradients
+from qualiclip_metric.training.anchored.table import (
+    Table,
+    collect,
+    flip_differences,
+    pixel_gradients,
+)
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.digests import combined_digest, digest_photos, split
 from qualiclip_metric.training.loop import Report
@@ -34,8 +41,6 @@ from qualiclip_metric.training.validation import validate
 
 VALIDATION_PHOTOS = 12
 """Most held-out photos that the model is validated on, at 240 crops each."""
-LEAST_SHARE = 0.25
-"""Crops that are shown to the diagnosis have at least this strength of their fault."""
 PROFILE = {1: "blur", 2: "blur", 3: "blur", 4: "noise"}
 """Index of each scoring pair that names a fault, and the fault."""
 
@@ -64,10 +69,11 @@ def train_anchored(
         Path of the model to score with.
 
     Raises:
-        ValueError: When photos or config are off, the folder's table is of others, or another
-            training writes there.
+        ValueError: When photos or config are off, the folder's table is of others, another training
+            writes there, or several processes were started.
         ImportError: When the packages for training are missing, with the cure.
     """
+    _check_alone()
     with files.own_folder(out) as folder:
         tell = report or (lambda _report: None)
         paths = [Path(path) for path in photos]
@@ -88,11 +94,8 @@ def train_anchored(
             folder / "features",
             lambda done: tell(Report("features", done, config.draws, crops_per_second=rate(done))),
         )
-        gradients = None
-        if config.smoothness:
-            gradients = pixel_gradients(encoder, learn, config, folder / "gradients")
-        quality, profile = fit_quality(table, config, gradients)
-        model = _model(origin, encoder, quality, profile, fit_faults(table), config)
+        quality, profile = fit_quality(table, config, _penalties(encoder, learn, config, folder))
+        model = _model(origin, encoder, quality, profile, fit_faults(table, config), config)
         checked = validate(
             from_checkpoint(model),
             (held or learn)[:VALIDATION_PHOTOS],
@@ -112,15 +115,39 @@ def train_anchored(
         return folder / files.MODEL
 
 
+def _check_alone() -> None:
+    """Refuse to run as one of several processes, which would all write the same table."""
+    processes = os.environ.get("WORLD_SIZE", "1")
+    if processes != "1":
+        raise ValueError(
+            f"objective 'anchored': expected one process, got WORLD_SIZE={processes}; start "
+            "qualiclip train without torchrun or accelerate, and set workers to use more cores"
+        )
+
+
+def _penalties(
+    encoder: LiteEncoder, photos: Sequence[Path], config: AnchoredConfig, folder: Path
+) -> list[Penalty]:
+    """What the config asks the head to say little of."""
+    found = []
+    if config.smoothness:
+        squared = pixel_gradients(encoder, photos, config, folder / "gradients")
+        found.append(Penalty(config.smoothness, squared))
+    if config.flips:
+        squared = flip_differences(encoder, photos, config, folder / "flips")
+        found.append(Penalty(config.flips, squared))
+    return found
+
+
 def fit_quality(
-    table: Table, config: AnchoredConfig, gradients: Tensor | None
+    table: Table, config: AnchoredConfig, penalties: Sequence[Penalty] = ()
 ) -> tuple[Heads, Heads]:
     """What local quality is read from, and the log odds of each scoring pair.
 
     Args:
         table: The features.
         config: Settings.
-        gradients: Of `pixel_gradients`, where a smooth head is asked for.
+        penalties: What the heads are to say little of.
     """
     draws, levels = table.quality.shape
     level = torch.arange(levels).expand(draws, levels)
@@ -140,8 +167,7 @@ def fit_quality(
             wanted.flatten()[rows],
             weights.flatten()[rows],
             config.ridge,
-            config.smoothness,
-            gradients,
+            penalties,
         )
 
     common = head(target, weight)
@@ -165,15 +191,20 @@ def fit_quality(
     return common, logits
 
 
-def fit_faults(table: Table) -> Heads:
-    """Log odds of each fault of `FAULTS` against no fault, from draws with a single one."""
+def fit_faults(table: Table, config: AnchoredConfig) -> Heads:
+    """Log odds of each fault of `FAULTS` against no fault, from draws with a single one.
+
+    Args:
+        table: The features.
+        config: Settings.
+    """
     levels = table.quality.shape[1]
     single = (table.shares > 0).sum(dim=1) == 1
     strength = table.shares.amax(dim=1)[:, None] * torch.arange(levels) / (levels - 1)
     fault = 1 + table.shares.argmax(dim=1)[:, None].expand_as(strength)
     label = torch.where(strength == 0, torch.zeros_like(fault), fault)
-    shown = single[:, None] & ((strength == 0) | (strength >= LEAST_SHARE))
-    return discriminant(table.pooled[shown], label[shown], len(FAULTS) + 1)
+    shown = single[:, None] & ((strength == 0) | (strength >= config.fault_strength))
+    return discriminant(table.pooled[shown], label[shown], len(FAULTS) + 1, config.fault_shrinkage)
 
 
 def _of_one_fault(

@@ -23,6 +23,7 @@ SETTINGS = (
 _GRADIENT_SIDE = 128  # px of the crops whose gradients are taken
 _COPIES = 24  # of a crop at once, each for a feature of its own
 _FIRST_GRADIENT = 10**9  # draw number, far behind those of any table
+_FIRST_FLIP = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,27 @@ def pixel_gradients(
         crop = crops[number % len(crops), :, :_GRADIENT_SIDE, :_GRADIENT_SIDE]
         jacobian = _jacobian(encoder, crop)
         pieces.save(number, {"squared": (jacobian @ jacobian.T)[None]})
+    return pieces.load()["squared"].mean(dim=0)
+
+
+def flip_differences(
+    encoder: LiteEncoder, photos: Sequence[Path], config: AnchoredConfig, folder: Path
+) -> Float[Tensor, "channels channels"]:
+    """Mean over crops of d d', d what the pooled features change by when a crop is upside down.
+
+    Args:
+        encoder: As for `collect`.
+        photos: As for `collect`.
+        config: The crops of `flip_draws` draws are taken, of all levels.
+        folder: Where the outcome is kept, as the table is.
+    """
+    pieces = Pieces(folder, {"flip_draws": config.flip_draws, "seed": config.seed})
+    groups = Groups(photos, config)
+    for number in range(pieces.missing(), config.flip_draws):
+        crops = groups[_FIRST_FLIP + number].crops
+        upright, turned = _pooled(encoder, torch.stack([crops, crops.flip(2)])).double()
+        change = turned - upright
+        pieces.save(number, {"squared": (change.T @ change / len(change))[None]})
     return pieces.load()["squared"].mean(dim=0)
 
 

@@ -11,16 +11,18 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
+from typer.testing import CliRunner
 
 import qualiclip_metric
 from qualiclip_metric import formats
+from qualiclip_metric.cli import app
 from qualiclip_metric.distortions import DISTORTIONS, LINKS
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.metric import cosine
 from qualiclip_metric.training.anchored import AnchoredConfig, fit, train_anchored
 from qualiclip_metric.training.anchored.groups import FAULT_OF, FAULTS, Groups
 from qualiclip_metric.training.anchored.run import PROFILE, fit_faults, fit_quality
-from qualiclip_metric.training.anchored.table import Table, pixel_gradients
+from qualiclip_metric.training.anchored.table import Table, flip_differences, pixel_gradients
 from qualiclip_metric.training.config import read_settings
 
 TINY = AnchoredConfig(
@@ -32,6 +34,8 @@ TINY = AnchoredConfig(
     level_share=0.5,
     smoothness=1.0,
     gradient_crops=1,
+    flips=1.0,
+    flip_draws=2,
     profile=0.5,
     scoring_size=128,
     workers=0,
@@ -82,7 +86,7 @@ def test_ranks_are_of_all_values_and_ties_share_theirs():
 def test_ridge_is_scikit_learns():
     x, weight = random(200, 12) * torch.arange(1, 13), random(200, seed=3).abs() + 0.1
     y = x[:, 0] - 0.3 * x[:, 5] + random(200, seed=1)
-    found = fit.ridge(x, y, weight, penalty=0.7)
+    found = fit.ridge(x, y, weight, size=0.7)
     share = (weight / weight.sum()).double().numpy()
     mean = share @ x.double().numpy()
     z = (x.double().numpy() - mean) / np.sqrt(share @ (x.double().numpy() - mean) ** 2)
@@ -95,7 +99,7 @@ def test_smoothness_turns_the_head_from_where_pixels_move_it():
     y = x.sum(dim=1)
     gradients = torch.diag(torch.tensor([1.0, 100.0]))
     plain = fit.ridge(x, y, torch.ones(300), 0.1).weight[0]
-    smooth = fit.ridge(x, y, torch.ones(300), 0.1, 1.0, gradients).weight[0]
+    smooth = fit.ridge(x, y, torch.ones(300), 0.1, [fit.Penalty(1.0, gradients)]).weight[0]
     assert plain[1] > 0.8
     assert smooth[1] < 0.5 * plain[1]
     assert smooth[0] > 0.8 * plain[0]
@@ -104,12 +108,12 @@ def test_smoothness_turns_the_head_from_where_pixels_move_it():
 def test_the_discriminant_is_scikit_learns():
     label = torch.arange(300) % 3
     x = random(300, 8) + 1.5 * torch.nn.functional.one_hot(label, 8)
-    heads = fit.discriminant(x, label, 3)
+    heads = fit.discriminant(x, label, 3, 0.3)
     z = (x / x.std(dim=0)).double().numpy()
     within = np.mean([np.cov(z[label == k].T, bias=True) for k in range(3)], axis=0)
     reference = LinearDiscriminantAnalysis(priors=np.full(3, 1 / 3)).fit(z, label.numpy())
     means = reference.means_
-    inverse = np.linalg.inv(within + fit.SHRINKAGE * np.eye(8))
+    inverse = np.linalg.inv(within + 0.3 * np.eye(8))
     score = z @ inverse @ means.T - 0.5 * np.einsum("ki,ij,kj->k", means, inverse, means)
     assert np.allclose(heads(x).numpy(), score[:, 1:] - score[:, :1], atol=1e-3)
     agree = np.concatenate([np.zeros((300, 1)), heads(x).numpy()], axis=1).argmax(1)
@@ -137,7 +141,7 @@ def test_good_and_bad_crops_get_their_probabilities():
 
 
 def test_quality_and_profile_follow_the_table(table):
-    common, pairs = fit_quality(table, dataclasses.replace(TINY, smoothness=0.0), None)
+    common, pairs = fit_quality(table, TINY)
     flat, level = table.pooled.flatten(0, 1), torch.arange(6).repeat(len(table.pooled))
     assert spearmanr(common(flat)[:, 0], -level).statistic > 0.8
     said, fault = pairs(table.pooled[:, -1]), table.shares.argmax(dim=1)
@@ -150,15 +154,15 @@ def test_quality_and_profile_follow_the_table(table):
 
 
 def test_faults_are_told_apart(table):
-    odds = fit_faults(table)(table.pooled[:, -1])
+    odds = fit_faults(table, TINY)(table.pooled[:, -1])
     assert (odds.argmax(dim=1) == table.shares.argmax(dim=1)).float().mean() > 0.9
-    pristine = fit_faults(table)(table.pooled[:, 0])
+    pristine = fit_faults(table, TINY)(table.pooled[:, 0])
     assert (pristine.amax(dim=1) < 0).float().mean() > 0.8
 
 
 def test_a_fault_without_crops_is_an_error():
     with pytest.raises(ValueError, match=r"each of 3 classes, got \[2, 0, 1\]; draw more"):
-        fit.discriminant(random(3, 4), torch.tensor([0, 2, 0]), 3)
+        fit.discriminant(random(3, 4), torch.tensor([0, 2, 0]), 3, 0.3)
 
 
 def test_every_fault_has_types_and_links():
@@ -189,6 +193,16 @@ def test_the_squared_gradient_predicts_a_small_step(photos, tmp_path):
     head = random(432)
     step = torch.autograd.grad((encoder.pooled(crop) @ head).sum(), crop)[0]
     assert torch.allclose(step.square().sum(), head @ squared @ head, rtol=1e-3)
+
+
+def test_flip_differences_are_those_of_crops_upside_down(photos, tmp_path):
+    torch.manual_seed(0)
+    encoder = LiteEncoder().eval().requires_grad_(False)
+    squared = flip_differences(encoder, photos, TINY, tmp_path / "flips")
+    groups, head = Groups(photos, TINY), random(432).double()
+    crops = torch.cat([groups[2 * 10**9 + number].crops for number in range(2)])
+    change = (encoder.pooled(crops.flip(2)) - encoder.pooled(crops)).double() @ head
+    assert torch.allclose(change.square().mean(), head @ squared.double() @ head, rtol=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +250,17 @@ def test_a_rerun_is_the_same_to_the_bit_and_a_table_is_gone_on_with(run, photos,
     assert [r.step for r in told if r.phase == "features"] == [10, 20, 30, 40, 50, 60]
 
 
+def test_several_processes_are_refused_before_anything_is_written(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun and accelerate set it
+    config = tmp_path / "anchored.toml"
+    config.write_text('objective = "anchored"\n')
+    words = ["--images", str(photos[0].parent), "--out", str(tmp_path / "run")]
+    shown = CliRunner().invoke(app, ["train", "--config", str(config), *words])
+    assert shown.exit_code == 1
+    assert "expected one process, got WORLD_SIZE=2; start qualiclip train without" in shown.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_trunk_that_sees_nothing_is_an_error():
     heads, same = fit.Heads(random(1, 5), random(1)), torch.ones(4)
     with pytest.raises(ValueError, match="do not tell good crops from bad"):
@@ -252,7 +277,8 @@ def test_the_shipped_config_is_that_of_the_shipped_model():
     path = Path(__file__).parents[3] / "configs" / "lite.toml"
     config = AnchoredConfig.from_dict(read_settings(path))
     shipped = qualiclip_metric.build.load("lite").training["config"]
-    assert config.to_dict() == shipped, json.dumps(shipped)
+    # settings that are younger than the file stand at what it was made with
+    assert config == AnchoredConfig.from_dict(shipped), json.dumps(shipped)
 
 
 @pytest.mark.parametrize(
