@@ -20,6 +20,15 @@ def choose_device(device: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def all_devices(device: str) -> list[str]:
+    """The devices that are meant: for `auto` every GPU, or what `choose_device` says."""
+    import torch
+
+    if device == "auto" and torch.cuda.device_count() > 1:
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [choose_device(device)]
+
+
 def load_metric(
     model: str,
     device: str,

@@ -1,15 +1,14 @@
 """`qualiclip score`: images -> scores. Results on stdout, everything else on stderr."""
 
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qualiclip_metric.cli._metric import load_metric
+from qualiclip_metric.cli._metric import all_devices, load_metric
 from qualiclip_metric.cli.options import (
     MAX_PIXELS,
     BatchSizeOption,
@@ -28,20 +27,14 @@ from qualiclip_metric.cli.options import (
     out_option,
 )
 from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, Format, format_for, writer_of
-from qualiclip_metric.cli.stopping import Stop, stopping
-from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, TERMINATED, Terminated, fail
+from qualiclip_metric.cli.terminal import DATA_ERROR, fail
 from qualiclip_metric.files import check_writable
-from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
-    from qualiclip_metric.cli.score_output import Output
     from qualiclip_metric.metric import QualiCLIP
     from qualiclip_metric.scoring import Options
     from qualiclip_metric.streaming.rows import Layout, Row
     from qualiclip_metric.streaming.sources import Sources
-
-_COUNT_SECONDS = 1.0
-"""How long an interrupted command waits to know how many images there are."""
 
 
 def score(
@@ -121,7 +114,9 @@ def score(
     What the scores depend on is stated as a signature: in the results, or on stderr.
     """
     from qualiclip_metric.cli.score_output import check_output, open_output
+    from qualiclip_metric.cli.score_run import run, score_all
     from qualiclip_metric.scoring import Options
+    from qualiclip_metric.scoring.devices import WorkerError
     from qualiclip_metric.scoring.sheet import score_page
     from qualiclip_metric.streaming.sources import open_sources
 
@@ -153,7 +148,12 @@ def score(
             check_writable(html)
     except OSError as err:
         fail(f"--html: {err}")
-    metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
+    devices = all_devices(device)
+    metric = load_metric(
+        model, devices[0], precision.value, engine.value, prompts=prompts, size=size
+    )
+    # what auto came to here holds on every device, as the signature says
+    make = partial(load_metric, model, prompts=prompts, size=size, **_chosen(metric))
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
     written = False
     try:
@@ -180,8 +180,9 @@ def score(
             written = True
             streams = out is None and order is None and form is not Format.json
             show = not (streams and sys.stdout.isatty())
-            code = _run(metric, sources, options, output, show, drawn)
-    except ValueError as err:
+            score_missing = partial(score_all, metric, devices, make, options)
+            code = run(score_missing, sources, output, show, drawn)
+    except (ValueError, WorkerError) as err:
         fail(err, DATA_ERROR if written else 2)
     except OSError as err:
         fail(f"--out: {err}", DATA_ERROR if written else 2)
@@ -197,75 +198,10 @@ def _layout(metric: "QualiCLIP", options: "Options", sources: "Sources") -> "Lay
     return Layout(str(metric.signature), pairs, options.diagnose, sources.columns)
 
 
-def _run(
-    metric: "QualiCLIP",
-    sources: "Sources",
-    options: "Options",
-    output: "Output",
-    show: bool,
-    drawn: "Callable[[Iterable[Row]], Iterator[Row]]",
-) -> int:
-    """Score what is missing, each row drawn on its way to the output; the exit code."""
-    from qualiclip_metric import scoring
-
-    with stopping() as stop:
-        rows = scoring.score_items(
-            metric, output.missing(sources.items()), options, stopped=stop, device=metric.device
-        )
-        tally = _Tally(rows, sources, output, stop, show)
-        try:
-            note = output.take(drawn(tally), stop)
-        finally:
-            rows.close()
-    for line in (sources.note(), *tally.lines(), note):
-        if line:
-            typer.echo(line, err=True)
-    return stop.code or (DATA_ERROR if tally.failed else 0)
-
-
-class _Tally:
-    """Passes rows on with a progress bar, and counts them; an interruption is their end."""
-
-    def __init__(
-        self, rows: "Iterator[Row]", sources: "Sources", output: "Output", stop: Stop, show: bool
-    ) -> None:
-        self.rows, self.sources, self.stop, self.show = rows, sources, stop, show
-        self.before, self.done, self.failed = output.done, output.done, output.failed
-        self.total: int | None = None
-
-    def __iter__(self) -> "Iterator[Row]":
-        counter = threading.Thread(target=self._count, daemon=True)
-        counter.start()
-        with progress_bar("scoring", None, done=self.before, show=self.show) as progress:
-            try:
-                for row in self.rows:
-                    self.done += 1
-                    self.failed += row.score is None
-                    progress.update(self.done, failed=self.failed, total=self.total)
-                    yield row
-            except KeyboardInterrupt:  # the second one
-                self.stop.code = INTERRUPTED
-            except Terminated:
-                self.stop.code = TERMINATED
-        if self.stop():
-            counter.join(_COUNT_SECONDS)
-        else:
-            self.total = self.done
-
-    def lines(self) -> "Iterator[str]":
-        """What to say at the end, if anything."""
-        if self.failed:
-            yield f"{self.failed} of {self.done} images could not be scored"
-        if self.stop():
-            of = "" if self.total is None else f" of {self.total}"
-            yield f"interrupted: {self.done}{of} images done"
-
-    def _count(self) -> None:
-        """How many images there are, found out while the first are scored."""
-        try:
-            self.total = self.sources.count()
-        except (OSError, ValueError):  # whoever lists them will say so
-            return
+def _chosen(metric: "QualiCLIP") -> dict[str, str]:
+    """Precision and engine of a metric."""
+    assert metric.signature is not None
+    return {"precision": metric.signature.precision, "engine": metric.signature.engine}
 
 
 def _best_first(row: "Row") -> float:

@@ -26,6 +26,8 @@ CPU_BATCH_PIXELS = 2**20
 """The same on a CPU, where larger batches leave its caches: 4 images of 512x512."""
 AHEAD_PIXELS = 2 * BATCH_PIXELS
 """Pixels that may be decoded, or waiting to be, besides the batch in the network and one more."""
+AHEAD_BATCHES = 32
+"""The same in batches: small images, and files that cannot be read, have few pixels or none."""
 MOST_AHEAD_PIXELS = 2**26
 """The same where an image alone exceeds `AHEAD_PIXELS`: it is decoded while another one is in the
 network, unless both together exceed this."""
@@ -85,9 +87,10 @@ def decode_ahead(
     decode: Callable[[Key], Image],
     workers: int,
 ) -> Iterator[list[tuple[Key, Image]]]:
-    """Decode batches in order, in threads, ahead of their use but within `AHEAD_PIXELS`.
+    """Decode batches in order, in threads, within `AHEAD_PIXELS` and `AHEAD_BATCHES` of their use.
 
-    A batch that alone exceeds it is decoded while one other is in use, within `MOST_AHEAD_PIXELS`.
+    A batch that alone exceeds the pixels is decoded while one other is in use, within
+    `MOST_AHEAD_PIXELS`.
 
     Args:
         batches: What to decode together, and its pixels; read no further than is decoded.
@@ -111,7 +114,7 @@ def decode_ahead(
                 yield _take(queue)
             queue.append(([(key, pool.submit(decode, key)) for key in keys], size))
             ahead += size
-            while len(queue) > 1 and ahead > AHEAD_PIXELS:
+            while len(queue) > 1 and (ahead > AHEAD_PIXELS or len(queue) > AHEAD_BATCHES):
                 ahead -= queue[0][1]
                 yield _take(queue)
         while queue:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qualiclip_metric import images
 from qualiclip_metric.resize import reduced
 from qualiclip_metric.scoring import batches
-from qualiclip_metric.scoring.batches import plan_batches
+from qualiclip_metric.scoring.batches import AHEAD_BATCHES, decode_ahead, plan_batches
 
 
 @settings(deadline=None, max_examples=100)
@@ -83,3 +83,17 @@ def test_decoding_keeps_the_order(workers: int) -> None:
     planned = [(range(start, start + 3), 2**23) for start in range(0, 30, 3)]
     decoded = list(batches.decode_ahead(planned, lambda n: n * n, workers))
     assert decoded == [[(n, n * n) for n in places] for places, _ in planned]
+
+
+def test_files_without_pixels_are_not_decoded_far_ahead() -> None:
+    taken = 0
+
+    def endless() -> Iterator[tuple[list[int], int]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield [taken], 0
+
+    decoded = decode_ahead(endless(), str, workers=1)
+    assert next(decoded) == [(1, "1")]
+    assert taken <= AHEAD_BATCHES + 1
