@@ -16,10 +16,13 @@ from benchmarks.formatting import markdown
 from benchmarks.speed.worker import picture
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, ENGINES
+from qualiclip_metric.input_check import check_values
 
 __all__ = ["measure", "table"]
 
 MODULES = "modules"
+CHECK = "input check"
+"""Row of `input_check.check_values`, which every score goes through unless told otherwise."""
 
 
 def measure(name: str, sizes: Sequence[tuple[int, int]], rounds: int) -> dict[str, Any]:
@@ -53,6 +56,7 @@ def _ways(encoder: Encoder) -> dict[str, Callable[[Tensor], object]]:
         if engine == "torch" or find_spec(engine) is not None:
             for precision, dtype in DTYPES.items():
                 ways[f"{engine} {precision}"] = make(graph, dtype, device)
+    ways[CHECK] = check_values
     return ways
 
 
@@ -69,11 +73,24 @@ def _shortest(
 
 
 def table(found: dict[str, Any]) -> str:
-    """Markdown: milliseconds per way and size, and how many times faster than the modules."""
+    """Markdown: milliseconds per way and size, and how many times faster than the modules.
+
+    Of the input check, its share of the fastest way.
+    """
     sizes = [f"{height}x{width}" for height, width in found["sizes"]]
-    slow = found["seconds"][MODULES]
+    ways = {way: seconds for way, seconds in found["seconds"].items() if way != CHECK}
     rows = [
-        [way, *(f"{1e3 * s:.0f} ({m / s:.2f}x)" for s, m in zip(seconds, slow, strict=True))]
-        for way, seconds in found["seconds"].items()
+        [
+            way,
+            *(
+                f"{1e3 * s:.0f} ({m / s:.2f}x)"
+                for s, m in zip(ways[way], ways[MODULES], strict=True)
+            ),
+        ]
+        for way in ways
     ]
+    if CHECK in found["seconds"]:
+        fastest = map(min, zip(*ways.values(), strict=True))
+        shares = zip(found["seconds"][CHECK], fastest, strict=True)
+        rows.append([CHECK, *(f"{1e3 * s:.2f} ({s / least:.2%})" for s, least in shares)])
     return markdown([f"{found['model']}, ms of CPU", *sizes], rows)

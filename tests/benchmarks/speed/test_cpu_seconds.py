@@ -36,3 +36,9 @@ def test_a_size_that_is_none_is_refused(size):
     ran = CliRunner().invoke(app, ["cpu", "--size", size])
     assert isinstance(ran.exception, ValueError)
     assert f"expected HEIGHTxWIDTH, got {size!r}" in str(ran.exception)
+
+
+def test_the_input_check_is_a_share_of_the_fastest_way() -> None:
+    seconds = {"modules": [0.2], "x": [0.1], cpu_seconds.CHECK: [0.0005]}
+    found = {"model": "lite", "rounds": 1, "sizes": [[512, 512]], "seconds": seconds}
+    assert cpu_seconds.table(found).splitlines()[-1] == "| input check | 0.50 (0.50%) |"
