@@ -18,7 +18,7 @@ from qualiclip_metric.cli import app
 from qualiclip_metric.files import replacing
 from qualiclip_metric.scoring import score_files
 from qualiclip_metric.training import TrainConfig, checkpoint, train
-from tests.faults.processes import LONGEST, end, start, wait_for
+from tests.faults.processes import Command
 
 
 @pytest.fixture
@@ -91,12 +91,11 @@ def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
 def test_two_commands_with_one_output(photos: Path, random_lite: Path, tmp_path: Path) -> None:
     out = tmp_path / "scores.csv"
     words = ("score", photos, "-m", random_lite, "-o", out)
-    processes = [start("qualiclip_metric", *words) for _ in range(2)]
-    ended = [process.communicate(timeout=LONGEST) for process in processes]
-    codes = sorted(process.returncode for process in processes)
-    assert codes in ([0, 0], [0, 2]), ended  # one after the other, or one is refused
-    if codes == [0, 2]:
-        assert any("another command is writing it" in errors for _, errors in ended)
+    processes = [Command("qualiclip_metric", *words) for _ in range(2)]
+    codes, errors = zip(*sorted(process.wait() for process in processes), strict=True)
+    assert codes in ((0, 0), (0, 2)), errors  # one after the other, or one is refused
+    if codes == (0, 2):
+        assert "another command is writing it" in errors[1]
     assert len(pd.read_csv(out)) == 5
     assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
 
@@ -119,15 +118,14 @@ def test_a_second_benchmark_run_of_the_same_scores_is_refused(labels: Path, tmp_
         "run", "--metric", "waits_metric:waits", "--dataset", f"csv={labels}",
         "--out", tmp_path / "results", "--resamples", "0", "--splits", "0",
     )  # fmt: skip
-    first = start("benchmarks", *words, path=tmp_path)
-    wait_for(lambda: any(tmp_path.glob("results/*/waits*.lock")), first)
-    second = start("benchmarks", *words, path=tmp_path)
-    _, errors = second.communicate(timeout=LONGEST)
+    first = Command("benchmarks", *words, path=tmp_path)
+    first.wait_for(lambda: any(tmp_path.glob("results/*/waits*.lock")))
+    code, errors = Command("benchmarks", *words, path=tmp_path).wait()
     (tmp_path / "go").touch()
-    _, others = first.communicate(timeout=LONGEST)
-    assert second.returncode == 2
+    assert code == 2
     assert "another run is scoring" in errors
-    assert first.returncode == 0, others
+    code, errors = first.wait()
+    assert code == 0, errors
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stopping a process is POSIX")
@@ -140,12 +138,12 @@ def test_a_second_training_in_one_folder_is_refused(
         "train", "--images", str(photos), "--pretrained", str(random_lite), "--out", str(out),
         *(word for one in settings for word in ("--set", one)),
     ]  # fmt: skip
-    first = start("qualiclip_metric", *words)
-    wait_for((out / checkpoint.STATE).exists, first)
-    first.send_signal(signal.SIGSTOP)  # in the middle of its steps, for as long as this takes
+    first = Command("qualiclip_metric", *words)
+    first.wait_for((out / checkpoint.STATE).exists)
+    first.send(signal.SIGSTOP)  # in the middle of its steps, for as long as this takes
     second = CliRunner().invoke(app, [*words, "--resume"])
     assert second.exit_code == 1
     assert f"another training writes to {out}" in second.stderr
-    end(first, signal.SIGKILL)
+    first.end(signal.SIGKILL)
     with checkpoint.own_folder(out):  # the claim of a killed run is gone
         assert checkpoint.load_state(out)["step"] < 1000

@@ -19,7 +19,7 @@ from benchmarks.results import folder as results
 from qualiclip_metric import formats, weights
 from qualiclip_metric.cli import app
 from qualiclip_metric.training import checkpoint
-from tests.faults.processes import children_of, end, is_running, start, wait_for
+from tests.faults.processes import Command, children_of, wait_until_gone
 
 if TYPE_CHECKING:
     from tests.qualiclip_metric.conftest import Hub
@@ -55,13 +55,23 @@ def run(*words: object) -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four hundred names of one image, long ones: a file of results is on the disk early."""
+    """Five hundred names of two images: work enough to be ended in the middle of it."""
     folder = tmp_path_factory.mktemp("many")
-    photo = folder.with_name("photo.png")
-    Image.linear_gradient("L").resize((32, 32)).save(photo)
-    for count in range(400):
-        os.link(photo, folder / f"{count:0200}.png")
+    photos = [folder.with_name(name) for name in ("first.png", "second.png")]
+    Image.linear_gradient("L").resize((32, 32)).save(photos[0])
+    Image.radial_gradient("L").resize((32, 32)).save(photos[1])
+    for count in range(500):
+        os.link(photos[count % 2], folder / f"{count:0100}.png")
     return folder
+
+
+@pytest.fixture(scope="module")
+def scored(many: Path, random_lite: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What a command writes that nobody interrupts."""
+    out = tmp_path_factory.mktemp("scored") / "scores.csv"
+    run("score", many, "-m", random_lite, "-o", out)
+    assert len(pd.read_csv(out)["score"].unique()) == 2
+    return out.read_bytes()
 
 
 def has_rows(folder: Path) -> bool:
@@ -73,24 +83,32 @@ def has_rows(folder: Path) -> bool:
     ("number", "old"), [*((number, "complete\n") for number in SIGNALS), (signal.SIGTERM, None)]
 )
 def test_score(
-    number: signal.Signals, old: str | None, many: Path, random_lite: Path, tmp_path: Path
+    number: signal.Signals,
+    old: str | None,
+    many: Path,
+    scored: bytes,
+    random_lite: Path,
+    tmp_path: Path,
 ) -> None:
-    out = tmp_path / "scores.csv"
+    out, partial = tmp_path / "scores.csv", tmp_path / "scores.csv.part"
     if old is not None:
         out.write_text(old)
-    process = start("qualiclip_metric", "score", many, "-m", random_lite, "-o", out)
-    wait_for(lambda: has_rows(tmp_path), process)
-    code, errors = end(process, number)
+    words = ("score", many, "-m", random_lite, "-o", out)
+    process = Command("qualiclip_metric", *words, "--batch-size", "1")
+    process.wait_for(lambda: has_rows(tmp_path))
+    code, errors = process.end(number)
     assert code == CODES[number]
     assert "Traceback" not in errors
     assert (out.read_text() if out.exists() else None) == old
     assert scratch(tmp_path) == []
-    if number == signal.SIGKILL:  # perhaps in the middle of a row
-        return
-    assert "interrupted: " in errors
-    rows = pd.read_csv(tmp_path / "scores.csv.part")
-    assert 0 < len(rows) < 400
-    assert rows["score"].notna().all()
+    if number != signal.SIGKILL:  # that may end it in the middle of a row
+        rows = pd.read_csv(partial)
+        assert 0 < len(rows) < 500
+        assert rows["score"].notna().all()
+        assert f"interrupted: {len(rows)} of 500 images done" in errors
+    run(*words)
+    assert out.read_bytes() == scored
+    assert {path.name for path in tmp_path.iterdir()} == {"scores.csv"}
 
 
 @signals
@@ -98,20 +116,20 @@ def test_parts(number: signal.Signals, many: Path, random_lite: Path, tmp_path: 
     out, first = tmp_path / "scores", sorted(many.iterdir())[:9]
     options = ("-m", random_lite, "-o", f"{out}/")
     run("score", *first, *options)
-    (part,) = out.iterdir()
+    parts = list(out.iterdir())
     words = ("score", many, *options)
-    process = start("qualiclip_metric", *words)
-    wait_for((tmp_path / ".scores.lock").exists, process)
-    code, errors = end(process, number)
+    process = Command("qualiclip_metric", *words)
+    process.wait_for((tmp_path / ".scores.lock").exists)
+    code, errors = process.end(number)
     assert code == CODES[number]
     assert "Traceback" not in errors
     run(*words)
     rows = pd.read_parquet(out)
     assert sorted(rows["key"]) == sorted(str(path) for path in many.iterdir())
     assert rows["score"].notna().all()
-    assert len(pd.read_parquet(part)) == 9  # scored once
+    assert sum(len(pd.read_parquet(part)) for part in parts) == 9  # scored once
     run(*words)  # nothing is left to do
-    assert len(pd.read_parquet(out)) == 400
+    assert len(pd.read_parquet(out)) == 500
 
 
 def test_score_again_after_a_kill_gives_the_same_file(
@@ -129,12 +147,12 @@ def test_the_decoder_ends_with_a_score_that_is_killed(
     many: Path, random_lite: Path, tmp_path: Path
 ) -> None:
     words = ("score", many, "-m", random_lite, "-o", tmp_path / "s.csv", "--timeout", "60")
-    process = start("qualiclip_metric", *words)
-    wait_for(lambda: has_rows(tmp_path), process)
+    process = Command("qualiclip_metric", *words)
+    process.wait_for(lambda: has_rows(tmp_path))
     children = children_of(process)
     assert children
-    end(process, signal.SIGKILL)
-    wait_for(lambda: not any(map(is_running, children)))
+    process.end(signal.SIGKILL)
+    wait_until_gone(children)
 
 
 # --- train -----------------------------------------------------------------------------------
@@ -163,15 +181,15 @@ def test_train(
     number: signal.Signals, photos: Path, random_lite: Path, trained: Path, tmp_path: Path
 ) -> None:
     words = training(photos, random_lite, tmp_path)
-    process = start("qualiclip_metric", *words)
+    process = Command("qualiclip_metric", *words)
     state, versions = tmp_path / checkpoint.STATE, set()
 
     def saved_twice() -> bool:
         versions.update(path.stat().st_mtime_ns for path in tmp_path.glob(state.name))
         return len(versions) >= 2  # before the first step, and after the second
 
-    wait_for(saved_twice, process)
-    code, errors = end(process, number)
+    process.wait_for(saved_twice)
+    code, errors = process.end(number)
     assert code == CODES[number]
     assert "Traceback" not in errors
     assert 2 <= checkpoint.load_state(tmp_path)["step"] < 8
@@ -190,9 +208,9 @@ def test_export(number: signal.Signals, random_lite: Path, tmp_path: Path) -> No
     out = tmp_path / "lite.pt"
     out.write_text("the one before")
     words = ("export", out, "--format", "torchscript", "-m", random_lite)
-    process = start("qualiclip_metric", *words)
-    wait_for(lambda: bool(scratch(tmp_path)), process)
-    code, errors = end(process, number)
+    process = Command("qualiclip_metric", *words)
+    process.wait_for(lambda: bool(scratch(tmp_path)))
+    code, errors = process.end(number)
     assert code == CODES[number]
     assert "Traceback" not in errors
     assert out.read_text() == "the one before"
@@ -200,6 +218,19 @@ def test_export(number: signal.Signals, random_lite: Path, tmp_path: Path) -> No
     if number == signal.SIGKILL:
         run(*words)  # checked against torch before it is put in place
         assert out.read_bytes()[:2] == b"PK"
+
+
+@signals
+def test_a_quick_export_is_whole_or_not_there(
+    number: signal.Signals, random_lite: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model.safetensors"
+    words = ("export", out, "--model", random_lite, "--format", "safetensors")
+    process = Command("qualiclip_metric", *words)
+    process.wait_for(lambda: any(tmp_path.iterdir()))
+    process.end(number)
+    if out.exists():
+        assert formats.load(out).architecture == "lite"
 
 
 # --- benchmark -------------------------------------------------------------------------------
@@ -231,13 +262,12 @@ def test_benchmark(
             "1", "--out", str(tmp_path / out), "--resamples", "0", "--splits", "0",
         ]  # fmt: skip
 
-    process = start("benchmarks", *words("killed"), path=tmp_path)
+    process = Command("benchmarks", *words("killed"), path=tmp_path)
     # header and two rows; the metric waits in its third call
-    wait_for(
-        lambda: any(p.read_bytes().count(b"\n") == 3 for p in tmp_path.glob("killed/*/*.jsonl")),
-        process,
+    process.wait_for(
+        lambda: any(p.read_bytes().count(b"\n") == 3 for p in tmp_path.glob("killed/*/*.jsonl"))
     )
-    code, errors = end(process, number)
+    code, errors = process.end(number)
     assert code == {**CODES, signal.SIGTERM: -15}[number]  # the journal needs no cleaning up
     assert "Traceback" not in errors
     assert ("the same command goes on" in errors) == (number == signal.SIGINT)
@@ -269,10 +299,10 @@ BODY = bytes(range(256)) * 1200
 def test_download(number: signal.Signals, hub: "Hub", tmp_path: Path) -> None:
     hub.files["chaofengc/IQA-PyTorch-Weights/QualiCLIP.pth"] = BODY
     hub.hold = threading.Event()
-    process = start("qualiclip_metric", "weights", "fetch", "qualiclip")
+    process = Command("qualiclip_metric", "weights", "fetch", "qualiclip", fresh=True)
     try:
-        wait_for(hub.held.is_set, process)
-        code, errors = end(process, number)
+        process.wait_for(hub.held.is_set)
+        code, errors = process.end(number)
     finally:
         hub.hold.set()
     assert code == CODES[number]
