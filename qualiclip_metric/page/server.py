@@ -16,6 +16,8 @@ POLICY = (
     "form-action 'self'; base-uri 'self'"
 )
 """Content-Security-Policy: the browser itself refuses to load anything from elsewhere."""
+NARROW = "@media (max-width: 600px) { .gradio-container .app { padding: .75rem !important; } }"
+"""A rule about the whole page, which Gradio would not let a css do."""
 FONTS = ("system-ui", "sans-serif")
 MONO = ("ui-monospace", "monospace")
 
@@ -71,6 +73,7 @@ def serve(
             server_port=port,
             max_file_size=max_bytes,
             theme=gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=MONO),
+            head=f"<style>{NARROW}</style>",
             css=CSS.read_text(encoding="utf-8"),
             app_kwargs={"middleware": [_middleware()]},
             prevent_thread_lock=True,
