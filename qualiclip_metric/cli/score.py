@@ -2,9 +2,10 @@
 
 import sys
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,6 +33,7 @@ from qualiclip_metric.files import check_writable
 
 if TYPE_CHECKING:
     from qualiclip_metric.metric import QualiCLIP
+    from qualiclip_metric.prompts import Pair
     from qualiclip_metric.scoring import Options
     from qualiclip_metric.streaming.rows import Layout, Row
     from qualiclip_metric.streaming.sources import Sources
@@ -104,6 +106,21 @@ def score(
         Path | None,
         typer.Option("--html", help="Also write a page with thumbnails, best first."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Score on a Ray cluster: HOST:PORT, auto for this machine's, local to start one.",
+        ),
+    ] = None,
+    cpus_per_worker: Annotated[
+        int, typer.Option("--cpus-per-worker", min=1, help="With --ray: cores of each worker.")
+    ] = 1,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option("--ray-workers", min=1, help="With --ray: how many; as many as fit now."),
+    ] = None,
 ) -> None:
     """Score the quality of images: 0 to 1, higher is better.
 
@@ -148,6 +165,21 @@ def score(
             check_writable(html)
     except OSError as err:
         fail(f"--html: {err}")
+    if ray is not None:
+        _on_ray(
+            ray,
+            paths or [],
+            sources,
+            out if form is Format.parquet and html is None else None,
+            options,
+            opened={"from_file": from_file or (), "recursive": recursive, "column": column}
+            | {"root": root},
+            pool={"model": model, "device": device, "precision": precision.value}
+            | {"engine": engine.value, "prompts": _pairs(prompts), "size": size}
+            | {"cpus_per_worker": cpus_per_worker, "workers": ray_workers},
+            overwrite=overwrite,
+            retry_errors=retry_errors,
+        )
     devices = all_devices(device)
     metric = load_metric(
         model, devices[0], precision.value, engine.value, prompts=prompts, size=size
@@ -202,6 +234,30 @@ def _chosen(metric: "QualiCLIP") -> dict[str, str]:
     """Precision and engine of a metric."""
     assert metric.signature is not None
     return {"precision": metric.signature.precision, "engine": metric.signature.engine}
+
+
+def _on_ray(
+    address: str,
+    paths: list[str],
+    sources: "Sources",
+    out: str | None,
+    options: "Options",
+    **given: Any,
+) -> NoReturn:
+    from qualiclip_metric.cli.score_ray import score_on_ray
+
+    if out is None:
+        fail("--ray writes a folder of Parquet parts: --out FOLDER/")
+    raise typer.Exit(score_on_ray(address, paths, sources, out, options, **given))
+
+
+def _pairs(prompts: Path | None) -> "Sequence[Pair] | None":
+    from qualiclip_metric.prompts import read_pairs
+
+    try:
+        return None if prompts is None else read_pairs(prompts)
+    except (ValueError, OSError) as err:
+        fail(err)
 
 
 def _best_first(row: "Row") -> float:

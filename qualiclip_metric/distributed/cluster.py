@@ -38,7 +38,7 @@ def connect(address: str = "auto", **options: Any) -> Any:
     """Join a cluster, without a dashboard or reports of use to Ray's makers.
 
     Args:
-        address: `HOST:PORT`, `ray://HOST:PORT`, `auto` for the cluster that this machine is part
+        address: `HOST:PORT`, `auto` for the cluster that this machine is part
             of (`ray start`), or `local` to start Ray here.
         options: Further options of `ray.init`.
 
@@ -53,7 +53,7 @@ def connect(address: str = "auto", **options: Any) -> Any:
     if address == LOCAL:
         options.setdefault("include_dashboard", False)
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.WARNING, **options)
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
     except (ConnectionError, ValueError) as err:
         raise ConnectionError(
             f"no Ray cluster at {address} ({err}); `ray start --head` starts one here, `--ray "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.distributed.cluster import TASK_CPUS, import_ray
 from qualiclip_metric.distributed.worker import ERROR, IMAGE, KEY, PATH
+from qualiclip_metric.streaming import shards, tables
 from qualiclip_metric.streaming.items import Url, is_url
 from qualiclip_metric.streaming.parts import text
 
@@ -67,7 +68,7 @@ def read(
     sets = []
     if files:
         named = ray.data.from_items(files, override_num_blocks=min(len(files), READ_TASKS))
-        known = {"opened": opened, "form": form}
+        known = {"column": column, "root": folder, "form": form}
         sets.append(named.map_batches(_read_file, fn_kwargs=known, num_cpus=TASK_CPUS))
     if others or from_file:
         listed = open_sources(others, from_file=from_file, **opened)
@@ -79,7 +80,7 @@ def read(
 
 def _split(arguments: Sequence[str], column: str | None, root: str) -> tuple[list[str], list[str]]:
     """Shards and tables of images, which the nodes read, and what is gone through here."""
-    from qualiclip_metric.streaming import shards, sources, tables
+    from qualiclip_metric.streaming import sources
 
     files: list[str] = []
     others: list[str] = []
@@ -95,16 +96,17 @@ def _split(arguments: Sequence[str], column: str | None, root: str) -> tuple[lis
 
 
 def _read_file(
-    batch: dict[str, Any], opened: Mapping[str, Any], form: "pa.Schema"
+    batch: dict[str, Any], column: str | None, root: str, form: "pa.Schema"
 ) -> "Iterator[pa.Table]":
-    """Read shards or tables on a node; keys begin as the names were given."""
-    from qualiclip_metric.streaming.sources import open_sources
-
+    """Read shards or tables on a node, without torch; keys begin as the names were given."""
     for name in map(str, batch["item"]):
-        place = _absolute(name, opened["root"])
-        (part,) = open_sources([place], **opened).parts
-        items = (replace(one, key=_renamed(one.key, place, name)) for one in part.items())
-        yield from _tables(items, form, READ_ROWS)
+        place = _absolute(name, root)
+        if shards.is_shard(place):
+            items = shards.images(place)
+        else:
+            items = tables.open_table(place, column, root).items()
+        named = (replace(one, key=_renamed(one.key, place, name)) for one in items)
+        yield from _tables(named, form, READ_ROWS)
 
 
 def _renamed(key: str, place: str, name: str) -> str:

@@ -1,18 +1,31 @@
 """A cluster of several nodes on this machine, and images in shards."""
 
 import io
+import json
 import os
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+ROOT = Path(__file__).parents[3]
 SHARDS, PER_SHARD = 40, 50
-STORE_BYTES = 80 * 2**20
+SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_worker_niceness": "0",  # 15 by default: a busy machine would starve them
+    "RAY_memory_monitor_refresh_ms": "0",
+    "RAY_health_check_period_ms": "500",
+    "RAY_health_check_failure_threshold": "20",
+    "OMP_NUM_THREADS": "1",
+}
+"""Of the nodes, and of the drivers that the tests start."""
 
 
 @pytest.fixture(scope="session")
@@ -33,35 +46,76 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+SCRIPT = """
+import itertools, json, os, sys
+from ray.cluster_utils import Cluster
+
+node = {"num_cpus": 2, "object_store_memory": 80 * 2**20, "plasma_directory": sys.argv[1]}
+made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+others = []
+for line in itertools.chain([""], sys.stdin):
+    if line == "add\\n":
+        others.append(made.add_node(**node))
+    elif line == "remove\\n":
+        made.remove_node(others.pop(0), allow_graceful=False)
+    raylets = [n.all_processes["raylet"][0].process.pid for n in made.list_all_nodes()]
+    print(json.dumps({"address": made.address, "raylets": raylets}), flush=True)
+for each in reversed(made.list_all_nodes()):
+    each.kill_all_processes(check_alive=False, allow_graceful=False)
+os._exit(0)
+"""
+
+
+class Cluster:
+    """Nodes of a Ray cluster on this machine, held by a process of their own.
+
+    Args:
+        folder: Where their object stores lie; /dev/shm may be small.
+    """
+
+    address: str
+    raylets: list[int]
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._read()
+
+    def tell(self, what: str) -> None:
+        """`add` a node, or `remove` the first one that was added, as a crash would."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+        self._read()
+
+    def close(self) -> None:
+        """Kill all nodes."""
+        self.process.communicate()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                state = json.loads(line)
+                self.address, self.raylets = state["address"], state["raylets"]
+                return
+        raise AssertionError("the cluster did not start")
+
+
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A head with two CPUs; tests add nodes, and may take them away again."""
     pytest.importorskip("ray", reason="ray, of the extra `ray`, is not installed")
     patch = pytest.MonkeyPatch()
-    for name, value in {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_memory_monitor_refresh_ms": "0",
-        "RAY_health_check_period_ms": "500",
-        "RAY_health_check_failure_threshold": "4",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[3]), *_python_path()]),
-    }.items():
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    for name, value in {**SETTINGS, "PYTHONPATH": os.pathsep.join(path)}.items():
         patch.setenv(name, value)
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(
-        initialize_head=True,
-        head_node_args={
-            "num_cpus": 2,
-            "object_store_memory": STORE_BYTES,
-            "include_dashboard": False,
-        },
-    )
+    made = Cluster(tmp_path_factory.mktemp("store"))
     yield made
-    made.shutdown()
+    made.close()
     patch.undo()
-
-
-def _python_path() -> list[str]:
-    return [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []

@@ -2,9 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
+from qualiclip_metric.cli import app
 from qualiclip_metric.distributed import cluster
 
 
@@ -64,3 +69,47 @@ def test_without_ray_the_error_names_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'qualiclip-metric[ray]'" in done.stderr
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "scores.csv"]])
+def test_the_command_on_ray_writes_parts(out: list[str], tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    done = CliRunner().invoke(app, ["score", str(tmp_path / "a.png"), "--ray", "auto", *out])
+    assert done.exit_code == 2
+    assert "--ray writes a folder of Parquet parts: --out FOLDER/" in done.stderr
+
+
+def test_without_a_cluster_the_error_says_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Ray:
+        @staticmethod
+        def init(address: str, **_options: object) -> None:
+            raise ConnectionError("Could not find any running Ray instance.")
+
+    monkeypatch.setattr(cluster, "import_ray", Ray)
+    with pytest.raises(ConnectionError, match=r"at auto .Could not .* `ray start --head` starts"):
+        cluster.connect()
+
+
+def test_a_task_that_waits_for_a_place_says_so() -> None:
+    class Ray:
+        answers: ClassVar[list[list[str]]] = [[], [], ["task"]]
+
+        def wait(self, _tasks: list[str], timeout: float) -> tuple[list[str], list[str]]:
+            assert timeout == cluster.ASK_SECONDS
+            return self.answers.pop(0), []
+
+        def get(self, _task: str) -> int:
+            return 7
+
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 8.0, "memory": 1e9}
+
+        def available_resources(self) -> dict[str, float]:
+            return {}
+
+    said: list[str] = []
+    assert cluster.result_of(Ray(), "task", "starting a worker", said.append) == 7
+    assert len(said) == 2
+    assert "starting a worker: nothing was finished for a while; free are 0 of 8 CPUs" in said[0]

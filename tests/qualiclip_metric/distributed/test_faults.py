@@ -17,7 +17,7 @@ from qualiclip_metric import create
 from qualiclip_metric.scoring import score_items
 from qualiclip_metric.streaming.sources import open_sources
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.ray
 
 SECONDS = 90
 DRIVER = """
@@ -43,7 +43,8 @@ print("rows", rows)
 
 
 def test_kills_cost_no_row_and_double_none(cluster: Any, shards: Path, tmp_path: Path) -> None:
-    nodes = [cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20) for _ in range(2)]
+    cluster.tell("add")
+    cluster.tell("add")
     out = tmp_path / "scores"
     first = _driver(cluster.address, shards, out)
     try:
@@ -51,7 +52,7 @@ def test_kills_cost_no_row_and_double_none(cluster: Any, shards: Path, tmp_path:
         victims = _workers(cluster)
         os.kill(victims[0], signal.SIGKILL)
         _wait(lambda: len(_parts(out)) >= 20, first)
-        cluster.remove_node(nodes[0], allow_graceful=False)
+        cluster.tell("remove")
         _wait(lambda: len(_parts(out)) >= 40, first)
     finally:
         first.kill()
@@ -110,11 +111,6 @@ def _wait(ready: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
 
 def _workers(cluster: Any) -> list[int]:
     """Process ids of the actors that score, children of the cluster's raylets."""
-    raylets = {
-        info.process.pid
-        for node in cluster.list_all_nodes()
-        for info in node.all_processes.get("raylet", [])
-    }
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -122,7 +118,7 @@ def _workers(cluster: Any) -> list[int]:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if parent in raylets and b"MapWorker" in title:
+        if parent in cluster.raylets and b"MapWorker" in title:
             found.append(int(folder.name))
     assert found
     return found
