@@ -21,14 +21,22 @@ def names(where: str) -> Iterator[str]:
         OSError: Where it cannot be read.
     """
     if where == "-":
-        yield from _split(sys.stdin.buffer)
+        yield from _split(_standard_input())
         return
     with opened(where) as file:
         yield from _split(file)
 
 
+def _standard_input() -> IO[bytes]:
+    """Without its buffer, whose lock a thread that waits for input would hold at the end."""
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    except OSError:  # it is no file
+        return sys.stdin.buffer
+
+
 def _split(file: IO[bytes]) -> Iterator[str]:
-    # read1 gives what a pipe has, where read would wait for the whole chunk
+    # where there is a buffer, read would wait for the whole chunk, and read1 gives what is there
     read = getattr(file, "read1", file.read)
     end, rest = b"", b""
     while chunk := read(CHUNK):

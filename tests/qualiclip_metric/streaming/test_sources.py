@@ -2,11 +2,11 @@
 
 import io
 import json
+import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import fsspec
@@ -114,10 +114,22 @@ def test_lists(
         found = open_sources([], from_file=[where])
         assert [item.key for item in found.items()] == expected
         assert found.count() == len(expected)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     piped = open_sources(["-"])
     assert piped.count() is None  # nobody knows
     assert [item.key for item in piped.items()] == expected
+
+
+def test_a_name_on_a_pipe_comes_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.write(write, b"a.png\nb.p")
+    with os.fdopen(read) as stdin, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", stdin)
+        items = open_sources(["-"]).items()
+        assert next(items).key == "a.png"
+        os.write(write, b"ng")
+        os.close(write)
+        assert [item.key for item in items] == ["b.png"]
 
 
 def test_names_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
