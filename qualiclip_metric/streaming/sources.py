@@ -11,6 +11,7 @@ from typing import Any
 
 from qualiclip_metric import images
 from qualiclip_metric.decoding.formats import is_image
+from qualiclip_metric.files import is_special
 from qualiclip_metric.streaming import lists, shards, tables
 from qualiclip_metric.streaming.items import (
     REMOTE_CURE,
@@ -129,7 +130,7 @@ def open_sources(
 
 
 def _list(name: str, root: str) -> Source:
-    if name == "-":
+    if name == "-" or (not is_url(name) and is_special(name)):  # it can be read but once
         return Source(lambda: (item_for(line, root) for line in lists.names(name)))
     next(lists.names(name), None)  # whether it can be read
     return Source(

@@ -132,6 +132,26 @@ def test_parts(number: signal.Signals, many: Path, random_lite: Path, tmp_path: 
     assert len(pd.read_parquet(out)) == 500
 
 
+@pytest.mark.parametrize("number", SIGNALS[1:], ids=lambda number: number.name)
+def test_score_that_waits_for_a_list(
+    number: signal.Signals, many: Path, random_lite: Path, tmp_path: Path
+) -> None:
+    pipe, out = tmp_path / "list", tmp_path / "scores.csv"
+    os.mkfifo(pipe)
+    first = next(many.iterdir())
+    process = Command(
+        "qualiclip_metric", "score", "--from-file", pipe, "-m", random_lite, "-o", out
+    )
+    process.wait_for(Path(f"{out}.part").exists)
+    with pipe.open("w") as names:  # opens once the command reads
+        names.write(f"{first}\n")
+        names.flush()
+        code, errors = process.end(number)
+    assert code == CODES[number]
+    assert "interrupted: " in errors
+    assert "Fatal" not in errors
+
+
 def test_score_again_after_a_kill_gives_the_same_file(
     photos: Path, random_lite: Path, tmp_path: Path
 ) -> None:
