@@ -31,7 +31,7 @@ from qualiclip_metric.metric import QualiCLIP
 
 __all__ = ["app", "tables"]
 
-NOTE = "Reported only: no setting of a shipped model was or may be chosen by these figures.\n"
+NOTE = "Reported only: choose no setting by these figures.\n"
 
 
 def app(
