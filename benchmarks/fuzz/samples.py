@@ -1,8 +1,9 @@
-"""Undamaged files to start from: images of eight formats, checkpoints, label files."""
+"""Undamaged files to start from: images of eight formats, huge ones, checkpoints, label files."""
 
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -10,7 +11,7 @@ from PIL import Image
 from benchmarks.reference.seeded import write_lite
 from qualiclip_metric.sample_photos import sample_photo
 
-__all__ = ["SAMPLES", "checkpoints", "images", "labels"]
+__all__ = ["SAMPLES", "bombs", "checkpoints", "images", "labels"]
 
 FORMATS = {
     "JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif",
@@ -18,6 +19,19 @@ FORMATS = {
 }  # fmt: skip
 MODES = ("RGB", "L", "P", "RGBA")
 SIDE = 96  # px, the longer side of an image
+BOMBS: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "rgb.png": ("RGB", 13_300, {}),
+    "transparent.png": ("RGBA", 13_300, {}),
+    "palette.png": ("P", 13_300, {"transparency": 0}),
+    "deep.png": ("I;16", 13_300, {}),
+    "sequential.jpg": ("RGB", 13_300, {}),
+    "progressive.jpg": ("RGB", 13_300, {"progressive": True, "subsampling": 0}),
+    "inks.jpg": ("CMYK", 13_300, {}),
+    "rgb.webp": ("RGB", 13_300, {}),
+    "palette.gif": ("P", 13_300, {}),
+}
+"""Name, mode, side in px and options of images that are all of one colour: a few hundred KB whose
+headers promise nearly as many pixels as are allowed."""
 
 
 def images(folder: Path) -> list[Path]:
@@ -86,5 +100,24 @@ def labels(folder: Path) -> list[Path]:
     return [plain, full, quoted]
 
 
-SAMPLES = {"images": images, "checkpoints": checkpoints, "labels": labels}
+def bombs(folder: Path) -> list[Path]:
+    """Small files whose headers promise nearly as much as is allowed; each is true to its header.
+
+    Args:
+        folder: Where to write them.
+
+    Returns:
+        Their paths.
+    """
+    written = []
+    for name, (mode, side, options) in BOMBS.items():
+        image = Image.new(mode, (side, side))
+        if mode == "P":
+            image.putpalette(bytes(range(256)) * 3)
+        image.save(folder / name, **options)
+        written.append(folder / name)
+    return written
+
+
+SAMPLES = {"bombs": bombs, "images": images, "checkpoints": checkpoints, "labels": labels}
 """Kind of file -> what writes the undamaged ones."""

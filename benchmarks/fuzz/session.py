@@ -30,6 +30,8 @@ from benchmarks.scoring.children import kill
 
 __all__ = ["FuzzReport", "fuzz"]
 
+UNDAMAGED = "bombs"
+"""Kind of file that is read as it is, each once: what is large about it would not survive."""
 TIMEOUT = 60.0
 """Seconds after which a file counts as hung."""
 
@@ -39,7 +41,7 @@ class FuzzReport:
     """What came of the files of one kind.
 
     Attributes:
-        kind: ``images``, ``checkpoints`` or ``labels``.
+        kind: ``bombs``, ``images``, ``checkpoints`` or ``labels``.
         seed: Of the damage.
         outcomes: Outcome -> files.
         reasons: Kind of refusal -> files.
@@ -77,8 +79,10 @@ class FuzzReport:
         """Counts by outcome, the most frequent refusals, slowest and largest file, failures."""
         shown = (ACCEPTED, REFUSED, *FAILURES)
         counts = [[name, str(self.outcomes[name])] for name in shown]
+        whole = self.kind == UNDAMAGED
+        title = f"{self.kind}, as they are" if whole else f"damaged {self.kind}, seed {self.seed}"
         lines = [
-            f"{self.outcomes.total()} damaged {self.kind}, seed {self.seed}\n",
+            f"{self.outcomes.total()} {title}\n",
             markdown(["outcome", "files"], counts),
             f"slowest: {self.slowest[1].seconds:.2f} s ({self.slowest[0]}); most memory above the "
             f"start: {self.largest[1].megabytes:.0f} MB ({self.largest[0]})",
@@ -104,8 +108,8 @@ def fuzz(
     File ``i`` depends on kind, seed and ``i`` alone.
 
     Args:
-        kind: ``images``, ``checkpoints`` or ``labels``.
-        files: How many.
+        kind: ``bombs`` (undamaged), ``images``, ``checkpoints`` or ``labels``.
+        files: How many; of bombs at most as many as there are.
         seed: Of the damage.
         keep: Folder for the files that ended as none should.
         timeout: Seconds after which a file counts as hung.
@@ -115,14 +119,18 @@ def fuzz(
         Counts, and what stands out.
     """
     report = FuzzReport(kind, seed)
-    damage = mutate_table if kind == "labels" else mutate
-    with tempfile.TemporaryDirectory() as name, _Reader(timeout) as reader:
-        folder = Path(name)
-        samples = [(path.suffix, path.read_bytes()) for path in SAMPLES[kind](folder)]
-        for number in range(files):
+    damage = {"labels": mutate_table, UNDAMAGED: _as_it_is}.get(kind, mutate)
+    with tempfile.TemporaryDirectory() as scratch, _Reader(timeout) as reader:
+        folder = Path(scratch)
+        samples = [(path.name, path.read_bytes()) for path in SAMPLES[kind](folder)]
+        for number in range(min(files, len(samples)) if kind == UNDAMAGED else files):
             rng = random.Random(f"{kind}:{seed}:{number}")
-            suffix, content = rng.choice(samples)
-            path = folder / f"damaged-{number}{suffix}"
+            if kind == UNDAMAGED:
+                name, content = samples[number]
+            else:
+                original, content = rng.choice(samples)
+                name = f"damaged-{number}{Path(original).suffix}"
+            path = folder / name
             path.write_bytes(damage(content, rng))
             ending = reader.read(kind, path)
             report.add(path.name, ending)
@@ -132,6 +140,10 @@ def fuzz(
             path.unlink()
             progress(number + 1)
     return report
+
+
+def _as_it_is(content: bytes, _rng: random.Random) -> bytes:
+    return content
 
 
 class _Reader:

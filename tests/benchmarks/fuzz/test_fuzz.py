@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main
-from benchmarks.fuzz import session, targets
+from benchmarks.fuzz import samples, session, targets
 from benchmarks.fuzz.mutations import COUNTS, MUTATIONS, mutate, mutate_table
-from benchmarks.fuzz.samples import FORMATS, images
+from benchmarks.fuzz.samples import BOMBS, FORMATS, images
 from benchmarks.fuzz.session import FuzzReport, _Reader, fuzz
 from benchmarks.fuzz.targets import ACCEPTED, CRASHED, ESCAPED, HUNG, REFUSED, WRONG, Ending
+from qualiclip_metric.decoding import MAX_PIXELS
 from qualiclip_metric.images import read
 
 
@@ -50,6 +51,17 @@ def test_damaged_files_are_read_or_refused(kind: str, files: int) -> None:
     assert report.outcomes[ACCEPTED] + report.outcomes[REFUSED] == files
     assert report.outcomes[REFUSED] > 0
     assert f"{files} damaged {kind}, seed 0" in report.text()
+
+
+def test_bombs_are_read_as_they_are_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {name: (mode, 600, options) for name, (mode, _, options) in BOMBS.items()}
+    monkeypatch.setattr(samples, "BOMBS", small)
+    report = fuzz("bombs", 100, seed=0)
+    assert report.failures == []
+    assert report.outcomes == {ACCEPTED: len(small)}
+    assert f"{len(small)} bombs, as they are" in report.text()
+    sides = [side for _, side, _ in BOMBS.values()]
+    assert all(0.9 * MAX_PIXELS < side**2 <= MAX_PIXELS for side in sides)
 
 
 @pytest.mark.parametrize(
