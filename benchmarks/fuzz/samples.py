@@ -27,7 +27,7 @@ BOMBS: dict[str, tuple[str, int, dict[str, Any]]] = {
     "sequential.jpg": ("RGB", 13_300, {}),
     "progressive.jpg": ("RGB", 13_300, {"progressive": True, "subsampling": 0}),
     "inks.jpg": ("CMYK", 13_300, {}),
-    "rgb.webp": ("RGB", 13_300, {}),
+    "rgb.webp": ("RGB", 9_400, {}),
     "palette.gif": ("P", 13_300, {}),
 }
 """Name, mode, side in px and options of images that are all of one colour: a few hundred KB whose

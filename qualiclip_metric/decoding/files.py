@@ -25,6 +25,11 @@ MAX_REDUCED_PIXELS = 2**24
 """The same for an image once it is reduced, where that is known: a network takes more memory for a
 pixel than a decoder. With `lite` only what is 64 times as long as wide comes near this."""
 
+WHOLE_FORMATS = frozenset({"AVIF", "HEIF", "JPEG2000", "WEBP"})
+WHOLE_PIXELS = MAX_PIXELS // 2
+"""The same for these formats, unless max_pixels is raised: their libraries hold an image several
+times, WebP's 16 bytes for a pixel."""
+
 
 class ImageError(ValueError):
     """A file that could not be read as an image; the message names the file and the reason."""
@@ -117,6 +122,8 @@ def size(path: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 def _opened(path: Source, max_pixels: int) -> Iterator[Image.Image]:
     with Image.open(_readable(path), formats=pillow_formats()) as image:
         _check_size(image.width, image.height, max_pixels)
+        if image.format in WHOLE_FORMATS and max_pixels <= MAX_PIXELS:
+            _check_whole(path, image)
         yield image
 
 
@@ -138,6 +145,14 @@ def _check_rows(image: Image.Image) -> None:
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise Image.DecompressionBombError(f"{width * height} pixels")
+
+
+def _check_whole(path: Source, image: Image.Image) -> None:
+    if (count := image.width * image.height) > WHOLE_PIXELS:
+        raise ImageError(
+            f"{path}: {count} pixels by its header, more than the limit of {WHOLE_PIXELS} for "
+            f"{image.format}; max_pixels above {MAX_PIXELS} lets it through"
+        )
 
 
 def _check_reduced(path: Source, width: int, height: int, side: int) -> None:

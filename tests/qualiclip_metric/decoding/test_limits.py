@@ -37,6 +37,18 @@ def test_the_header_is_asked_before_anything_is_decoded(
     read(path, max_pixels=2080)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("suffix", ["webp", "jp2"])
+def test_formats_that_take_more_memory_have_a_limit_of_their_own(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qualiclip_metric.decoding.files.WHOLE_PIXELS", 2079)
+    path = write(tmp_path / f"a.{suffix}")
+    with pytest.raises(ImageError, match="2080 pixels by its header, more than the limit of 2079"):
+        decoding.pixels(path)
+    assert decoding.pixels(path, max_pixels=10**9).shape == (40, 52, 3)
+    assert decoding.pixels(write(tmp_path / "a.png")).shape == (40, 52, 3)
+
+
 def test_the_limit_of_pillow_is_back_afterwards(tmp_path: Path) -> None:
     before = Image.MAX_IMAGE_PIXELS
     decoding.pixels(write(tmp_path / "a.png"), max_pixels=10**9)
