@@ -1,6 +1,11 @@
-"""What every test gets: no network, a browser, and small metrics that need no weights."""
+"""What every test gets: no network, a browser, and small metrics that need no weights.
+
+All tests together run in a process per core, each with one thread; tests that are named on the
+command line run in pytest's own process.
+"""
 
 import ipaddress
+import os
 import shutil
 import socket
 from collections.abc import Iterator
@@ -8,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # set before torch reads it; commands inherit it
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import torch
 from hypothesis import settings
 from torch import Tensor, nn
@@ -25,6 +34,12 @@ FLAGS = [
 # `pytest --hypothesis-profile=default`; one that fails becomes an `@example`.
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Processes for the whole suite: one per core, up to 4; none for a part of it."""
+    whole = config.args_source == pytest.Config.ArgsSource.TESTPATHS
+    return min(len(os.sched_getaffinity(0)), 4) if whole else 0
 
 
 def _is_local(host: Any) -> bool:
