@@ -221,7 +221,7 @@ def _rate(folder: Path, count: int, run: Any) -> float:
 def _plain(folder: Path, threads: int) -> None:
     with tempfile.TemporaryDirectory() as out:
         words = [sys.executable, "-m", "qualiclip_metric", "score", str(folder)]
-        words += ["--precision", "fp32", "--out", f"{out}/scores/"]
+        words += ["--precision", "fp32", "--engine", "torch", "--out", f"{out}/scores/"]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
         subprocess.run(words, env=environment, check=True, capture_output=True)
 
