@@ -15,8 +15,8 @@ from typer.testing import Result as Outcome
 
 from qualiclip_metric import create, images
 from qualiclip_metric.cli import app
-from qualiclip_metric.cli import explain as command
 from qualiclip_metric.cli.explain import file_names
+from qualiclip_metric.explanations import explanation
 from qualiclip_metric.explanations.explanation import MAPS, Explanation, explain_image
 from qualiclip_metric.explanations.figure import draw
 from qualiclip_metric.explanations.overlay import overlay
@@ -261,12 +261,12 @@ def test_names_of_figures_never_collide() -> None:
 def test_what_is_done_at_an_interruption_is_kept(
     run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    def interrupted(metric: object, path: Path, kind: str, pair: object) -> Explanation:
-        if path.parent.name == "b":
+    def interrupted(metric: object, img: object, name: str, **options: object) -> Explanation:
+        if Path(name).parent.name == "b":
             raise KeyboardInterrupt
-        return an_explanation(str(path))
+        return an_explanation(name)
 
-    monkeypatch.setattr(command, "_explain", interrupted)
+    monkeypatch.setattr(explanation, "explain_image", interrupted)
     result = run(folder, "--format", form)
     assert result.exit_code == 130
     assert "interrupted: 1 of 3 images done" in result.stderr
