@@ -128,7 +128,7 @@ def test_an_empty_file(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [5, None, "text", [5], {"params": 5}, {"params": {"prompts_features": torch.rand(3)}}],
+    [5, None, "text", [5], {"params": 5}, {"params": {"prompts_features": torch.ones(3)}}],
     ids=repr,
 )
 def test_content_that_is_no_model(content: Any, tmp_path: Path) -> None:
