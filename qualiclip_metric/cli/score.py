@@ -224,8 +224,11 @@ def score(
 
 
 def _layout(metric: "QualiCLIP", options: "Options", sources: "Sources") -> "Layout":
+    from qualiclip_metric.scoring.items import names_of_faults
     from qualiclip_metric.streaming.rows import Layout, pair_columns
 
+    if options.diagnose:
+        names_of_faults(metric)  # an error before anything is written, where there are none
     pairs = pair_columns(metric.pairs, len(metric.prompts)) if options.pairs else ()
     return Layout(str(metric.signature), pairs, options.diagnose, sources.columns)
 

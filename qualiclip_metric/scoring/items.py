@@ -74,6 +74,21 @@ class Options:
         return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
 
 
+def names_of_faults(metric: Metric) -> tuple[str, ...]:
+    """What a diagnosis tells apart, `none` first.
+
+    Args:
+        metric: A `QualiCLIP`, or any other metric.
+
+    Raises:
+        ValueError: When the metric has no diagnosis.
+    """
+    faults: tuple[str, ...] = getattr(metric, "faults", ())
+    if not faults:
+        raise ValueError("this model has no diagnosis; lite has one")
+    return ("none", *faults)
+
+
 def score_items(
     metric: Metric,
     items: Iterable[Item],
@@ -106,9 +121,7 @@ def score_items(
         ValueError: When a diagnosis or pairs are asked of a metric that has none.
     """
     options = options or Options()
-    faults: tuple[str, ...] = ("none", *getattr(metric, "faults", ())) if options.diagnose else ()
-    if len(faults) == 1:
-        raise ValueError("this model has no diagnosis; lite has one")
+    faults = names_of_faults(metric) if options.diagnose else ()
     if options.pairs and not hasattr(metric, "probabilities"):
         raise ValueError("this metric has no antonym pairs; a QualiCLIP has")
     if device is None:
