@@ -24,13 +24,11 @@ class Wait:
         command: What was run, in short.
         seconds: From its start to its end.
         cpu_seconds: Of all its threads and processes.
-        megabytes: Its largest resident size.
     """
 
     command: str
     seconds: float
     cpu_seconds: float
-    megabytes: float
 
 
 def measure(
@@ -69,8 +67,7 @@ def _run(name: str, words: Sequence[str]) -> Wait:
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise ValueError(f"qualiclip {' '.join(words)} failed: {said.strip()[-500:]}")
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KB elsewhere
-    return Wait(name, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+    return Wait(name, seconds, usage.ru_utime + usage.ru_stime)
 
 
 def text(waits: Sequence[Wait]) -> str:
@@ -79,8 +76,5 @@ def text(waits: Sequence[Wait]) -> str:
     Args:
         waits: Of `measure`.
     """
-    columns = ["", "seconds", "CPU seconds", "resident at most, MiB"]
-    rows = [
-        [w.command, f"{w.seconds:.1f}", f"{w.cpu_seconds:.1f}", f"{w.megabytes:.0f}"] for w in waits
-    ]
-    return markdown(columns, rows)
+    rows = [[w.command, f"{w.seconds:.1f}", f"{w.cpu_seconds:.1f}"] for w in waits]
+    return markdown(["", "seconds", "CPU seconds"], rows)

@@ -28,6 +28,6 @@ def test_a_command_that_fails_is_no_figure(monkeypatch: pytest.MonkeyPatch) -> N
         first.measure([1], options=["--engine", "no-such-engine"])
 
 
-def test_the_table_rounds_seconds_and_megabytes() -> None:
-    table = first.text([Wait("1 photo", 2.04, 3.96, 700.4)])
-    assert table.splitlines()[-1] == "| 1 photo | 2.0 | 4.0 | 700 |"
+def test_the_table_rounds_to_tenths_of_a_second() -> None:
+    table = first.text([Wait("1 photo", 2.04, 3.96)])
+    assert table.splitlines()[-1] == "| 1 photo | 2.0 | 4.0 |"
