@@ -25,6 +25,7 @@ from benchmarks.results.store import Busy
 from benchmarks.results.summary import Statistics, note_unavailable, write_summary
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
+from qualiclip_metric.cli.options import CpusPerWorkerOption, RayOption
 from qualiclip_metric.progress import Progress, progress_bar
 
 
@@ -49,17 +50,8 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="torch threads per job; default: cores / jobs.")
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            help="Score on a Ray cluster: HOST:PORT, auto for this machine's, local to start one.",
-        ),
-    ] = None,
-    cpus_per_worker: Annotated[
-        int, typer.Option("--cpus-per-worker", min=1, help="With --ray: cores of each worker.")
-    ] = 1,
+    ray: RayOption = None,
+    cpus_per_worker: CpusPerWorkerOption = 1,
     device: Device = None,
     precision: PrecisionOption = Precision.fp32,
     retry_errors: Annotated[

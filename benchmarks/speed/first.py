@@ -1,8 +1,6 @@
 """How long `qualiclip --help` and the scores of one and of many photos take, from the start."""
 
 import itertools
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.formatting import markdown
+from benchmarks.speed.path import run
 from benchmarks.speed.photos import linked, photos
 
 MADE = 200
@@ -57,17 +56,13 @@ def measure(
 
 
 def _run(name: str, words: Sequence[str]) -> Wait:
-    command = [sys.executable, "-m", "qualiclip_metric", *words]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        began = time.perf_counter()
-        assert process.stderr is not None
-        said = process.stderr.read().decode()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise ValueError(f"qualiclip {' '.join(words)} failed: {said.strip()[-500:]}")
-    return Wait(name, seconds, usage.ru_utime + usage.ru_stime)
+    import resource  # POSIX only, and this module is imported with all speed commands
+
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    run([sys.executable, "-m", "qualiclip_metric", *words])
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Wait(name, seconds, cpu_seconds)
 
 
 def text(waits: Sequence[Wait]) -> str:

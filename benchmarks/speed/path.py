@@ -9,7 +9,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.reference.seeded import write_official
+from benchmarks.speed.photos import linked
 from qualiclip_metric import images
 from qualiclip_metric.scoring import batches as batching
 from qualiclip_metric.scoring import score_files
@@ -230,14 +230,12 @@ def _path_seconds(
 
 def _command(work: DecodedPhotos, options: Sequence[str]) -> Json:
     """`qualiclip score` as a process: on one photo, which is its start-up, and on all."""
-    with tempfile.TemporaryDirectory() as name:
-        for number, path in enumerate(work.files):
-            Path(name, f"{number:05}{path.suffix}").symlink_to(path.resolve())
-        first = next(iter(sorted(Path(name).iterdir())))
+    with linked(work.files) as folder:
+        first = min(folder.iterdir())
         words = [sys.executable, "-m", "qualiclip_metric", "score", "--format", "csv", *options]
         start_up, whole = (
-            _timed(lambda path=path: _run([*words, str(path)]))[1]  # type: ignore[misc]
-            for path in (first, name)
+            _timed(lambda path=path: run([*words, str(path)]))[1]  # type: ignore[misc]
+            for path in (first, folder)
         )
     count = len(work.files)
     return {
@@ -247,7 +245,12 @@ def _command(work: DecodedPhotos, options: Sequence[str]) -> Json:
     }
 
 
-def _run(words: Sequence[str]) -> None:
+def run(words: Sequence[str]) -> None:
+    """Run a command to its end.
+
+    Raises:
+        ValueError: When it fails, with the end of what it said.
+    """
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"{' '.join(words)} failed: {done.stderr.strip()[-500:]}")

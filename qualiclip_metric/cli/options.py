@@ -54,6 +54,17 @@ EngineOption = Annotated[
     Engine,
     typer.Option("--engine", help="torch, the reference; openvino; auto: it if installed."),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Score on a Ray cluster: HOST:PORT, auto for this machine's, local to start one.",
+    ),
+]
+CpusPerWorkerOption = Annotated[
+    int, typer.Option("--cpus-per-worker", min=1, help="With --ray: cores of each worker.")
+]
 DeviceOption = Annotated[
     str,
     typer.Option(

@@ -13,6 +13,7 @@ from qualiclip_metric.cli._metric import all_devices, load_metric
 from qualiclip_metric.cli.options import (
     MAX_PIXELS,
     BatchSizeOption,
+    CpusPerWorkerOption,
     DeviceOption,
     Engine,
     EngineOption,
@@ -21,6 +22,7 @@ from qualiclip_metric.cli.options import (
     Precision,
     PrecisionOption,
     PromptsOption,
+    RayOption,
     RecursiveOption,
     SizeOption,
     TruncatedOption,
@@ -106,17 +108,8 @@ def score(
         Path | None,
         typer.Option("--html", help="Also write a page with thumbnails, best first."),
     ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            help="Score on a Ray cluster: HOST:PORT, auto for this machine's, local to start one.",
-        ),
-    ] = None,
-    cpus_per_worker: Annotated[
-        int, typer.Option("--cpus-per-worker", min=1, help="With --ray: cores of each worker.")
-    ] = 1,
+    ray: RayOption = None,
+    cpus_per_worker: CpusPerWorkerOption = 1,
     ray_workers: Annotated[
         int | None,
         typer.Option("--ray-workers", min=1, help="With --ray: how many; as many as fit now."),

@@ -5,18 +5,17 @@ keyboard and screen reader.
 """
 
 from pathlib import Path
-from types import TracebackType
 
 from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.explanations.overlay import bar, overlay
-from qualiclip_metric.sheets.cards import Cards, templates
+from qualiclip_metric.sheets.cards import ContactSheet
 from qualiclip_metric.sheets.pictures import THUMBNAIL, data_uri
 
 PICTURE = 420
 """Longer side of an opened picture, px. A card takes some 80 kB of the page."""
 
 
-class Sheet:
+class Sheet(ContactSheet):
     """A contact sheet in the making; a context manager that owns a scratch file.
 
     Args:
@@ -27,22 +26,8 @@ class Sheet:
     """
 
     def __init__(self, folder: Path) -> None:
-        environment = templates(Path(__file__).parent)
-        self._template = environment.get_template("sheet.html.j2")
-        self._card = environment.get_template("card.html.j2").module.card
-        self._cards = Cards(folder)
+        super().__init__(folder, Path(__file__).parent)
         self._legends: dict[str, str] = {}
-
-    def __enter__(self) -> "Sheet":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cards.__exit__(kind, error, trace)
 
     def add(self, explained: Explanation) -> None:
         """Put an image's card on disk."""
@@ -74,12 +59,10 @@ class Sheet:
             signature: What the scores depend on.
             failed: Name and reason of each image that could not be explained.
         """
-        stream = self._template.stream(
+        self._write(
+            path,
             title=title,
             signature=signature,
             failed=failed,
-            count=len(self._cards),
             legends=self._legends,
-            cards=self._cards,
         )
-        stream.dump(str(path), encoding="utf-8", errors="replace")

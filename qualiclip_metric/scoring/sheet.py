@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from qualiclip_metric.decoding import ImageError
 from qualiclip_metric.files import replacing
 from qualiclip_metric.prompts import fault_in_words
-from qualiclip_metric.sheets.cards import Cards, templates
+from qualiclip_metric.sheets.cards import ContactSheet
 from qualiclip_metric.sheets.pictures import thumbnail
 from qualiclip_metric.streaming.rows import Row
 
@@ -16,7 +15,7 @@ BINS = 20
 """Bars of the histogram."""
 
 
-class ScoreSheet:
+class ScoreSheet(ContactSheet):
     """A contact sheet in the making; a context manager that owns a scratch file.
 
     Each file is read a second time for its thumbnail; what is behind a URL or in a shard gets none.
@@ -30,23 +29,9 @@ class ScoreSheet:
     """
 
     def __init__(self, folder: Path) -> None:
-        environment = templates(Path(__file__).parent)
-        self._template = environment.get_template("sheet.html.j2")
-        self._card = environment.get_template("card.html.j2").module.card
-        self._cards = Cards(folder)
+        super().__init__(folder, Path(__file__).parent)
         self._counts, self._total = [0] * BINS, 0.0
         self._failed: list[tuple[str, str]] = []
-
-    def __enter__(self) -> "ScoreSheet":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._cards.__exit__(kind, error, trace)
 
     def passing(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Rows as they come, each added on its way."""
@@ -74,16 +59,14 @@ class ScoreSheet:
             title: Of the page.
         """
         count, most = len(self._cards), max(self._counts) or 1
-        stream = self._template.stream(
+        self._write(
+            path,
             title=title,
             signature=signature,
             failed=self._failed,
-            count=count,
             mean=self._total / max(1, count),
             bins=[(images / most, images) for images in self._counts],
-            cards=self._cards,
         )
-        stream.dump(str(path), encoding="utf-8", errors="replace")
 
 
 def _picture(key: str) -> str:

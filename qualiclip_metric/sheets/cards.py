@@ -9,7 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+_Sheet = TypeVar("_Sheet", bound="ContactSheet")
 
 
 class _Stored(NamedTuple):
@@ -22,25 +24,18 @@ class _Stored(NamedTuple):
 
 
 class Cards:
-    """Rendered cards, kept in a scratch file; a context manager that owns it.
+    """Rendered cards, kept in a scratch file until they are closed.
 
     Args:
         folder: Where the scratch file is.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._scratch = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed in __exit__
+        self._scratch = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed in close
         self._stored: list[_Stored] = []
 
-    def __enter__(self) -> "Cards":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Remove the scratch file."""
         self._scratch.close()
 
     def __len__(self) -> int:
@@ -65,6 +60,40 @@ class Cards:
         for card in sorted(self._stored):
             self._scratch.seek(card.start)
             yield Markup(self._scratch.read(card.length).decode("utf-8"))
+
+
+class ContactSheet:
+    """A page of cards in the making; a context manager that owns their scratch file.
+
+    Args:
+        folder: Where the scratch file is, and later the page.
+        templates_folder: Holds `sheet.html.j2`, the page, and `card.html.j2` with the macro `card`.
+
+    Raises:
+        ImportError: When Jinja2 is missing, with the cure.
+    """
+
+    def __init__(self, folder: Path, templates_folder: Path) -> None:
+        environment = templates(templates_folder)
+        self._template = environment.get_template("sheet.html.j2")
+        self._card = environment.get_template("card.html.j2").module.card
+        self._cards = Cards(folder)
+
+    def __enter__(self: _Sheet) -> _Sheet:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cards.close()
+
+    def _write(self, path: Path, **content: Any) -> None:
+        """Write the page: its cards, their number, and what else the template shows."""
+        stream = self._template.stream(count=len(self._cards), cards=self._cards, **content)
+        stream.dump(str(path), encoding="utf-8", errors="replace")
 
 
 def templates(folder: Path) -> Any:
