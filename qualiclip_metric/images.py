@@ -20,6 +20,7 @@ from qualiclip_metric.decoding import (
     RGB,
     WHITE,
     ImageError,
+    Source,
     pixels,
     size,
     to_pixels,
@@ -49,7 +50,7 @@ __all__ = [
 
 
 def read(
-    path: str | Path,
+    path: Source,
     background: RGB = WHITE,
     *,
     max_pixels: int = MAX_PIXELS,
@@ -58,8 +59,9 @@ def read(
     """Read an image as a viewer would show it.
 
     Args:
-        path: A file of any format of `decoding.formats`. Of an animation or a multi-page file, the
-            first frame; of a camera's raw data, the picture as the camera balanced it.
+        path: A file of any format of `decoding.formats`, or its content (`decoding.Encoded`). Of an
+            animation or a multi-page file, the first frame; of a camera's raw data, the picture as
+            the camera balanced it.
         background: RGB in 0..255 under transparent pixels.
         max_pixels: A file whose header promises more is refused before anything is decoded.
         allow_truncated: Whether a file that ends too early is read, grey where data is missing.

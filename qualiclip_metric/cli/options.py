@@ -39,8 +39,8 @@ ImagesArgument = Annotated[
     list[str], typer.Argument(metavar="IMAGE", help="Image files, folders, patterns.")
 ]
 ImagesOption = Annotated[
-    list[Path],
-    typer.Option("--images", help="Folder, file or pattern of photos; may be repeated."),
+    list[str],
+    typer.Option("--images", help="Folder, file, pattern or tar shards of photos; repeatable."),
 ]
 ModelOption = Annotated[
     str, typer.Option("--model", "-m", help="Registered name, or path of a checkpoint.")

@@ -23,8 +23,8 @@ def train(
         typer.Option("--set", help="key=value that overrides the file; may be repeated."),
     ] = None,
     images: Annotated[
-        list[Path] | None,
-        typer.Option("--images", help="Folder, file or pattern of pristine photos; repeatable."),
+        list[str] | None,
+        typer.Option("--images", help="Folder, file, pattern or tar shards of photos; repeatable."),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -70,15 +70,19 @@ def train(
 
 
 def _train(
-    images: list[Path],
+    images: list[str],
     out: Path,
     config: Path | None,
     settings: list[str],
     pretrained: str | None,
     resume: bool,
 ) -> Path:
-    from qualiclip_metric.images import find
-    from qualiclip_metric.training import AnchoredConfig, TrainConfig, train_anchored
+    from qualiclip_metric.training import (
+        AnchoredConfig,
+        TrainConfig,
+        find_photos,
+        train_anchored,
+    )
     from qualiclip_metric.training import train as train_ranking
     from qualiclip_metric.training.config import read_settings
 
@@ -89,7 +93,7 @@ def _train(
             if "objective" in given
             else TrainConfig.from_dict(given)
         )
-        photos = find(images)
+        photos = find_photos(images)
     except ValueError as err:
         raise typer.BadParameter(str(err)) from err
     if isinstance(chosen, AnchoredConfig):

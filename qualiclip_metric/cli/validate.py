@@ -19,9 +19,9 @@ from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from qualiclip_metric.metric import QualiCLIP
+    from qualiclip_metric.training.photos import Photo
     from qualiclip_metric.training.validation import Validation
 
 
@@ -59,11 +59,11 @@ def validate(
     agreement with people best.
     """
     from qualiclip_metric.distortions import DISTORTIONS, resolve
-    from qualiclip_metric.images import find
+    from qualiclip_metric.training import find_photos
     from qualiclip_metric.training import validate as run
 
     try:
-        photos = find(images)
+        photos = find_photos(images)
         chosen = [resolve(name)[0].name for name in types or DISTORTIONS]
     except ValueError as err:
         fail(err)
@@ -94,7 +94,7 @@ def validate(
 
 
 def _validate_across(
-    metric: "QualiCLIP", photos: "Sequence[Path]", seed: int, as_json: bool
+    metric: "QualiCLIP", photos: "Sequence[Photo]", seed: int, as_json: bool
 ) -> None:
     from qualiclip_metric.training.across import across_contents
 

@@ -1,13 +1,85 @@
-"""Images in WebDataset shards: tar files, read from front to back."""
+"""Images in WebDataset shards: tar files, read from front to back, or at random by an index."""
 
+import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.decoding.formats import is_image
+from qualiclip_metric.decoding.formats import is_image, missing_package
 from qualiclip_metric.streaming.items import Item, opened
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 CURE = "pip install 'qualiclip-metric[scale]'"
+
+
+@dataclass(frozen=True)
+class Member:
+    """An image file within an uncompressed tar shard.
+
+    Args:
+        shard: The tar file.
+        name: Of the member.
+        offset: Where its content begins in the shard, bytes.
+        size: Of its content, bytes.
+    """
+
+    shard: Path
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.shard}/{self.name}"
+
+    def read_bytes(self) -> bytes:
+        """Its content; the shard is opened for each call, so that threads and processes may share.
+
+        Raises:
+            OSError: Where the shard cannot be read, or has become shorter.
+        """
+        with self.shard.open("rb") as file:
+            file.seek(self.offset)
+            content = file.read(self.size)
+        if len(content) < self.size:
+            raise OSError(f"the shard ends after {len(content)} of its {self.size} bytes")
+        return content
+
+
+def members(shard: Path) -> list[Member]:
+    """Where the images of a shard lie, told from its headers; their contents are not read.
+
+    Args:
+        shard: An uncompressed tar file.
+
+    Returns:
+        The members that a folder with the same files would give, in the order in which it would.
+
+    Raises:
+        ValueError: When the file is compressed, no tar file, damaged or without an image.
+    """
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            found = [
+                Member(shard, info.name, info.offset_data, info.size)
+                for info in tar
+                if info.isreg() and _is_shown(info.name) and not missing_package(info.name)
+            ]
+            end = tar.offset
+        with shard.open("rb") as file:
+            file.seek(end)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes it for the end
+                raise tarfile.ReadError(f"a damaged header at byte {end}")
+    except FileNotFoundError as err:
+        raise ValueError(f"{shard}: no such file") from err
+    except (tarfile.TarError, EOFError, OSError) as err:
+        raise ValueError(
+            f"{shard}: expected an uncompressed tar file that is whole, for its images are read at "
+            f"random ({err}); gunzip a compressed one, copy a damaged one again"
+        ) from err
+    if not found:
+        raise ValueError(f"{shard}: no image found in the tar file")
+    return sorted(found, key=lambda member: PurePosixPath(member.name).parts)
 
 
 def is_shard(name: str) -> bool:
@@ -46,4 +118,5 @@ def images(shard: str) -> Iterator[Item]:
 
 
 def _is_shown(member: str) -> bool:
-    return is_image(member) and not any(part.startswith(".") for part in member.split("/"))
+    parts = PurePosixPath(member).parts  # without the `.` that `tar -C photos .` begins names with
+    return is_image(member) and not any(part.startswith(".") for part in parts)

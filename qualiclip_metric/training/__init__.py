@@ -9,6 +9,7 @@ QualiCLIP+'s prompts to opinions.
 from qualiclip_metric.training.anchored import AnchoredConfig, train_anchored
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.loop import train
+from qualiclip_metric.training.photos import find as find_photos
 from qualiclip_metric.training.plus import PlusConfig, train_plus
 from qualiclip_metric.training.validation import validate
 
@@ -16,6 +17,7 @@ __all__ = [
     "AnchoredConfig",
     "PlusConfig",
     "TrainConfig",
+    "find_photos",
     "train",
     "train_anchored",
     "train_plus",

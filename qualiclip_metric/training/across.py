@@ -7,7 +7,6 @@ own, says much more (.8): people see photos of different contents, too.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,11 +14,12 @@ from jaxtyping import Float
 from scipy.stats import rankdata, spearmanr
 from torch import Tensor
 
-from qualiclip_metric import images
 from qualiclip_metric.distortions import LEVELS, chain_ladder, draw_chain
 from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.training import photos
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import crop_pair, generator
+from qualiclip_metric.training.photos import Photo
 
 _CROPS, _CHAIN, _NOISE = 50, 51, 52  # purposes of the generators
 
@@ -41,7 +41,7 @@ class AcrossContents:
 
 def across_contents(
     metric: QualiCLIP,
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Photo],
     *,
     crop_size: int = 224,
     per_photo: int = 4,
@@ -70,7 +70,7 @@ def across_contents(
         raise ValueError(f"across contents: expected at least two photos, got {len(paths)}")
     config, scores, quality = TrainConfig(crop_size=crop_size, min_scale=0.5), [], []
     for number, path in enumerate(paths):
-        photo = images.read(path)
+        photo = photos.read(path)
         for place in range(number * per_photo, (number + 1) * per_photo):
             crop = crop_pair(photo, config, generator(seed, place, _CROPS))[:1]
             chain = draw_chain(generator(seed, place, _CHAIN))

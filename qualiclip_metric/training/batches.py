@@ -13,6 +13,7 @@ from qualiclip_metric.training import data, features
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import DrawBatchSampler, LadderBatch, PristineDataset
 from qualiclip_metric.training.features import FeatureBatch
+from qualiclip_metric.training.photos import Photo
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,7 +24,7 @@ Progress = Callable[[int, float], None]
 
 def training_batches(
     encoder: Any,
-    photos: Sequence[Path],
+    photos: Sequence[Photo],
     config: TrainConfig,
     first: int,
     accelerator: "Accelerator",
@@ -93,7 +94,7 @@ def _in_draws(
 
 
 def ladder_batches(
-    photos: Sequence[Path], config: TrainConfig, sampler: DrawBatchSampler, device: torch.device
+    photos: Sequence[Photo], config: TrainConfig, sampler: DrawBatchSampler, device: torch.device
 ) -> Iterator[LadderBatch]:
     """Batches of degraded crops; degraded in the workers unless there is a device to do it.
 

@@ -9,18 +9,18 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from qualiclip_metric import images
 from qualiclip_metric.distortions import GROUPS, ladder
-from qualiclip_metric.images import to_uint8
+from qualiclip_metric.images import ImageError, to_uint8
+from qualiclip_metric.training import photos
 from qualiclip_metric.training.anchor import ANCHORS
 from qualiclip_metric.training.config import TrainConfig
+from qualiclip_metric.training.photos import Photo
 
 _ORDER, _CROPS, _TYPES, _NOISE = range(4)  # purposes of a draw's generators
 
@@ -84,7 +84,7 @@ class PristineDataset(Dataset[CropPair]):
         ValueError: Without photos, and on access where none of them can be read.
     """
 
-    def __init__(self, paths: Sequence[Path], config: TrainConfig) -> None:
+    def __init__(self, paths: Sequence[Photo], config: TrainConfig) -> None:
         if not paths:
             raise ValueError("training: expected at least one pristine photo, got none")
         self.paths = list(paths)
@@ -103,8 +103,8 @@ class PristineDataset(Dataset[CropPair]):
         order = torch.randperm(len(self.paths), generator=rng).tolist()
         for index in order[position:] + order[:position]:
             try:
-                return images.read(self.paths[index])
-            except images.ImageError as err:
+                return photos.read(self.paths[index])
+            except ImageError as err:
                 log.warning("skipped: %s", err)
         raise ValueError(f"training: none of the {len(self.paths)} photos can be read")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from qualiclip_metric.files import write_text
+from qualiclip_metric.training.photos import Photo
 
 SAVE_EVERY = 10_000
 """New digests after which the cache is written, so that a run cut off while hashing loses few."""
@@ -15,16 +16,17 @@ log = logging.getLogger(__name__)
 
 
 def digest_photos(
-    paths: Sequence[Path],
+    paths: Sequence[Photo],
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
-) -> dict[Path, str]:
-    """SHA-256 of each photo's file; one that cannot be opened is left out with a warning.
+) -> dict[Photo, str]:
+    """SHA-256 of each photo's contents; one that cannot be opened is left out with a warning.
 
     Args:
         paths: Photos.
-        cache: JSON file of earlier digests. A photo whose path, size and modification time are
-            those of an entry is not read again; new entries are added, atomically.
+        cache: JSON file of earlier digests. A photo whose path (or shard and place therein), size
+            and modification time are those of an entry is not read again; new entries are added,
+            atomically.
         progress: Called with the number of photos done.
 
     Returns:
@@ -36,10 +38,8 @@ def digest_photos(
     entries = _read_cache(cache)
     digests, unsaved = {}, 0
     for done, path in enumerate(paths, start=1):
-        key = str(path.absolute())
         try:
-            stat = path.stat()
-            stamp = [stat.st_size, stat.st_mtime_ns]
+            key, stamp = _identity(path)
             if entries.get(key, [])[:2] != stamp:
                 entries[key] = [*stamp, _sha256(path)]
                 unsaved += 1
@@ -54,7 +54,7 @@ def digest_photos(
     return digests
 
 
-def split(digests: Mapping[Path, str], share: float) -> tuple[list[Path], list[Path]]:
+def split(digests: Mapping[Photo, str], share: float) -> tuple[list[Photo], list[Photo]]:
     """Photos for training and for validation, by the digest of each file's contents.
 
     A photo stays on its side whatever other photos come or go.
@@ -79,8 +79,22 @@ def combined_digest(digests: Iterable[str]) -> str:
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _identity(photo: Photo) -> tuple[str, list[int]]:
+    """What tells a photo from others, and its size and modification time in ns.
+
+    Raises:
+        OSError: Where the file cannot be had.
+    """
+    if isinstance(photo, Path):
+        stat = photo.stat()
+        return str(photo.absolute()), [stat.st_size, stat.st_mtime_ns]
+    # by its place: a tar file may hold several members of one name
+    place = f"{photo.shard.absolute()}/{photo.name}@{photo.offset}"
+    return place, [photo.size, photo.shard.stat().st_mtime_ns]
+
+
+def _sha256(photo: Photo) -> str:
+    return hashlib.sha256(photo.read_bytes()).hexdigest()
 
 
 def _read_cache(cache: Path | None) -> dict[str, list[int | str]]:

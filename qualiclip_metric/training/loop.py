@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric import images
 from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.images import ImageError
 from qualiclip_metric.metric import QualiCLIP, cosine
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training import objective
@@ -20,6 +20,7 @@ from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import LadderBatch
 from qualiclip_metric.training.digests import combined_digest, digest_photos, split
 from qualiclip_metric.training.features import FeatureBatch
+from qualiclip_metric.training.photos import Photo, read, to_photo
 from qualiclip_metric.training.run import Run
 from qualiclip_metric.training.schedule import set_learning_rate
 from qualiclip_metric.training.start import (
@@ -69,7 +70,7 @@ class Report:
 
 def train(
     config: TrainConfig,
-    photos: Sequence[str | Path],
+    photos: Sequence[str | Photo],
     out: str | Path,
     *,
     pretrained: str | Path | None = None,
@@ -80,7 +81,8 @@ def train(
 
     Args:
         config: Settings; kept in the checkpoint.
-        photos: Pristine photos. A share of them is held out for validation.
+        photos: Pristine photos: paths, or what `find_photos` gives of tar shards, too. A share of
+            them is held out for validation.
         out: Folder for `model.safetensors` (the best by validation), `state.pt` (to resume),
             `validation.jsonl`, `digests.json` and the tensorboard log.
         pretrained: Checkpoint to start from; see `initial_checkpoint`.
@@ -141,7 +143,7 @@ class _Loop:
         self,
         run: Run,
         accelerator: "Accelerator",
-        held: Sequence[Path],
+        held: Sequence[Photo],
         notify: Callable[[Report], None],
     ) -> None:
         self.run, self.config, self.accelerator = run, run.config, accelerator
@@ -270,14 +272,14 @@ def _of_all_processes(own: Tensor, accelerator: "Accelerator") -> Tensor:
 
 
 def _read_photos(
-    photos: Sequence[str | Path],
+    photos: Sequence[str | Photo],
     config: TrainConfig,
     folder: Path,
     accelerator: "Accelerator",
     notify: Callable[[Report], None],
-) -> tuple[list[Path], list[Path], dict[str, Any]]:
+) -> tuple[list[Photo], list[Photo], dict[str, Any]]:
     """Photos to train on, photos held out, and their numbers and digest."""
-    paths = [Path(photo) for photo in photos]
+    paths = [to_photo(photo) for photo in photos]
     with accelerator.main_process_first():  # the others then find the digests in the cache
         digests = digest_photos(
             paths,
@@ -295,10 +297,10 @@ def _read_photos(
     return learn, held, {"photos": len(learn), "digest": digest, "held_out": len(held)}
 
 
-def _is_readable(path: Path) -> bool:
+def _is_readable(photo: Photo) -> bool:
     try:
-        images.read(path)
-    except images.ImageError:
+        read(photo)
+    except ImageError:
         return False
     return True
 

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -13,12 +12,13 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from qualiclip_metric import images
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, ladder
+from qualiclip_metric.images import ImageError
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training.anchor import ANCHORS
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import crop_pair, generator
+from qualiclip_metric.training.photos import Photo, read
 
 _CROPS, _NOISE = 10, 11  # purposes of the generators, apart from those of training
 
@@ -98,7 +98,7 @@ class PhotoScores:
 
 def validate(
     metric: QualiCLIP,
-    paths: Sequence[str | Path],
+    paths: Sequence[str | Photo],
     *,
     crop_size: int | None = None,
     seed: int = 0,
@@ -140,7 +140,7 @@ def validate(
 
 def score_photos(
     metric: QualiCLIP,
-    photos: Sequence[tuple[int, str | Path]],
+    photos: Sequence[tuple[int, str | Photo]],
     *,
     crop_size: int | None,
     seed: int,
@@ -165,8 +165,8 @@ def score_photos(
     names, scored = tuple(types), []
     for done, (number, path) in enumerate(photos, start=1):
         try:
-            img = _prepare(images.read(path), crop_size, seed, number).to(metric.device)
-        except images.ImageError as err:
+            img = _prepare(read(path), crop_size, seed, number).to(metric.device)
+        except ImageError as err:
             log.warning("left out of validation: %s", err)
         else:
             scored.append(_score_photo(metric, img, number, seed, names, anchor))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from qualiclip_metric.training.anchor import mdsi
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import PristineDataset, draw_types, generator
+from qualiclip_metric.training.photos import Photo
 
 FAULTS = ("blur", "noise", "compression", "exposure", "colour")
 """What a diagnosis tells apart: the faults of `distortions.LINKS`."""
@@ -56,7 +56,7 @@ class Group:
 class Groups(Dataset[Group]):
     """Draws by number: each follows from the seed and its number alone."""
 
-    def __init__(self, paths: Sequence[Path], config: AnchoredConfig) -> None:
+    def __init__(self, paths: Sequence[Photo], config: AnchoredConfig) -> None:
         self.config = config
         self.photos = PristineDataset(
             paths,
@@ -100,7 +100,7 @@ class Groups(Dataset[Group]):
 
 
 def batches(
-    paths: Sequence[Path], config: AnchoredConfig, first: int
+    paths: Sequence[Photo], config: AnchoredConfig, first: int
 ) -> Iterator[dict[str, Tensor]]:
     """Batches of draws from number `first` on, as one tensor per attribute of `Group`."""
     draws = range(first, config.draws)

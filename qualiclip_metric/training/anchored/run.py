@@ -35,6 +35,7 @@ from qualiclip_metric.training.anchored.table import (
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.digests import combined_digest, digest_photos, split
 from qualiclip_metric.training.loop import Report
+from qualiclip_metric.training.photos import Photo, to_photo
 from qualiclip_metric.training.start import initial_checkpoint
 from qualiclip_metric.training.stopwatch import Rate
 from qualiclip_metric.training.validation import validate
@@ -47,7 +48,7 @@ PROFILE = {1: "blur", 2: "blur", 3: "blur", 4: "noise"}
 
 def train_anchored(
     config: AnchoredConfig,
-    photos: Sequence[str | Path],
+    photos: Sequence[str | Photo],
     out: str | Path,
     *,
     pretrained: str | Path | None = None,
@@ -60,7 +61,7 @@ def train_anchored(
 
     Args:
         config: Settings; kept in the checkpoint.
-        photos: Pristine photos. A share of them is held out for validation.
+        photos: As for `train`. A share of them is held out for validation.
         out: Folder for `model.safetensors`, `validation.jsonl` and the table.
         pretrained: Checkpoint whose trunk is used; ImageNet's unless told.
         report: Called after every batch of draws, and at the end.
@@ -76,7 +77,7 @@ def train_anchored(
     _check_alone()
     with files.own_folder(out) as folder:
         tell = report or (lambda _report: None)
-        paths = [Path(path) for path in photos]
+        paths = [to_photo(photo) for photo in photos]
         digests = digest_photos(
             paths, folder / "digests.json", lambda done: tell(Report("photos", done, len(paths)))
         )
@@ -126,7 +127,7 @@ def _check_alone() -> None:
 
 
 def _penalties(
-    encoder: LiteEncoder, photos: Sequence[Path], config: AnchoredConfig, folder: Path
+    encoder: LiteEncoder, photos: Sequence[Photo], config: AnchoredConfig, folder: Path
 ) -> list[Penalty]:
     """What the config asks the head to say little of."""
     found = []

@@ -12,6 +12,7 @@ from torch import Tensor
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.anchored.groups import Groups, batches
+from qualiclip_metric.training.photos import Photo
 from qualiclip_metric.training.pieces import Pieces
 
 PIECE = 16  # batches per file
@@ -43,7 +44,7 @@ class Table:
 
 def collect(
     encoder: LiteEncoder,
-    photos: Sequence[Path],
+    photos: Sequence[Photo],
     config: AnchoredConfig,
     sources: Mapping[str, Any],
     folder: Path,
@@ -78,7 +79,7 @@ def collect(
 
 
 def pixel_gradients(
-    encoder: LiteEncoder, photos: Sequence[Path], config: AnchoredConfig, folder: Path
+    encoder: LiteEncoder, photos: Sequence[Photo], config: AnchoredConfig, folder: Path
 ) -> Float[Tensor, "channels channels"]:
     """Mean over crops of J J', J the derivative of the pooled features by the pixels.
 
@@ -101,7 +102,7 @@ def pixel_gradients(
 
 
 def flip_differences(
-    encoder: LiteEncoder, photos: Sequence[Path], config: AnchoredConfig, folder: Path
+    encoder: LiteEncoder, photos: Sequence[Photo], config: AnchoredConfig, folder: Path
 ) -> Float[Tensor, "channels channels"]:
     """Mean over crops of d d', d what the pooled features change by when a crop is upside down.
 

@@ -252,12 +252,12 @@ def test_several_tables_have_the_same_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("behind", ["path", "url"])
 def test_shards(tmp_path: Path, remote: Callable[[str, bytes], str], behind: str) -> None:
     for number in range(2):
-        content = shard([f"{number}a.png", f"{number}a.json", f"deep/{number}b.jpg", "._x.png"])
+        content = shard([f"{number}a.png", f"{number}a.json", f"./d/{number}b.jpg", "./._x.png"])
         (tmp_path / f"s-{number:03}.tar").write_bytes(content)
         remote(f"in/s-{number:03}.tar", content)
     place = str(tmp_path) if behind == "path" else "memory://in"
     expected = [
-        f"{place}/s-00{n}.tar/{name}" for n in (0, 1) for name in (f"{n}a.png", f"deep/{n}b.jpg")
+        f"{place}/s-00{n}.tar/{name}" for n in (0, 1) for name in (f"{n}a.png", f"./d/{n}b.jpg")
     ]
     assert keys(f"{place}/s-{{000..001}}.tar") == expected
     assert [key.rpartition("in/")[2] for key in keys(f"{place}/s-*.tar")] == [

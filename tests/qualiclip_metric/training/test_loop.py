@@ -5,6 +5,7 @@ import itertools
 import json
 import logging
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,15 @@ import qualiclip_metric
 from qualiclip_metric import formats
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.formats import Checkpoint
-from qualiclip_metric.training import TrainConfig, checkpoint, digests, features, objective, train
+from qualiclip_metric.training import (
+    TrainConfig,
+    checkpoint,
+    digests,
+    features,
+    find_photos,
+    objective,
+    train,
+)
 from qualiclip_metric.training import validate as run_validation
 from qualiclip_metric.training.data import PristineDataset, degrade
 from qualiclip_metric.training.schedule import set_learning_rate
@@ -179,6 +188,22 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     logs = [(tmp_path / run / "validation.jsonl").read_text() for run in ("whole", "cut")]
     assert logs[0] == logs[1]
+
+
+def test_photos_in_shards_are_the_same_photos(photos, origin, tmp_path):
+    """Packed in another order and with names as `tar -C photos .` writes them."""
+    for number, some in enumerate((photos[:2], photos[2:])):
+        with tarfile.open(tmp_path / f"{number}.tar", "w") as tar:
+            for path in reversed(some):
+                tar.add(path, f"./{path.name}")
+    packed = find_photos([str(tmp_path / "{0..1}.tar")])
+    assert [photo.read_bytes() for photo in packed] == [path.read_bytes() for path in photos]
+    config = dataclasses.replace(TINY, workers=2)
+    files = train(config, photos, tmp_path / "files", pretrained=origin)
+    with pytest.raises(Killed):
+        train(config, packed, tmp_path / "shards", pretrained=origin, report=kill_at(3))
+    shards = train(config, packed, tmp_path / "shards", pretrained=origin, resume=True)
+    assert shards.read_bytes() == files.read_bytes()  # weights, digest, validation
 
 
 def test_resuming_something_else_is_refused(photos, origin, tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ def folder(tmp_path_factory):
         coarse = torch.rand(1, 3, 12, 12, generator=rng)
         img = torch.nn.functional.interpolate(coarse, (90, 110), mode="nearest")[0]
         to_picture(img).save(folder / "photos" / f"{number}.png")
+        with tarfile.open(folder / f"{number // 4}.tar", "a") as tar:
+            tar.add(folder / "photos" / f"{number}.png", f"{number}.png")
     prompts = torch.nn.functional.normalize(torch.randn(7, 2, 384, generator=rng), dim=-1)
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -141,7 +144,7 @@ def test_one_process_goes_on_from_two_and_two_from_one(folder, one):
     assert checkpoint.load_state(folder / "from_two")["step"] == CONFIG.steps
 
 
-def test_features_are_collected_by_both_processes(folder, monkeypatch):
+def test_features_are_collected_by_both_processes_and_from_shards(folder, monkeypatch):
     monkeypatch.setattr(features, "PIECE", PIECE)
     photos = sorted((folder / "photos").iterdir())
     train(FEATURES, photos, folder / "one_features", pretrained=folder / "origin.safetensors")

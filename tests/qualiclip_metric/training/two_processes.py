@@ -1,6 +1,7 @@
 """What test_processes.py launches in two processes: `python THIS FOLDER`.
 
-The folder holds photos, origin.safetensors, and in from_one a run that one process began.
+The folder holds photos, the same in tar shards, origin.safetensors, and in from_one a run that one
+process began.
 """
 
 import json
@@ -110,7 +111,7 @@ def main(folder):
     train(config, photos, folder / "cut", resume=True, **start)
     train(config, photos, folder / "from_one", resume=True, **start)
     settings = [f"--set={k}={json.dumps(v)}" for k, v in halved(FEATURES).to_dict().items()]
-    arguments = ["--images", folder / "photos", "--out", folder / "two_features", *settings]
+    arguments = ["--images", folder / "*.tar", "--out", folder / "two_features", *settings]
     arguments += ["--pretrained", start["pretrained"]]
     app(["train", *map(str, arguments)], standalone_mode=False)
     found = {"losses": losses, "norms": norms, "validated": validated[0]}

@@ -1,0 +1,62 @@
+"""Pristine photos: files, and members of tar shards, each of which is read by itself."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from qualiclip_metric import images
+from qualiclip_metric.decoding import Encoded
+from qualiclip_metric.streaming import shards
+from qualiclip_metric.streaming.items import is_url
+from qualiclip_metric.streaming.shards import Member
+from qualiclip_metric.streaming.sources import expanded
+
+Photo = Path | Member
+
+
+def find(arguments: Iterable[str | Path]) -> list[Photo]:
+    """Photos named by files, folders, patterns and tar shards, in a stable order, each once.
+
+    Args:
+        arguments: As for `images.find`; names that end in `.tar` are shards, which may have braces
+            (`photos-{000..099}.tar`) or be a pattern. Only the headers of shards are read.
+
+    Returns:
+        In the order of the arguments; a shard gives what a folder with the same files would.
+
+    Raises:
+        ValueError: When a name is empty, holds no image or is a URL, or a shard is compressed or
+            damaged.
+    """
+    found: list[Photo] = []
+    for name in map(str, arguments):
+        if is_url(name):
+            raise ValueError(f"{name}: training reads photos at random, not by URL: copy them here")
+        if shards.is_shard(name) and not Path(name).is_dir():
+            for shard in expanded(name):
+                found += shards.members(Path(shard))
+        else:
+            found += images.find([name])
+    return list(dict.fromkeys(found))
+
+
+def to_photo(photo: str | Path | Member) -> Photo:
+    """A path in whatever form, or a member as it is."""
+    return photo if isinstance(photo, Member) else Path(photo)
+
+
+def read(photo: str | Path | Member) -> Float[Tensor, "3 h w"]:
+    """Read a photo, as `images.read` does.
+
+    Raises:
+        ImageError: When it is missing, damaged, truncated, too large or no image.
+    """
+    if not isinstance(photo, Member):
+        return images.read(photo)
+    try:
+        content = photo.read_bytes()
+    except OSError as err:
+        raise images.ImageError(f"{photo}: {err.strerror or err}") from err
+    return images.read(Encoded(str(photo), content))
