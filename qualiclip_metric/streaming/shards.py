@@ -4,6 +4,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.decoding.formats import is_image, missing_package
@@ -65,11 +66,9 @@ def members(shard: Path) -> list[Member]:
                 for info in tar
                 if info.isreg() and _is_shown(info.name) and not missing_package(info.name)
             ]
-            end = tar.offset
-        with shard.open("rb") as file:
-            file.seek(end)
-            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes it for the end
-                raise tarfile.ReadError(f"a damaged header at byte {end}")
+            assert tar.fileobj is not None
+            tar.fileobj.seek(tar.offset)
+            _check_end(tar.fileobj)
     except FileNotFoundError as err:
         raise ValueError(f"{shard}: no such file") from err
     except (tarfile.TarError, EOFError, OSError) as err:
@@ -96,25 +95,33 @@ def images(shard: str) -> Iterator[Item]:
     Yields:
         An item for each, its key `shard/member`. Where the shard cannot be read, or not to its
         end, an item with the shard's name as key and the reason.
-
-    Raises:
-        ValueError: When webdataset is missing.
     """
     try:
-        from webdataset.tariterators import tar_file_iterator
-    except ImportError as err:
-        raise ValueError(f"{shard}: shards need webdataset: {CURE}") from err
-
-    try:
-        with opened(shard) as file:
-            for member in tar_file_iterator(file, select_files=_is_shown):
-                key = f"{shard}/{member['fname']}"
-                yield Item(key, Encoded(key, member["data"]))
+        with opened(shard) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
+            for info in tar:
+                tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
+                if info.isreg() and _is_shown(info.name):
+                    key = f"{shard}/{info.name}"
+                    content = tar.extractfile(info)
+                    assert content is not None  # of a regular file
+                    yield Item(key, Encoded(key, content.read()))
+            _check_end(tar.fileobj)
     except FileNotFoundError:
         yield Item(shard, None, error="no such file")
     except Exception as err:  # of tarfile, of decompression, of the store
-        reason = str(err).partition(" @ ")[0] or type(err).__name__
+        reason = str(err) or type(err).__name__
         yield Item(shard, None, error=f"cannot be read as a tar file to its end ({reason})")
+
+
+def _check_end(rest: Any) -> None:
+    """Refuse what is left where tarfile has stopped, unless it is the zeros that end a tar file.
+
+    Raises:
+        ReadError: Where a damaged header was taken for the end.
+    """
+    while block := rest.read(2**20):
+        if block.strip(b"\0"):
+            raise tarfile.ReadError("damaged header")
 
 
 def _is_shown(member: str) -> bool:

@@ -1,5 +1,6 @@
 """What arguments name: files, folders, patterns, lists, tables, shards, and these behind URLs."""
 
+import gzip
 import io
 import json
 import os
@@ -277,6 +278,21 @@ def test_a_shard_that_is_cut_off_gives_what_it_has_and_an_error(tmp_path: Path) 
     assert items[1].error == "cannot be read as a tar file to its end (unexpected end of data)"
     assert "cannot be read as a tar file" in str(items[2].error)
     assert items[3].error == "no such file"
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_damaged_header_does_not_end_a_shard_in_silence(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    content = bytearray(shard(["a.png", "b.png", "c.png"], bytes(5000)))
+    (tmp_path / "whole.tar").write_bytes(compress(bytes(content)))
+    assert len(keys(tmp_path / "whole.tar")) == 3
+    second = 512 + 5120  # after a header and the ten blocks of an image
+    content[second : second + 12] = b"x" * 12
+    (tmp_path / "s.tar").write_bytes(compress(bytes(content)))
+    *_, last = items = list(open_sources([str(tmp_path / "s.tar")]).items())
+    assert [item.key for item in items] == [f"{tmp_path}/s.tar/a.png", f"{tmp_path}/s.tar"]
+    assert last.error == "cannot be read as a tar file to its end (damaged header)"
 
 
 # --- URLs ------------------------------------------------------------------------------------
