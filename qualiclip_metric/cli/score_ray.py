@@ -107,7 +107,9 @@ def _run(
 
     done = parts.done_keys(out).total
     failed = parts.count_failed(out)
-    images = distributed.remaining(distributed.read(arguments, **opened), out)
+    images = distributed.remaining(
+        distributed.read(arguments, workers=workers.workers, **opened), out
+    )
     written = distributed.write(
         workers.score(images, options), out, layout, part_rows(workers.workers)
     )

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.distributed.cluster import TASK_CPUS, import_ray
+from qualiclip_metric.distributed.cluster import TASK_CPUS, alive_nodes, import_ray
 from qualiclip_metric.distributed.worker import ERROR, IMAGE, KEY, PATH
 from qualiclip_metric.streaming import shards, tables
 from qualiclip_metric.streaming.items import Url, is_url
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from qualiclip_metric.streaming.items import Item
 
 BLOCK_PATHS = 256
-"""Paths in a block, which is what a worker takes at once."""
+"""Most paths in a block, which is what a worker takes at once."""
+WORKER_BLOCKS = 4
+"""Blocks of paths for each worker, where there are as many paths, so that all end together."""
 BLOCK_BYTES = 2**22
 """Where a block of images ends: some dozen photos, a few seconds' work."""
 READ_TASKS = 2**13
@@ -37,6 +39,7 @@ def read(
     recursive: bool = True,
     column: str | None = None,
     root: str = "",
+    workers: int | None = None,
 ) -> "Dataset":
     """Images that a command names, for `score`.
 
@@ -50,6 +53,7 @@ def read(
         recursive: Whether folders are entered to any depth.
         column: The column of tables that has the images.
         root: Folder or URL that relative paths of lists and tables are below.
+        workers: How many will share the paths; as many as the cluster has CPUs unless told.
 
     Returns:
         Columns `key`, `image` (bytes) or `path`, `error`, and those of tables.
@@ -73,7 +77,8 @@ def read(
     if others or from_file:
         listed = open_sources(others, from_file=from_file, **opened)
         items = (item for part in listed.parts for item in part.items())
-        sets.append(ray.data.from_arrow(list(_tables(items, form, BLOCK_PATHS))))
+        workers = workers or int(sum(node.get("CPU", 0) for node in alive_nodes(ray)))
+        sets.append(ray.data.from_arrow(list(_path_tables(items, form, workers))))
     whole: Dataset = sets[0] if len(sets) == 1 else sets[0].union(*sets[1:])
     return whole
 
@@ -136,6 +141,13 @@ def _tables(items: "Iterable[Item]", form: "pa.Schema", rows: int) -> "Iterator[
     rest = iter(items)
     while some := list(islice(rest, rows)):
         yield pa.Table.from_pylist([_row(item) for item in some], schema=form)
+
+
+def _path_tables(items: "Iterable[Item]", form: "pa.Schema", workers: int) -> "Iterator[pa.Table]":
+    """Paths in blocks, few enough in each that all workers get some."""
+    rest, blocks = iter(items), WORKER_BLOCKS * max(1, workers)
+    first = list(islice(rest, BLOCK_PATHS * blocks))
+    return _tables(chain(first, rest), form, max(1, -(-len(first) // blocks)))
 
 
 def _row(item: "Item") -> dict[str, Any]:
