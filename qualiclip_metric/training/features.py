@@ -13,14 +13,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.files import write_bytes
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import LadderBatch, generator
-from qualiclip_metric.training.pieces import claim_folder
+from qualiclip_metric.training.pieces import Pieces
 
 PIECE = 16
 """Batches per file."""
@@ -62,7 +60,7 @@ def check_identity(
         ValueError: When the folder holds features of other settings, photos or weights.
     """
     identity = {k: config.to_dict()[k] for k in SETTINGS} | {"batch_size": batch_size, **sources}
-    claim_folder(folder, identity)
+    Pieces(folder, identity)
 
 
 def missing_batches(folder: Path, config: TrainConfig, batch_size: int) -> list[int]:
@@ -77,7 +75,8 @@ def missing_batches(folder: Path, config: TrainConfig, batch_size: int) -> list[
         Numbers of batches, ascending, always those of whole pieces.
     """
     total = -(-config.draws // batch_size)
-    pieces = [n for n in range(-(-total // PIECE)) if not _path(folder, n).exists()]
+    table = Pieces(folder)
+    pieces = [n for n in range(-(-total // PIECE)) if not table.has(n)]
     return [b for n in pieces for b in range(n * PIECE, min(total, (n + 1) * PIECE))]
 
 
@@ -125,17 +124,13 @@ def collect(
             made.append(batch)
             done += 1
             progress(done)
-        _save(folder, piece, made)
+        Pieces(folder).save(piece, _rows(made))
 
 
 def load(folder: Path) -> FeatureBatch:
     """The whole table."""
-    pieces = [load_file(path) for path in sorted(folder.glob("*.safetensors"))]
-    reference = [p["reference"] for p in pieces if "reference" in p]
-    return FeatureBatch(
-        torch.cat([p["pooled"] for p in pieces]),
-        torch.cat(reference) if reference else None,
-    )
+    rows = Pieces(folder).load()
+    return FeatureBatch(rows["pooled"], rows.get("reference"))
 
 
 def sample(
@@ -178,13 +173,7 @@ def _pooled(encoder: LiteEncoder, batch: LadderBatch, config: TrainConfig) -> Fe
     return FeatureBatch(pooled.reshape(*crops.shape[:3], -1).cpu(), batch.reference)
 
 
-def _save(folder: Path, piece: int, batches: Sequence[FeatureBatch]) -> None:
-    tensors = {"pooled": torch.cat([b.pooled for b in batches])}
-    reference = [b.reference.cpu() for b in batches if b.reference is not None]
-    if reference:
-        tensors["reference"] = torch.cat(reference)
-    write_bytes(_path(folder, piece), save({k: v.contiguous() for k, v in tensors.items()}))
-
-
-def _path(folder: Path, piece: int) -> Path:
-    return folder / f"{piece:05d}.safetensors"
+def _rows(batches: Sequence[FeatureBatch]) -> dict[str, Tensor]:
+    rows = {"pooled": torch.cat([b.pooled for b in batches])}
+    reference = [b.reference for b in batches if b.reference is not None]
+    return rows | ({"reference": torch.cat(reference)} if reference else {})

@@ -1,4 +1,4 @@
-"""A table of tensors in pieces on disk: a run that was cut off goes on at the first missing one."""
+"""A table of tensors in pieces on disk: a run that was cut off goes on where pieces are missing."""
 
 import json
 from collections.abc import Mapping
@@ -12,52 +12,49 @@ from torch import Tensor
 from qualiclip_metric.files import write_bytes, write_text
 
 
-def claim_folder(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Note what a folder's table depends on, or refuse the folder if it holds another table.
-
-    Args:
-        folder: Of the table's pieces; made where it is missing.
-        identity: What the rows depend on, as plain values.
-
-    Raises:
-        ValueError: When the folder holds a table of something else.
-    """
-    path = folder / "table.json"
-    if not path.exists():
-        write_text(path, json.dumps(identity, indent=1))
-        return
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if changed := sorted(k for k in identity if found.get(k) != identity[k]):
-        raise ValueError(
-            f"{folder} holds features made with other {changed}; delete it, or give another --out"
-        )
-
-
 class Pieces:
-    """The pieces of one table, in a folder of their own.
+    """The pieces of one table.
 
     Args:
-        folder: Made if it is not there.
-        identity: What the rows depend on, as plain values.
+        folder: Made where it is missing.
+        identity: What the rows depend on, as plain values; None for a table that is claimed
+            already.
 
     Raises:
         ValueError: When the folder holds a table of something else.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        claim_folder(folder, identity)
+    def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
+        if identity is not None:
+            self._claim(identity)
+
+    def _claim(self, identity: Mapping[str, Any]) -> None:
+        path = self.folder / "table.json"
+        if not path.exists():
+            write_text(path, json.dumps(identity, indent=1))
+            return
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if changed := sorted(k for k in identity if found.get(k) != identity[k]):
+            raise ValueError(
+                f"{self.folder} holds features made with other {changed}; delete it, or give "
+                "another --out"
+            )
+
+    def has(self, piece: int) -> bool:
+        """Whether a piece is there."""
+        return self._path(piece).exists()
 
     def missing(self) -> int:
         """Number of the first piece that is not there."""
         piece = 0
-        while self._path(piece).exists():
+        while self.has(piece):
             piece += 1
         return piece
 
     def save(self, piece: int, rows: Mapping[str, Tensor]) -> None:
         """Write a piece; it appears whole or not at all."""
-        tensors = {name: tensor.contiguous() for name, tensor in rows.items()}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in rows.items()}
         write_bytes(self._path(piece), save(tensors))
 
     def load(self) -> dict[str, Tensor]:
