@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.cli._options import Seed
 from benchmarks.fuzz.session import TIMEOUT, fuzz
+from qualiclip_metric.cli.stopping import stopping
 from qualiclip_metric.progress import progress_bar
 
 
@@ -39,14 +40,20 @@ def app(
     Images of eight formats are scored by `lite`, and so are bombs: small files, undamaged, whose
     headers promise nearly as many pixels as are allowed. Checkpoints and label files are loaded.
     Prints counts by outcome, peak memory and the slowest file. Ends with 1 where a file raised an
-    exception, crashed or hung the process, took over 2 GB, or scored out of [0, 1].
+    exception, crashed or hung the process, took over 2 GB, or scored out of [0, 1]. Ctrl-C and
+    SIGTERM leave out the rest and print what was counted.
     """
     failed = False
-    for one in dict.fromkeys(kind or [Kind.images]):
-        with progress_bar(one.value, files, unit="files") as bar:
-            update: Callable[[int], None] = bar.update
-            report = fuzz(one.value, files, seed, keep=keep, timeout=timeout, progress=update)
-        typer.echo(report.text())
-        failed |= bool(report.failures)
+    with stopping() as stop:
+        for one in dict.fromkeys(kind or [Kind.images]):
+            with progress_bar(one.value, files, unit="files") as bar:
+                update: Callable[[int], None] = bar.update
+                report = fuzz(
+                    one.value, files, seed, keep=keep, timeout=timeout, progress=update, stop=stop
+                )
+            typer.echo(report.text())
+            failed |= bool(report.failures)
+            if stop():
+                raise typer.Exit(stop.code)
     if failed:
         raise typer.Exit(1)

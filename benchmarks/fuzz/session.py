@@ -102,6 +102,7 @@ def fuzz(
     keep: Path | None = None,
     timeout: float = TIMEOUT,
     progress: Callable[[int], None] = lambda done: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> FuzzReport:
     """Damage files, and read each in a child process.
 
@@ -114,6 +115,7 @@ def fuzz(
         keep: Folder for the files that ended as none should.
         timeout: Seconds after which a file counts as hung.
         progress: Called with the files done.
+        stop: Asked before each file whether to leave the rest out.
 
     Returns:
         Counts, and what stands out.
@@ -124,6 +126,8 @@ def fuzz(
         folder = Path(scratch)
         samples = [(path.name, path.read_bytes()) for path in SAMPLES[kind](folder)]
         for number in range(min(files, len(samples)) if kind == UNDAMAGED else files):
+            if stop():
+                break
             rng = random.Random(f"{kind}:{seed}:{number}")
             if kind == UNDAMAGED:
                 name, content = samples[number]

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import signal
 import time
 import warnings
 from collections.abc import Callable
@@ -45,7 +46,11 @@ class Ending:
 
 
 def prepare(parent: int) -> None:
-    """Prepare a child: it ends with its parent, and says nothing of damage that it warns of."""
+    """Prepare a child: it ends with its parent, and says nothing of damage that it warns of.
+
+    A terminal's Ctrl-C reaches it, too; it reads on, for the parent stops between two files.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     end_with_parent(parent)
 

@@ -128,3 +128,24 @@ def test_the_command_keeps_what_failed(
     assert caught.value.code == 1
     assert "| CRASHED | 2 |" in capsys.readouterr().out
     assert len(list((tmp_path / "kept").iterdir())) == 2
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_run_that_is_stopped_prints_what_it_counted(
+    number: signal.Signals,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def third_is_interrupted(_reader: _Reader, _kind: str, path: Path) -> Ending:
+        if path.name.startswith("damaged-2"):
+            os.kill(os.getpid(), number)
+        return Ending(ACCEPTED)
+
+    monkeypatch.setattr(session._Reader, "read", third_is_interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main(["fuzz", "--files", "9", "--kind", "labels", "--kind", "checkpoints"])
+    assert caught.value.code == code
+    shown = capsys.readouterr().out
+    assert "3 damaged labels" in shown
+    assert "checkpoints" not in shown
