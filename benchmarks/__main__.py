@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Do maps and profiles find the fault?",
     ),
     "sizes": ("benchmarks.cli.sizes", "Does the score depend on a photo's pixels?"),
+    "diagnosis": ("benchmarks.cli.diagnosis", "Is the fault of a degraded photo named?"),
     "prompts": ("benchmarks.cli.prompts", "Which prompts carry the score."),
     "fuzz": ("benchmarks.cli.fuzz", "Damaged files by the thousand: read, or refused?"),
     "robustness": (

@@ -1,0 +1,76 @@
+"""Whether a model's diagnosis names the fault of a photo that was degraded by one distortion."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from qualiclip_metric.distortions import DISTORTIONS, LEVELS, versions
+from qualiclip_metric.training.anchored.groups import FAULT_OF
+
+__all__ = ["answers", "named", "types_of"]
+
+Array = NDArray[np.float64]
+
+
+def types_of(faults: Sequence[str]) -> dict[str, list[str]]:
+    """The distortion types that people would call by the name of each fault.
+
+    Raises:
+        ValueError: No type shows one of the faults.
+    """
+    found = {
+        fault: [name for name in DISTORTIONS if FAULT_OF.get(name) == fault] for fault in faults
+    }
+    if missing := [fault for fault, names in found.items() if not names]:
+        raise ValueError(f"no distortion type shows {', '.join(missing)}")
+    return found
+
+
+def answers(
+    diagnose: Callable[[Tensor], Array],
+    photo: Tensor,
+    faults: Sequence[str],
+    seed: int,
+    least: int = 2,
+) -> tuple[Array, Array]:
+    """What the diagnosis says of a photo, and of its degraded versions.
+
+    Args:
+        diagnose: (1, 3, H, W) -> (1 + faults,) probabilities: no fault, then each fault, as
+            `QualiCLIP.diagnose` gives them.
+        photo: (3, H, W) RGB in [0, 1], undegraded.
+        faults: Names of the faults, in the order of the probabilities.
+        seed: Of the distortions.
+        least: The mildest level that is shown; milder ones are hard to see.
+
+    Returns:
+        The photo's own probabilities (1 + faults,), and the mean over types and levels of the
+        versions with each fault, as shares: (faults, 2, 1 + faults). First the likeliest answer of
+        all, then the likeliest fault where "no fault" is no answer, whose share is 0.
+    """
+    shares = np.zeros((len(faults), 2, 1 + len(faults)))
+    levels = range(least, LEVELS + 1)
+    for row, names in enumerate(types_of(faults).values()):
+        for _, _, version in versions(photo[None], seed, names, levels):
+            probabilities = diagnose(version)
+            shares[row, 0, probabilities.argmax()] += 1
+            shares[row, 1, 1 + probabilities[1:].argmax()] += 1
+        shares[row] /= len(names) * len(levels)
+    return diagnose(photo[None]), shares
+
+
+def named(shares: Array) -> Array:
+    """The share of each photo's versions that are called what they are, on average over faults.
+
+    Its mean over photos is the balanced accuracy.
+
+    Args:
+        shares: (photos, faults, 2, 1 + faults) from `answers`.
+
+    Returns:
+        (photos, 2): with "no fault" among the answers, and among the faults alone.
+    """
+    faults = np.arange(shares.shape[1])
+    return np.asarray(shares[:, faults, :, 1 + faults].mean(axis=0))
