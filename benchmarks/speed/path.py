@@ -245,13 +245,18 @@ def _command(work: DecodedPhotos, options: Sequence[str]) -> Json:
     }
 
 
-def run(words: Sequence[str]) -> None:
+def run(words: Sequence[str], **environment: str) -> None:
     """Run a command to its end.
+
+    Args:
+        words: The command.
+        environment: Variables that it gets besides ours.
 
     Raises:
         ValueError: When it fails, with the end of what it said.
     """
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    variables = {**os.environ, **environment}
+    done = subprocess.run(words, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ValueError(f"{' '.join(words)} failed: {done.stderr.strip()[-500:]}")
 
