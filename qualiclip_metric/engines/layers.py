@@ -109,10 +109,10 @@ class LayerGraph:
     @property
     def max_values_per_pixel(self) -> float:
         """Values in the largest feature map of any stage, per pixel of the image."""
-        return _largest_map([stage for part in self.parts for stage in part], 1.0)[0]
+        return largest_map([stage for part in self.parts for stage in part], 1.0)[0]
 
 
-def _largest_map(stages: Sequence[Stage], area: float) -> tuple[float, float]:
+def largest_map(stages: Sequence[Stage], area: float) -> tuple[float, float]:
     """Values per pixel in the largest map, and positions per pixel of the last one.
 
     Args:
@@ -127,7 +127,7 @@ def _largest_map(stages: Sequence[Stage], area: float) -> tuple[float, float]:
         elif isinstance(stage, Pool):
             area /= stage.kernel**2
         else:
-            inner, area = _largest_map([*stage.branch, stage.last], area)
+            inner, area = largest_map([*stage.branch, stage.last], area)
             largest = max(largest, inner)
     return largest, area
 

@@ -14,22 +14,30 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import torch
+from numpy.typing import NDArray
 from openvino import opset13 as ops
 from torch import Tensor
 
 from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, Stage
 from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
+from qualiclip_metric.engines.tiles import count_tiled, tiles
 
 CALL_PIXELS = 2**21
 """Pixels per call: OpenVINO holds whole feature maps, about 230 bytes per pixel. Larger batches
 are split; a larger image is a call of its own."""
+TILED_PIXELS = 2**22
+"""The largest feature maps of larger images are computed on row tiles, one after the other, by a
+model of their size: one for all sizes would keep the memory of every tile."""
+TILES = 4
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
+Size = tuple[int, int]
+
 
 class OpenVINOEngine:
-    """A layer graph, compiled for the CPU.
+    """A layer graph, compiled for the CPU at its first use.
 
     Args:
         graph: What to compute.
@@ -45,11 +53,9 @@ class OpenVINOEngine:
     ) -> None:
         if dtype not in PRECISIONS:
             raise ValueError(f"engine openvino: expected fp32 or bf16, got {dtype}")
-        fp32 = graph.fp32_stages if dtype == torch.bfloat16 else 0
-        first, *others = graph.parts
-        rest = (first[fp32:], *others)
-        self._first = _compiled([first[:fp32]], torch.float32, graph) if fp32 else None
-        self._rest = _compiled(rest, dtype, None if fp32 else graph)
+        self.graph, self.dtype = graph, dtype
+        self._models: dict[Size | None, list[Any]] = {}
+        """By the size of the image; None for all sizes that are not tiled."""
         self._lock = Lock()
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -61,14 +67,41 @@ class OpenVINOEngine:
     def _feature_maps(self, img: Tensor) -> tuple[Tensor, ...]:
         pixels = img.detach().float().contiguous().numpy()
         with self._lock:
-            if self._first is not None:
-                pixels = self._first.infer([pixels], share_inputs=True)[0]
-            maps = self._rest.infer([pixels], share_inputs=True)
+            *before, last = self._ready(img.shape[2], img.shape[3])
+            for request in before:
+                pixels = request.infer([pixels], share_inputs=True)[0]
+            maps = last.infer([pixels], share_inputs=True)
             return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
+
+    def _ready(self, height: int, width: int) -> list[Any]:
+        """Inference requests for images of a size, to run one after the other."""
+        size = (height, width) if height * width > TILED_PIXELS else None
+        if size not in self._models:
+            if size:  # of the models for one size, only the last is kept
+                self._models = {key: kept for key, kept in self._models.items() if not key}
+            self._models[size] = self._compiled(size)
+        if size:
+            for request in self._models.get(None, []):
+                request.get_compiled_model().release_memory()
+        return self._models[size]
+
+    def _compiled(self, size: Size | None) -> list[Any]:
+        first, *others = self.graph.parts
+        fp32 = self.graph.fp32_stages if self.dtype == torch.bfloat16 else 0
+        rest = (first[fp32:], *others)
+        if not fp32:
+            return [_compiled(rest, self.dtype, self.graph, size)]
+        return [
+            _compiled([first[:fp32]], torch.float32, self.graph, size),
+            _compiled(rest, self.dtype, None, None),
+        ]
 
 
 def _compiled(
-    parts: Sequence[Sequence[Stage]], dtype: torch.dtype, graph: LayerGraph | None
+    parts: Sequence[Sequence[Stage]],
+    dtype: torch.dtype,
+    graph: LayerGraph | None,
+    size: Size | None,
 ) -> Any:
     """An inference request for some parts.
 
@@ -76,11 +109,21 @@ def _compiled(
         parts: Stages of each part.
         dtype: Precision of weights and activations.
         graph: Normalises the input, if it is images; none if it is a feature map.
+        size: Height and width of the images that it serves, whose large maps are tiled; none for
+            all, untiled.
     """
-    given = ops.parameter([-1, 3 if graph else -1, -1, -1], np.float32, name="given")
-    node, ends = _normalised(graph, given) if graph else given, []
-    for part in parts:
-        node = _sequence(part, node, bf16=dtype == torch.bfloat16)
+    bf16 = dtype == torch.bfloat16
+    shape = [1, 3, *size] if size else [-1, 3 if graph else -1, -1, -1]
+    given = ops.parameter(shape, np.float32, name="given")
+    node, ends = given, []
+    (first, *others) = parts
+    if size and graph:
+        count = count_tiled(first)
+        node, first = _tiled(first[:count], node, graph, size[0], bf16), first[count:]
+    elif graph:
+        node = _normalised(graph, node)
+    for part in (first, *others):
+        node = _sequence(part, node, bf16)
         ends.append(ops.result(node))
     options = {
         # Without instructions for bf16, OpenVINO would simulate them.
@@ -90,6 +133,27 @@ def _compiled(
     }
     model = ov.Model(ends, [given], "trunk")
     return _core().compile_model(model, "CPU", options).create_infer_request()
+
+
+def _tiled(stages: Sequence[Stage], image: Any, graph: LayerGraph, height: int, bf16: bool) -> Any:
+    """Some stages of an image, on tiles.
+
+    Args:
+        stages: The leading ones.
+        image: Not normalised.
+        graph: Normalises it.
+        height: Its rows.
+        bf16: Whether weights are rounded.
+    """
+    parts = []
+    for tile in tiles(stages, height, TILES):
+        node = _normalised(graph, _rows(image, tile.top, tile.bottom))
+        parts.append(_rows(_sequence(stages, node, bf16), tile.first, tile.last))
+    return ops.concat(parts, axis=2)
+
+
+def _rows(node: Any, first: int, last: int) -> Any:
+    return ops.slice(node, *(np.array([one]) for one in (first, last, 1, 2)))
 
 
 @cache
@@ -138,10 +202,15 @@ def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
     }
     if conv.groups > 1:
         grouped = weight.reshape(conv.groups, -1, *weight.shape[1:])
-        out = ops.group_convolution(node, grouped, **options)
+        out = ops.group_convolution(node, _shared(grouped), **options)
     else:
-        out = ops.convolution(node, weight, **options)
+        out = ops.convolution(node, _shared(weight), **options)
     return ops.add(out, _per_channel(conv.bias))
+
+
+def _shared(weight: NDArray[np.float32]) -> Any:
+    """Weights in the memory that they have already."""
+    return ops.constant(np.ascontiguousarray(weight), shared_memory=True)
 
 
 def _activated(node: Any, conv: Conv) -> Any:

@@ -1,0 +1,85 @@
+"""Row tiles: the stages with the largest feature maps, computed on overlapping pieces of an image.
+
+A tile has all rows of the image that its part of the outcome depends on, and what its inner edges
+spoil is cut off, so the parts together are the outcome of the whole image.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from qualiclip_metric.engines.layers import Conv, Pool, Stage, largest_map
+
+LARGE_MAP = 8.0
+"""Values per pixel of the image: stages that take or make a larger feature map are tiled."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Rows of the image from `top` to `bottom`; of their outcome, rows `first` to `last` count."""
+
+    top: int
+    bottom: int
+    first: int
+    last: int
+
+
+def count_tiled(stages: Sequence[Stage]) -> int:
+    """How many leading stages to tile: all up to the last one with a map above `LARGE_MAP`."""
+    count, channels, area = 0, 3, 1.0
+    for number, stage in enumerate(stages, start=1):
+        taken = channels * area
+        made, area = largest_map([stage], area)
+        if max(taken, made) > LARGE_MAP:
+            count = number
+        if not isinstance(stage, Pool):
+            channels = len(stage.weight if isinstance(stage, Conv) else stage.last.weight)
+    return count
+
+
+def tiles(stages: Sequence[Stage], height: int, count: int) -> Iterator[Tile]:
+    """Divide the outcome of some stages into parts of about as many rows each.
+
+    Args:
+        stages: What is computed on each tile.
+        height: Rows of the image.
+        count: How many tiles; fewer where the outcome has fewer rows.
+
+    Yields:
+        The tiles from top to bottom.
+    """
+    margin, stride = _reach(stages, 1)
+    halo, rows = -(-margin // stride), height
+    for stage in stages:
+        rows = stage.output(rows)
+    count = min(count, rows)
+    for first, last in pairwise(rows * number // count for number in range(count + 1)):
+        above = max(0, first - halo)
+        # Padding to the "same" size depends on whether a height is odd: all tiles are as high as
+        # the image modulo the stride, so that their windows lie where the image's do.
+        below = (last + halo) * stride + height % stride
+        bottom = height if last == rows else min(height, below)
+        yield Tile(above * stride, bottom, first - above, last - above)
+
+
+def _reach(stages: Sequence[Stage], stride: int) -> tuple[int, int]:
+    """Rows of the image, above or below its own, that a row of the outcome depends on.
+
+    Args:
+        stages: In their order.
+        stride: Rows of the image per row of their input.
+
+    Returns:
+        The reach, and the rows of the image per row of the outcome.
+    """
+    reach = 0
+    for stage in stages:
+        if isinstance(stage, Conv):
+            reach += stage.kernel // 2 * stride
+            stride *= stage.stride
+        elif isinstance(stage, Pool):
+            stride *= stage.kernel
+        else:
+            inner, stride = _reach([*stage.branch, stage.last], stride)
+            reach += inner
+    return reach, stride
