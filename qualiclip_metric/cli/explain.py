@@ -39,8 +39,9 @@ INDEX = "index.html"
 
 
 class Map(str, Enum):
-    """What is drawn: keys of `explanations.explanation.MAPS`."""
+    """What is drawn: keys of `explanations.explanation.MAPS`, or the model's `usual_map`."""
 
+    auto = "auto"
     grad = "grad"
     occlusion = "occlusion"
     local = "local"
@@ -61,11 +62,12 @@ def explain(
         Map,
         typer.Option(
             "--map",
-            help="grad: what says bad and what says good; occlusion: the score's rise when a place "
-            "is covered (50 times a score's cost); local: overlapping windows (16 times); "
-            "positions: lite's own, exact (once)",
+            help="positions: lite's own, exact (once a score's cost); grad: what says bad and what "
+            "says good, by gradient (once); local: overlapping windows (16 times); occlusion: the "
+            "score's rise when a place is covered (50 times); auto: positions where the model has "
+            "it, else grad",
         ),
-    ] = Map.grad,
+    ] = Map.auto,
     pair: Annotated[
         str | None,
         typer.Option(help="Antonym pair that the maps ask: number from 0, or text; all if none."),
@@ -97,7 +99,7 @@ def explain(
     except ValueError as err:
         fail(err)
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
-    asked = _pair(metric, pair)
+    asked, shown = _pair(metric, pair), None if kind is Map.auto else kind.value
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -106,7 +108,7 @@ def explain(
 
     def explained(path: Path) -> "Explanation":
         img = read(path, max_pixels=max_pixels, allow_truncated=allow_truncated)
-        return explain_image(metric, img, printable(path), kind=kind.value, pair=asked)
+        return explain_image(metric, img, printable(path), kind=shown, pair=asked)
 
     run = _Run(metric, files, explained)
     try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.explanations import explain
 from qualiclip_metric.explanations.pairs import chosen, names
 from qualiclip_metric.images import to_uint8
@@ -43,6 +44,14 @@ MAPS: dict[str, tuple[Panel, ...]] = {
     ),
 }
 """What can be drawn -> its panels. The colour maps are perceptually uniform."""
+
+
+def usual_map(metric: QualiCLIP) -> str:
+    """The key of `MAPS` for who asks for none: `positions` where the encoder has it, else `grad`.
+
+    Both cost about one score; `positions` finds faults that `grad` does not (docs/explain.md).
+    """
+    return "positions" if isinstance(metric.encoder, LiteEncoder) else "grad"
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def explain_image(
     img: Float[Tensor, "3 h w"],
     name: str,
     *,
-    kind: str = "grad",
+    kind: str | None = None,
     pair: int | str | None = None,
     side: int = 640,
 ) -> Explanation:
@@ -109,7 +118,7 @@ def explain_image(
         metric: The metric.
         img: RGB in [0, 1], at least 32 pixels on each side.
         name: What it is called on the page.
-        kind: Key of `MAPS`.
+        kind: Key of `MAPS`; None for `usual_map`.
         pair: Antonym pair that the maps ask, as for `explain`; None for all.
         side: Most pixels on the longer side of what is shown.
 
@@ -120,11 +129,12 @@ def explain_image(
         ValueError: As `explain`.
         ImportError: As `explain`.
     """
+    panels = MAPS[kind or usual_map(metric)]
     with torch.inference_mode():
         pixels = img[None].to(metric.device)
         probabilities = metric.probabilities(pixels)[0].double().tolist()
         likely = metric.diagnose(pixels)[0].double().tolist() if metric.faults else []
-    maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in MAPS[kind]]
+    maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in panels]
     photo = _reduced(img[None], side)[0].clamp(0, 1)
     return Explanation(
         name=name,
@@ -133,7 +143,7 @@ def explain_image(
         probabilities=tuple(probabilities),
         asked=chosen(metric, pair),
         photo=to_uint8(photo).permute(1, 2, 0).numpy(),
-        panels=MAPS[kind],
+        panels=panels,
         maps=tuple(_reduced(one, side)[0, 0].clamp(0, 1).cpu().numpy() for one in maps),
         faults=dict(zip(("none", *metric.faults), likely, strict=False)),
     )

@@ -17,7 +17,7 @@ from qualiclip_metric import create, images
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli.explain import file_names
 from qualiclip_metric.explanations import explanation
-from qualiclip_metric.explanations.explanation import MAPS, Explanation, explain_image
+from qualiclip_metric.explanations.explanation import MAPS, Explanation, explain_image, usual_map
 from qualiclip_metric.explanations.figure import draw
 from qualiclip_metric.explanations.overlay import overlay
 from qualiclip_metric.explanations.sheet import Sheet
@@ -202,10 +202,21 @@ def test_an_explanation_is_computed_at_full_size_and_shown_reduced(tiny: QualiCL
     assert sum(case.probabilities) / 7 == pytest.approx(case.score)
 
 
+def test_who_asks_for_no_map_gets_positions_where_the_encoder_has_them(
+    tiny: QualiCLIP, random_lite: Path
+) -> None:
+    lite = create(random_lite)
+    assert (usual_map(lite), usual_map(tiny)) == ("positions", "grad")
+    img = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0))
+    usual, asked = explain_image(lite, img, "a"), explain_image(lite, img, "a", kind="positions")
+    assert usual.panels == asked.panels == MAPS["positions"]
+    np.testing.assert_array_equal(usual.maps[0], asked.maps[0])
+
+
 def test_the_likeliest_fault_is_said_as_score_says_it(tmp_path: Path) -> None:
     photo = tmp_path / "noisy.png"
     Image.fromarray(noise((96, 96))).save(photo)
-    arguments = ["--map", "positions", "--format", "html", "--out", str(tmp_path / "out")]
+    arguments = ["--format", "html", "--out", str(tmp_path / "out")]
     explained = CliRunner().invoke(app, ["explain", str(photo), *arguments])
     scored = CliRunner().invoke(app, ["score", str(photo), "--diagnose", "--precision", "fp32"])
     assert explained.exit_code == 0, explained.output
