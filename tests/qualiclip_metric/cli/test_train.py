@@ -1,6 +1,8 @@
 """`qualiclip train` and `qualiclip validate`: what they say, and how they end."""
 
 import dataclasses
+import gzip
+import tarfile
 
 import pytest
 import torch
@@ -69,6 +71,16 @@ def test_train_then_validate(photos, random_lite, tmp_path):
     found = run("validate", "--images", photos, "--model", model, "--type", "darken")
     assert found.exit_code == 0
     assert "4 photos, 1 left out, " in found.stderr
+    with tarfile.open(tmp_path / "photos.tar", "w") as tar:
+        tar.add(photos, ".")
+    packed = run(
+        "validate", "--images", tmp_path / "photos.tar", "--model", model, "--type", "darken"
+    )
+    assert (packed.exit_code, packed.stdout) == (0, found.stdout)
+    compressed = tmp_path / "photos.tar.gz"
+    compressed.write_bytes(gzip.compress((tmp_path / "photos.tar").read_bytes()))
+    refused = run("train", "--images", compressed, "--out", tmp_path / "other")
+    assert refused.exit_code == 2 and "uncompressed" in refused.stderr
     (only := tmp_path / "only").mkdir()
     (photos / "broken.png").rename(only / "broken.png")
     none = run("validate", "--images", only, "--model", model)
