@@ -32,6 +32,7 @@ __all__ = [
     "ResultsFolder",
     "Seed",
     "ShortPhotos",
+    "size_of",
 ]
 
 _METRIC = typer.Option(
@@ -110,3 +111,15 @@ EngineOption = Annotated[
 PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="Of our models: fp32 is the reference.")
 ]
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """(height, width) that ``--size HEIGHTxWIDTH`` means.
+
+    Raises:
+        ValueError: It is no such text.
+    """
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"--size: expected HEIGHTxWIDTH, got {text!r}")
+    return int(height), int(width)

@@ -6,13 +6,12 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from benchmarks.analysis import faithfulness
 from benchmarks.analysis.localisation import FIGURES
 from benchmarks.cli._console import message
 from benchmarks.cli._options import Images, JsonOut, Limit, Models, Resamples, Seed, ShortPhotos
-from benchmarks.datasets.photos import pristine
+from benchmarks.datasets.photos import pristine, shrunk
 from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create
 from qualiclip_metric.explanations.pairs import names
@@ -48,7 +47,7 @@ def app(
     energy inside over the share of the area; against model-free baselines. Profile: the pair
     whose probability dropped most.
     """
-    photos = [_shrunk(photo, side) for photo in pristine(images, limit).values()]
+    photos = [shrunk(photo, side) for photo in pristine(images, limit).values()]
     metrics = {text: create(text) for text in dict.fromkeys(model or ["lite"])}
     chosen = {
         f"{Path(text).name}: {method}": make
@@ -69,14 +68,6 @@ def app(
         write_json(out, found)
         message(str(out))
     typer.echo(tables(found), nl=False)
-
-
-def _shrunk(photo: Tensor, side: int | None) -> Tensor:
-    longer = max(photo.shape[-2:])
-    if side is None or longer <= side:
-        return photo
-    size = [round(n * side / longer) for n in photo.shape[-2:]]
-    return interpolate(photo[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def _localised(

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.cli import int8
 from benchmarks.cli._console import message
-from benchmarks.cli._options import JsonOut
+from benchmarks.cli._options import JsonOut, size_of
 from benchmarks.reference.seeded import write_official
 from benchmarks.speed import cpu_seconds, first, measurements, memory, path, tables
 from benchmarks.speed.decoding import decoders, decoding_text
@@ -34,6 +35,7 @@ IN_WORKERS = ("lite", "large", "network")
 """Parts whose figures all come from workers, so that `--isa` holds for them."""
 
 app = typer.Typer(help="Seconds per image and memory.", rich_markup_mode=None)
+app.command("int8")(int8.app)
 
 PhotoFolders = Annotated[
     list[Path] | None,
@@ -122,15 +124,8 @@ def cpu(
     """
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
     typer.echo(f"{machine()['cpu']}, {_isa({'ONEDNN_MAX_CPU_ISA': limit} if limit else {})}\n")
-    sizes = [_size(text) for text in size or ["512x512"]]
+    sizes = [size_of(text) for text in size or ["512x512"]]
     typer.echo(cpu_seconds.table(cpu_seconds.measure(model, sizes, rounds)))
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    if not (cross and height.isdecimal() and width.isdecimal()):
-        raise ValueError(f"--size: expected HEIGHTxWIDTH, got {text!r}")
-    return int(height), int(width)
 
 
 @app.command("path")

@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from qualiclip_metric.images import find, read, to_tensor
 from qualiclip_metric.sample_photos import NAMES, sample_photo
 
-__all__ = ["pristine", "sample_photos"]
+__all__ = ["pristine", "sample_photos", "shrunk"]
 
 T = TypeVar("T")
 
@@ -50,6 +51,24 @@ def sample_photos(names: Sequence[str] = NAMES, side: int | None = None) -> dict
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
         photos[name] = to_tensor(image)
     return photos
+
+
+def shrunk(photo: Tensor, side: int | None) -> Tensor:
+    """A photo reduced to a longer side, antialiased.
+
+    Args:
+        photo: (3, H, W) in [0, 1].
+        side: Longest side in pixels; photos that are no larger, and all where it is None, are
+            given back as they are.
+
+    Returns:
+        (3, h, w) in [0, 1].
+    """
+    longer = max(photo.shape[-2:])
+    if side is None or longer <= side:
+        return photo
+    size = [round(n * side / longer) for n in photo.shape[-2:]]
+    return interpolate(photo[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def _spaced(items: list[T], limit: int | None) -> list[T]:

@@ -5,7 +5,8 @@ out is how well two threads share the work.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,7 +19,7 @@ from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, ENGINES
 from qualiclip_metric.input_check import check_values
 
-__all__ = ["measure", "table"]
+__all__ = ["measure", "one_thread", "shortest", "table"]
 
 MODULES = "modules"
 CHECK = "input check"
@@ -36,16 +37,20 @@ def measure(name: str, sizes: Sequence[tuple[int, int]], rounds: int) -> dict[st
     Returns:
         `model`, `rounds`, and `seconds`: way -> one figure per size.
     """
+    with one_thread(), torch.inference_mode():
+        seconds = shortest(_ways(ENCODERS[name](()).eval().requires_grad_(False)), sizes, rounds)
+    return {"model": name, "rounds": rounds, "sizes": [list(s) for s in sizes], "seconds": seconds}
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch, and the engines that are made meanwhile, to one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.inference_mode():
-            ways = _ways(ENCODERS[name](()).eval().requires_grad_(False))
-            per_size = [_shortest(ways, picture(*size), rounds) for size in sizes]
+        yield
     finally:
         torch.set_num_threads(before)
-    seconds = {way: [found[way] for found in per_size] for way in ways}
-    return {"model": name, "rounds": rounds, "sizes": [list(s) for s in sizes], "seconds": seconds}
 
 
 def _ways(encoder: Encoder) -> dict[str, Callable[[Tensor], object]]:
@@ -60,16 +65,31 @@ def _ways(encoder: Encoder) -> dict[str, Callable[[Tensor], object]]:
     return ways
 
 
-def _shortest(
-    ways: dict[str, Callable[[Tensor], object]], img: Tensor, rounds: int
-) -> dict[str, float]:
-    found: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(rounds + 1):
-        for way, compute in ways.items():
-            start = time.process_time()
-            compute(img)
-            found[way].append(time.process_time() - start)
-    return {way: min(seconds[1:]) for way, seconds in found.items()}
+def shortest(
+    ways: Mapping[str, Callable[[Tensor], object]], sizes: Sequence[tuple[int, int]], rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of CPU time of the shortest call of each way.
+
+    Args:
+        ways: Name -> what is called with a picture, (1, 3, H, W).
+        sizes: (height, width) of the pictures.
+        rounds: Calls that count, of each way in turn; one before them does not.
+
+    Returns:
+        Way -> one figure per size.
+    """
+    seconds: dict[str, list[float]] = {way: [] for way in ways}
+    for size in sizes:
+        img = picture(*size)
+        found: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds + 1):
+            for way, compute in ways.items():
+                start = time.process_time()
+                compute(img)
+                found[way].append(time.process_time() - start)
+        for way, times in found.items():
+            seconds[way].append(min(times[1:]))
+    return seconds
 
 
 def table(found: dict[str, Any]) -> str:

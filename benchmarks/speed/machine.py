@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["ISAS", "isa_environment", "machine"]
+__all__ = ["ISAS", "instructions", "isa_environment", "machine"]
 
 PACKAGES = ("torch", "openvino", "onnxruntime", "pyiqa")
 
@@ -22,6 +22,8 @@ ISAS: dict[str, str | None] = {
 
 _FLAGS = {"avx2": "avx2", "avx512": "avx512_f", "avx512_bf16": "avx512_bf16"}
 """Instruction set -> its name among torch's capabilities of the processor."""
+
+_MULTIPLY = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 def machine() -> dict[str, Any]:
@@ -62,3 +64,9 @@ def isa_environment(isa: str) -> dict[str, str]:
 def _abilities() -> dict[str, Any]:
     found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return found
+
+
+def instructions() -> str:
+    """What the processor multiplies with: the names of its vector and matrix instructions."""
+    abilities = _abilities()
+    return ", ".join(name for name in _MULTIPLY if abilities.get(name)) or "none that torch knows"

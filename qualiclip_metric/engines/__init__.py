@@ -27,7 +27,7 @@ OPENVINO_PIXELS = 2**24
 
 
 def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
-    with _without_telemetry():
+    with without_telemetry():
         from qualiclip_metric.engines.openvino import OpenVINOEngine
 
     whole = OpenVINOEngine(graph, dtype, device)
@@ -44,7 +44,7 @@ def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> En
 
 
 @contextmanager
-def _without_telemetry() -> Iterator[None]:
+def without_telemetry() -> Iterator[None]:
     """Keep OpenVINO from reporting its import to a web service.
 
     It does so where it finds its package `openvino_telemetry`. What was imported earlier stays.

@@ -90,24 +90,25 @@ class OpenVINOEngine:
         fp32 = self.graph.fp32_stages if self.dtype == torch.bfloat16 else 0
         rest = (first[fp32:], *others)
         if not fp32:
-            return [_compiled(rest, self.dtype, self.graph, size)]
+            return [compiled(trunk_model(rest, self.dtype, self.graph, size), self.dtype)]
+        start = trunk_model([first[:fp32]], torch.float32, self.graph, size)
         return [
-            _compiled([first[:fp32]], torch.float32, self.graph, size),
-            _compiled(rest, self.dtype, None, None),
+            compiled(start, torch.float32),
+            compiled(trunk_model(rest, self.dtype, None), self.dtype),
         ]
 
 
-def _compiled(
+def trunk_model(
     parts: Sequence[Sequence[Stage]],
     dtype: torch.dtype,
     graph: LayerGraph | None,
-    size: Size | None,
-) -> Any:
-    """An inference request for some parts.
+    size: Size | None = None,
+) -> ov.Model:
+    """OpenVINO's model of some parts, with one result for each.
 
     Args:
         parts: Stages of each part.
-        dtype: Precision of weights and activations.
+        dtype: Precision that the weights are rounded to.
         graph: Normalises the input, if it is images; none if it is a feature map.
         size: Height and width of the images that it serves, whose large maps are tiled; none for
             all, untiled.
@@ -125,13 +126,22 @@ def _compiled(
     for part in (first, *others):
         node = _sequence(part, node, bf16)
         ends.append(ops.result(node))
+    return ov.Model(ends, [given], "trunk")
+
+
+def compiled(model: ov.Model, dtype: torch.dtype) -> Any:
+    """An inference request for a model, with as many threads as torch has.
+
+    Args:
+        model: Of `trunk_model`.
+        dtype: Precision of the activations.
+    """
     options = {
         # Without instructions for bf16, OpenVINO would simulate them.
         "INFERENCE_PRECISION_HINT": PRECISIONS[dtype] if has_bf16_instructions() else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
     }
-    model = ov.Model(ends, [given], "trunk")
     return _core().compile_model(model, "CPU", options).create_infer_request()
 
 
