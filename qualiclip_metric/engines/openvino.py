@@ -6,6 +6,7 @@ batch and size. For bf16 the weights are rounded here: OpenVINO would round each
 Reference: OpenVINO's operation set 13 and the properties of its CPU plugin.
 """
 
+import os
 from collections.abc import Sequence
 from functools import cache
 from threading import Lock
@@ -136,11 +137,14 @@ def compiled(model: ov.Model, dtype: torch.dtype) -> Any:
         model: Of `trunk_model`.
         dtype: Precision of the activations.
     """
+    threads = torch.get_num_threads()
     options = {
         # Without instructions for bf16, OpenVINO would simulate them.
         "INFERENCE_PRECISION_HINT": PRECISIONS[dtype] if has_bf16_instructions() else "f32",
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads,
+        # Processes of few threads would all be pinned to the same cores.
+        "ENABLE_CPU_PINNING": threads >= (os.cpu_count() or 1),
     }
     return _core().compile_model(model, "CPU", options).create_infer_request()
 

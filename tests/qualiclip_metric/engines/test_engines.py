@@ -170,6 +170,28 @@ def test_openvino_computes_a_large_batch_in_calls_of_bounded_size(
     assert sizes == [2, 2, 1, 1]
 
 
+@pytest.mark.parametrize(("threads", "cores", "pinned"), [(1, 2, False), (2, 2, True)])
+def test_openvino_pins_its_threads_only_where_it_has_all_cores(
+    graph: LayerGraph, threads: int, cores: int, pinned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    from qualiclip_metric.engines import openvino
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(openvino.os, "cpu_count", lambda: cores)
+    given: list[bool] = []
+    core = openvino._core()
+
+    class Core:
+        def compile_model(self, model: object, device: str, options: dict[str, object]) -> object:
+            given.append(bool(options["ENABLE_CPU_PINNING"]))
+            return core.compile_model(model, device, options)
+
+    monkeypatch.setattr(openvino, "_core", Core)
+    openvino.OpenVINOEngine(graph, torch.float32)(image(1, 64, 64))
+    assert set(given) == {pinned}
+
+
 def test_rounded_weights_keep_what_they_add_up_to(graph: LayerGraph) -> None:
     for conv in convolutions([stage for part in graph.parts for stage in part]):
         rounded = to_bf16(conv)
