@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-__all__ = ["ISAS", "instructions", "isa_environment", "machine"]
+from qualiclip_metric.engines.processor import has_bf16_instructions
+
+__all__ = ["ISAS", "bf16_instructions", "instructions", "isa_environment", "machine"]
 
 PACKAGES = ("torch", "openvino", "onnxruntime", "pyiqa")
 
@@ -64,6 +66,15 @@ def isa_environment(isa: str) -> dict[str, str]:
 def _abilities() -> dict[str, Any]:
     found: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return found
+
+
+def bf16_instructions() -> str:
+    """What oneDNN multiplies bf16 with in this process: AMX, AVX-512 BF16, or none of its own."""
+    if not has_bf16_instructions():
+        return "none"
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    amx = _abilities().get("amx_bf16") and limit != ISAS["avx512_bf16"]
+    return "AMX" if amx else "AVX-512 BF16"
 
 
 def instructions() -> str:

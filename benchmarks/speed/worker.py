@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.speed.machine import bf16_instructions
+
 Score = Callable[[Tensor], Tensor]
 
 PEER, ONNX = "peer", "onnxruntime"
@@ -75,9 +77,9 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             them, too; `calls`, in place of `CALLS`.
 
     Returns:
-        `created`, seconds; `base`, the peak by then in megabytes; `rows`, per size the `first` call
-        and the later ones in `seconds`, the `peak` since the process began, and the `score` of the
-        first image; `photos`, their scores.
+        `bf16`, what multiplies it; `created`, seconds; `base`, the peak by then in megabytes;
+        `rows`, per size the `first` call and the later ones in `seconds`, the `peak` since the
+        process began, and the `score` of the first image; `photos`, their scores.
     """
     started = time.perf_counter()
     scorer = build(task)
@@ -100,7 +102,13 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             )
             del img
         shown = [_timed(scorer, img)[1][0] for img in photos()] if task.get("photos") else []
-    return {"created": created, "base": base, "rows": rows, "photos": shown}
+    return {
+        "bf16": bf16_instructions(),
+        "created": created,
+        "base": base,
+        "rows": rows,
+        "photos": shown,
+    }
 
 
 def _timed(scorer: Score, img: Tensor) -> tuple[float, list[float]]:

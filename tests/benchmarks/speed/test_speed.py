@@ -28,7 +28,8 @@ def result(scale: float, *, moved: float = 0.0, grows: float = 1.0) -> dict[str,
         seconds = [scale * area**grows * noise for noise in (0.9, 1.0, 30.0)]
         row = {"size": [height, width], "first": 9.0, "seconds": seconds, "score": 0.5 + moved}
         rows.append({**row, "peak": 100.0 + 1e-3 * area**grows})
-    return {"created": scale, "base": 100.0, "rows": rows, "photos": [0.25]}
+    found = {"bf16": "AMX", "created": scale, "base": 100.0}
+    return {**found, "rows": rows, "photos": [0.25]}
 
 
 def test_a_ratio_is_that_of_medians_round_by_round() -> None:
@@ -57,6 +58,32 @@ def test_the_table_judges_each_cell(scale: float, word: str) -> None:
     cells = line.split("|")[2:7]
     assert len(cells) == len(speed.SIZES)
     assert all(cell.strip().endswith(word) for cell in cells)
+
+
+def test_targets_are_those_of_the_instructions() -> None:
+    results = [result(1.0)]
+    reached = speed.target("torch bf16", results)
+    assert reached is not None and reached.ratios[0] == 4
+    results[0]["bf16"] = "AVX-512 BF16"
+    reached = speed.target("torch bf16", results)
+    assert reached is not None and reached.ratios[:3] == (2, 3.3, None)
+    table = speed.ratio_table({"peer": [result(20.0)], "torch bf16": results})
+    assert table.count("pass") + table.count("SHORT") == 6  # four sizes, memory and deviation
+    results[0]["bf16"] = "none"
+    assert speed.target("torch bf16", results) is None
+    assert speed.target("onnxruntime fp32", results) is None
+    assert speed.target("torch fp32", results) is not None
+
+
+def test_what_multiplies_bf16_follows_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "has_bf16_instructions", lambda: True)
+    monkeypatch.setattr(machine, "_abilities", lambda: {"amx_bf16": True})
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    assert machine.bf16_instructions() == "AMX"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+    assert machine.bf16_instructions() == "AVX-512 BF16"
+    monkeypatch.setattr(machine, "has_bf16_instructions", lambda: False)
+    assert machine.bf16_instructions() == "none"
 
 
 def test_operations_are_those_that_torch_counts() -> None:
