@@ -1,8 +1,8 @@
 """Writing files so that a reader finds the old content or the new one, never a part of it."""
 
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +31,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = _scratch_beside(target)
-    try:
+    try:  # from here on, for a signal may come as soon as the file is there
+        scratch.touch(0o600, exist_ok=False)
         yield scratch
         scratch.chmod(0o666 & ~_umask())
         scratch.replace(target)
@@ -128,13 +129,12 @@ def check_writable(path: str | Path) -> None:
     try:
         scratch.write_bytes(b"\0" * PROBE_BYTES)
     finally:
-        scratch.unlink()
+        scratch.unlink(missing_ok=True)
 
 
 def _scratch_beside(target: Path) -> Path:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    os.close(handle)
-    return Path(name)
+    """A name that no file has."""
+    return target.with_name(f".{target.name}.{secrets.token_urlsafe(6)}.part")
 
 
 def _umask() -> int:
