@@ -1,14 +1,16 @@
-"""Photos, a hub on this machine, and disks that are small or read-only."""
+"""Photos, commands to end, a hub on this machine, and disks that are small or read-only."""
 
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.faults.processes import Command, Start
 from tests.qualiclip_metric.conftest import home, hub
 
 __all__ = ["home", "hub"]
@@ -32,6 +34,13 @@ def labels(photos: Path) -> Path:
     rows = (f"{photos.name}/{number}.png,{number}\n" for number in range(5))
     path.write_text("image,mos\n" + "".join(rows))
     return path
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Begins commands; those that still run when the test is over are ended."""
+    with ExitStack() as commands:
+        yield lambda *words, **options: commands.enter_context(closing(Command(*words, **options)))
 
 
 Disk = Callable[..., None]

@@ -24,6 +24,8 @@ PRELOAD = (
 class Command:
     """A running ``python -m module words``, on one thread, in the checkout.
 
+    Tests begin one by the fixture `start`, which ends what a failed test leaves running.
+
     Args:
         module: `qualiclip_metric` or `benchmarks`.
         words: Its command line.
@@ -65,10 +67,7 @@ class Command:
         if code is None:
             self._process.kill()
             raise AssertionError(f"no end in {LONGEST:g} s: {self._said()}")
-        said = self._said()
-        self._process.close()
-        self._folder.cleanup()
-        return int(code), said
+        return int(code), self._said()
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         """Send a signal; exit code and stderr."""
@@ -83,9 +82,20 @@ class Command:
             assert time.monotonic() < deadline, f"the condition never came: {self._said()}"
             time.sleep(0.005)
 
+    def close(self) -> None:
+        """End it where it still runs, and forget what it said."""
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+        self._folder.cleanup()
+
     def _said(self) -> str:
         path = Path(self._folder.name, "2")
         return path.read_text() if path.exists() else ""
+
+
+Start = Callable[..., Command]
+"""Begins a command: the arguments of `Command`."""
 
 
 def _run(module: str, words: list[str], folders: list[str], output: str) -> None:

@@ -18,7 +18,7 @@ from qualiclip_metric.cli import app
 from qualiclip_metric.files import replacing
 from qualiclip_metric.scoring import score_files
 from qualiclip_metric.training import TrainConfig, checkpoint, train
-from tests.faults.processes import Command
+from tests.faults.processes import Start
 
 
 @pytest.fixture
@@ -88,10 +88,12 @@ def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_two_commands_with_one_output(photos: Path, random_lite: Path, tmp_path: Path) -> None:
+def test_two_commands_with_one_output(
+    start: Start, photos: Path, random_lite: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "scores.csv"
     words = ("score", photos, "-m", random_lite, "-o", out)
-    processes = [Command("qualiclip_metric", *words) for _ in range(2)]
+    processes = [start("qualiclip_metric", *words) for _ in range(2)]
     codes, errors = zip(*sorted(process.wait() for process in processes), strict=True)
     assert codes in ((0, 0), (0, 2)), errors  # one after the other, or one is refused
     if codes == (0, 2):
@@ -112,15 +114,17 @@ waits.signature = "waits|v1"
 """
 
 
-def test_a_second_benchmark_run_of_the_same_scores_is_refused(labels: Path, tmp_path: Path) -> None:
+def test_a_second_benchmark_run_of_the_same_scores_is_refused(
+    start: Start, labels: Path, tmp_path: Path
+) -> None:
     (tmp_path / "waits_metric.py").write_text(WAITS)
     words = (
         "run", "--metric", "waits_metric:waits", "--dataset", f"csv={labels}",
         "--out", tmp_path / "results", "--resamples", "0", "--splits", "0",
     )  # fmt: skip
-    first = Command("benchmarks", *words, path=tmp_path)
+    first = start("benchmarks", *words, path=tmp_path)
     first.wait_for(lambda: any(tmp_path.glob("results/*/waits*.lock")))
-    code, errors = Command("benchmarks", *words, path=tmp_path).wait()
+    code, errors = start("benchmarks", *words, path=tmp_path).wait()
     (tmp_path / "go").touch()
     assert code == 2
     assert "another run is scoring" in errors
@@ -130,7 +134,7 @@ def test_a_second_benchmark_run_of_the_same_scores_is_refused(labels: Path, tmp_
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stopping a process is POSIX")
 def test_a_second_training_in_one_folder_is_refused(
-    photos: Path, random_lite: Path, tmp_path: Path
+    start: Start, photos: Path, random_lite: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
     settings = ("steps=1000", "batch_size=1", "crop_size=64", "workers=0", "precision=fp32")
@@ -138,7 +142,7 @@ def test_a_second_training_in_one_folder_is_refused(
         "train", "--images", str(photos), "--pretrained", str(random_lite), "--out", str(out),
         *(word for one in settings for word in ("--set", one)),
     ]  # fmt: skip
-    first = Command("qualiclip_metric", *words)
+    first = start("qualiclip_metric", *words)
     first.wait_for((out / checkpoint.STATE).exists)
     first.send(signal.SIGSTOP)  # in the middle of its steps, for as long as this takes
     second = CliRunner().invoke(app, [*words, "--resume"])

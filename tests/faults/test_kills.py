@@ -19,7 +19,7 @@ from benchmarks.results import folder as results
 from qualiclip_metric import formats, weights
 from qualiclip_metric.cli import app
 from qualiclip_metric.training import checkpoint
-from tests.faults.processes import Command, children_of, wait_until_gone
+from tests.faults.processes import Start, children_of, wait_until_gone
 
 if TYPE_CHECKING:
     from tests.qualiclip_metric.conftest import Hub
@@ -74,15 +74,16 @@ def scored(many: Path, random_lite: Path, tmp_path_factory: pytest.TempPathFacto
     return out.read_bytes()
 
 
-def has_rows(folder: Path) -> bool:
-    """Whether a file of rows has more than its line of names."""
-    return any(path.read_bytes().count(b"\n") > 1 for path in folder.glob("*.part"))
+def has_rows(partial: Path) -> bool:
+    """Whether an unfinished file has more than its line of names."""
+    return partial.exists() and partial.read_bytes().count(b"\n") > 1
 
 
 @pytest.mark.parametrize(
     ("number", "old"), [*((number, "complete\n") for number in SIGNALS), (signal.SIGTERM, None)]
 )
 def test_score(
+    start: Start,
     number: signal.Signals,
     old: str | None,
     many: Path,
@@ -94,8 +95,8 @@ def test_score(
     if old is not None:
         out.write_text(old)
     words = ("score", many, "-m", random_lite, "-o", out)
-    process = Command("qualiclip_metric", *words, "--batch-size", "1")
-    process.wait_for(lambda: has_rows(tmp_path))
+    process = start("qualiclip_metric", *words, "--batch-size", "1")
+    process.wait_for(lambda: has_rows(partial))
     code, errors = process.end(number)
     assert code == CODES[number]
     assert "Traceback" not in errors
@@ -112,13 +113,15 @@ def test_score(
 
 
 @signals
-def test_parts(number: signal.Signals, many: Path, random_lite: Path, tmp_path: Path) -> None:
+def test_parts(
+    start: Start, number: signal.Signals, many: Path, random_lite: Path, tmp_path: Path
+) -> None:
     out, first = tmp_path / "scores", sorted(many.iterdir())[:9]
     options = ("-m", random_lite, "-o", f"{out}/")
     run("score", *first, *options)
     parts = list(out.iterdir())
     words = ("score", many, *options)
-    process = Command("qualiclip_metric", *words)
+    process = start("qualiclip_metric", *words)
     process.wait_for((tmp_path / ".scores.lock").exists)
     code, errors = process.end(number)
     assert code == CODES[number]
@@ -134,14 +137,12 @@ def test_parts(number: signal.Signals, many: Path, random_lite: Path, tmp_path: 
 
 @pytest.mark.parametrize("number", SIGNALS[1:], ids=lambda number: number.name)
 def test_score_that_waits_for_a_list(
-    number: signal.Signals, many: Path, random_lite: Path, tmp_path: Path
+    start: Start, number: signal.Signals, many: Path, random_lite: Path, tmp_path: Path
 ) -> None:
     pipe, out = tmp_path / "list", tmp_path / "scores.csv"
     os.mkfifo(pipe)
     first = next(many.iterdir())
-    process = Command(
-        "qualiclip_metric", "score", "--from-file", pipe, "-m", random_lite, "-o", out
-    )
+    process = start("qualiclip_metric", "score", "--from-file", pipe, "-m", random_lite, "-o", out)
     process.wait_for(Path(f"{out}.part").exists)
     with pipe.open("w") as names:  # opens once the command reads
         names.write(f"{first}\n")
@@ -164,11 +165,11 @@ def test_score_again_after_a_kill_gives_the_same_file(
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 def test_the_decoder_ends_with_a_score_that_is_killed(
-    many: Path, random_lite: Path, tmp_path: Path
+    start: Start, many: Path, random_lite: Path, tmp_path: Path
 ) -> None:
     words = ("score", many, "-m", random_lite, "-o", tmp_path / "s.csv", "--timeout", "60")
-    process = Command("qualiclip_metric", *words)
-    process.wait_for(lambda: has_rows(tmp_path))
+    process = start("qualiclip_metric", *words)
+    process.wait_for(lambda: has_rows(tmp_path / "s.csv.part"))
     children = children_of(process)
     assert children
     process.end(signal.SIGKILL)
@@ -198,10 +199,15 @@ def trained(photos: Path, random_lite: Path, tmp_path_factory: pytest.TempPathFa
 
 @signals
 def test_train(
-    number: signal.Signals, photos: Path, random_lite: Path, trained: Path, tmp_path: Path
+    start: Start,
+    number: signal.Signals,
+    photos: Path,
+    random_lite: Path,
+    trained: Path,
+    tmp_path: Path,
 ) -> None:
     words = training(photos, random_lite, tmp_path)
-    process = Command("qualiclip_metric", *words)
+    process = start("qualiclip_metric", *words)
     state, versions = tmp_path / checkpoint.STATE, set()
 
     def saved_twice() -> bool:
@@ -224,11 +230,11 @@ def test_train(
 
 
 @signals
-def test_export(number: signal.Signals, random_lite: Path, tmp_path: Path) -> None:
+def test_export(start: Start, number: signal.Signals, random_lite: Path, tmp_path: Path) -> None:
     out = tmp_path / "lite.pt"
     out.write_text("the one before")
     words = ("export", out, "--format", "torchscript", "-m", random_lite)
-    process = Command("qualiclip_metric", *words)
+    process = start("qualiclip_metric", *words)
     process.wait_for(lambda: bool(scratch(tmp_path)))
     code, errors = process.end(number)
     assert code == CODES[number]
@@ -242,11 +248,11 @@ def test_export(number: signal.Signals, random_lite: Path, tmp_path: Path) -> No
 
 @signals
 def test_a_quick_export_is_whole_or_not_there(
-    number: signal.Signals, random_lite: Path, tmp_path: Path
+    start: Start, number: signal.Signals, random_lite: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "model.safetensors"
     words = ("export", out, "--model", random_lite, "--format", "safetensors")
-    process = Command("qualiclip_metric", *words)
+    process = start("qualiclip_metric", *words)
     process.wait_for(lambda: any(tmp_path.iterdir()))
     process.end(number)
     if out.exists():
@@ -272,7 +278,11 @@ stops.signature = "stops|v1"
 
 @signals
 def test_benchmark(
-    number: signal.Signals, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start,
+    number: signal.Signals,
+    labels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "stops_metric.py").write_text(STOPS)
 
@@ -282,7 +292,7 @@ def test_benchmark(
             "1", "--out", str(tmp_path / out), "--resamples", "0", "--splits", "0",
         ]  # fmt: skip
 
-    process = Command("benchmarks", *words("killed"), path=tmp_path)
+    process = start("benchmarks", *words("killed"), path=tmp_path)
     # header and two rows; the metric waits in its third call
     process.wait_for(
         lambda: any(p.read_bytes().count(b"\n") == 3 for p in tmp_path.glob("killed/*/*.jsonl"))
@@ -316,10 +326,10 @@ BODY = bytes(range(256)) * 1200
 
 
 @signals
-def test_download(number: signal.Signals, hub: "Hub", tmp_path: Path) -> None:
+def test_download(start: Start, number: signal.Signals, hub: "Hub", tmp_path: Path) -> None:
     hub.files["chaofengc/IQA-PyTorch-Weights/QualiCLIP.pth"] = BODY
     hub.hold = threading.Event()
-    process = Command("qualiclip_metric", "weights", "fetch", "qualiclip", fresh=True)
+    process = start("qualiclip_metric", "weights", "fetch", "qualiclip", fresh=True)
     try:
         process.wait_for(hub.held.is_set)
         code, errors = process.end(number)
