@@ -30,6 +30,11 @@ def number(value: Any, digits: int = 3) -> str:
     return text.replace("0.", ".", 1) if abs(value) < 1 and text.lstrip("-") != "0" else text
 
 
+def with_interval(value: Any, low: Any, high: Any, digits: int = 3) -> str:
+    """A figure and its interval, each as of `number`: ``.817 [.790, .840]``."""
+    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
     """A Markdown table.
 

@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate
 from benchmarks.analysis.localisation import BASELINES, FIGURES, composite, region
 from benchmarks.stats.bootstrap import interval, mean_samples
 from qualiclip_metric.distortions import distort, versions
-from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.explanations import METHODS, explain
+from qualiclip_metric.explanations.positions import has_positions
 from qualiclip_metric.metric import QualiCLIP
 
 __all__ = [
@@ -77,11 +77,7 @@ def maps_of(metric: QualiCLIP, methods: Sequence[str] | None = None) -> dict[str
     Raises:
         ValueError: When a method is none of them.
     """
-    possible = [
-        method
-        for method in METHODS
-        if method not in EXACT or isinstance(metric.encoder, LiteEncoder)
-    ]
+    possible = [method for method in METHODS if method not in EXACT or has_positions(metric)]
     if unknown := sorted(set(methods or ()) - set(possible)):
         raise ValueError(f"map: expected some of {', '.join(possible)}, got {', '.join(unknown)}")
 

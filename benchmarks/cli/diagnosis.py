@@ -13,7 +13,7 @@ from benchmarks.analysis.diagnosis import answers, named
 from benchmarks.cli._console import message
 from benchmarks.cli._options import Engine, EngineOption, Images, JsonOut, Limit, Resamples, Seed
 from benchmarks.datasets.photos import pristine
-from benchmarks.formatting import markdown, number, write_json
+from benchmarks.formatting import markdown, number, with_interval, write_json
 from benchmarks.stats.bootstrap import interval, mean_samples
 from qualiclip_metric import create
 from qualiclip_metric.distortions import LEVELS
@@ -96,10 +96,7 @@ def table(faults: Sequence[str], found: dict[str, Any]) -> str:
         for i, (fault, (answered, alone)) in enumerate(zip(faults, found["shares"], strict=True))
     ]
     head = ["versions with", "no fault", *faults, "likeliest of the faults"]
-    five, six = (
-        "{} [{}, {}]".format(*(number(figure) for figure in found[key]))
-        for key in ("faults alone", "with no fault")
-    )
+    five, six = (with_interval(*found[key]) for key in ("faults alone", "with no fault"))
     return (
         f"{markdown(head, rows)}\n"
         f"Balanced accuracy [95%, over photos]: {five} among the faults, {six} with no fault as an "

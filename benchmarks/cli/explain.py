@@ -12,7 +12,7 @@ from benchmarks.analysis.localisation import FIGURES
 from benchmarks.cli._console import message
 from benchmarks.cli._options import Images, JsonOut, Limit, Models, Resamples, Seed, ShortPhotos
 from benchmarks.datasets.photos import pristine, shrunk
-from benchmarks.formatting import markdown, number, write_json
+from benchmarks.formatting import markdown, number, with_interval, write_json
 from qualiclip_metric import create
 from qualiclip_metric.explanations.pairs import names
 from qualiclip_metric.metric import QualiCLIP
@@ -98,7 +98,7 @@ def tables(found: dict[str, Any]) -> str:
     maps = found["maps"]
     faults = list(dict.fromkeys(row["fault"] for row in maps))
     whole = [
-        [row["map"], *(_cell(row[figure]) for figure in FIGURES)]
+        [row["map"], *(with_interval(*row[figure]) for figure in FIGURES)]
         for row in maps
         if row["fault"] == "all"
     ]
@@ -124,12 +124,10 @@ def _matrix(profile: dict[str, Any]) -> str:
         cells = [f"{share:.0%}" for share in row["shares"]]
         for i in row["expected"]:
             cells[i] = f"**{cells[i]}**"
-        right = f"{_cell(row['right'], 2)} ({row['chance']:.2f})" if row["expected"] else "–"
+        right = "–"
+        if row["expected"]:
+            share, low, high = row["right"]
+            right = f"{with_interval(share, low, high, 2)} ({row['chance']:.2f})"
         lines.append([row["fault"], *cells, right])
     head = ["fault", *profile["pairs"], "named [95%] (chance)"]
     return f"Pair that dropped most, `{profile['signature']}`:\n\n{markdown(head, lines)}"
-
-
-def _cell(triple: list[float], digits: int = 3) -> str:
-    mean, low, high = (number(value, digits) for value in triple)
-    return f"{mean} [{low}, {high}]"

@@ -7,7 +7,7 @@ import typer
 
 from benchmarks.cli._options import OptionalResamples, Seed
 from benchmarks.datasets import avt
-from benchmarks.formatting import markdown, number
+from benchmarks.formatting import markdown, number, with_interval
 from benchmarks.results.predictions import agreements
 
 
@@ -22,7 +22,7 @@ def predictions(
     header = ["metric", "n", "SRCC [95%]", "KRCC", "PLCC", "PLCC4", "PLCC5", "RMSE"]
     rows, remarks = [], []
     for r in figures.to_dict("records"):
-        srcc = f"{number(r['srcc'])} [{number(r['srcc_low'])}, {number(r['srcc_high'])}]"
+        srcc = with_interval(r["srcc"], r["srcc_low"], r["srcc_high"])
         rest = [number(r[name]) for name in ("krcc", "plcc", "plcc4", "plcc5", "rmse")]
         rows.append([r["metric"], str(r["n"]), srcc, *rest])
         for name in ("plcc4", "plcc5"):

@@ -22,7 +22,7 @@ from benchmarks.cli._options import (
 from benchmarks.datasets import Dataset as LoadedDataset
 from benchmarks.datasets import load, parse
 from benchmarks.datasets.photos import pristine
-from benchmarks.formatting import markdown, number, write_json
+from benchmarks.formatting import markdown, number, with_interval, write_json
 from benchmarks.results.store import Key
 from benchmarks.scoring import runner
 from qualiclip_metric import create
@@ -129,4 +129,4 @@ def _cell(row: dict[str, Any] | None, key: str = "") -> str:
     if row is None:
         return "–"
     low, high = (row[f"{key}_{end}" if key else end] for end in ("low", "high"))
-    return f"{number(row[key or 'value'])} [{number(low)}, {number(high)}]"
+    return with_interval(row[key or "value"], low, high)

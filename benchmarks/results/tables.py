@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.formatting import markdown, number
+from benchmarks.formatting import markdown, number, with_interval
 
 __all__ = ["significance_markdown", "summary_markdown"]
 
@@ -67,8 +67,7 @@ def _random_table(rows: pd.DataFrame) -> str:
 
 
 def _with_interval(row: Mapping[Hashable, Any], figure: str) -> str:
-    low, high = number(row[f"{figure}_low"]), number(row[f"{figure}_high"])
-    return f"{number(row[figure])} [{low}, {high}]"
+    return with_interval(row[figure], row[f"{figure}_low"], row[f"{figure}_high"])
 
 
 def _remarks(summary: pd.DataFrame) -> list[str]:

@@ -127,8 +127,9 @@ class QuantisedEngine:
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, fp32."""
-        maps = self._request.infer([img.float().contiguous().numpy()], share_inputs=True)
-        return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
+        from qualiclip_metric.engines.openvino import feature_maps
+
+        return feature_maps(self._request, img.float().contiguous().numpy())
 
 
 def _quantised(model: Any, images: Sequence[Tensor], variant: Variant) -> Any:

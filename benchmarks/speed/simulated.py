@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.cpu_seconds import one_thread
 from benchmarks.speed.on_ray import ROOM_CPUS, local_cluster, node, wait_for_all
 from qualiclip_metric.distributed import cluster, data, inputs
 from qualiclip_metric.streaming.rows import Layout
@@ -89,18 +90,13 @@ def network_seconds(side: int = 512) -> float:
 
     from qualiclip_metric import create
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    taken = []
+    with one_thread(), torch.inference_mode():
         metric, batch = create("lite"), torch.rand(4, 3, side, side)
-        taken = []
-        with torch.inference_mode():
-            for _ in range(5):
-                began = time.thread_time()
-                metric(batch.contiguous(memory_format=torch.channels_last))
-                taken.append((time.thread_time() - began) / len(batch))
-    finally:
-        torch.set_num_threads(before)
+        for _ in range(5):
+            began = time.thread_time()
+            metric(batch.contiguous(memory_format=torch.channels_last))
+            taken.append((time.thread_time() - began) / len(batch))
     return min(taken)
 
 

@@ -71,8 +71,7 @@ class OpenVINOEngine:
             *before, last = self._ready(img.shape[2], img.shape[3])
             for request in before:
                 pixels = request.infer([pixels], share_inputs=True)[0]
-            maps = last.infer([pixels], share_inputs=True)
-            return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
+            return feature_maps(last, pixels)
 
     def _ready(self, height: int, width: int) -> list[Any]:
         """Inference requests for images of a size, to run one after the other."""
@@ -147,6 +146,17 @@ def compiled(model: ov.Model, dtype: torch.dtype) -> Any:
         "ENABLE_CPU_PINNING": threads >= (os.cpu_count() or 1),
     }
     return _core().compile_model(model, "CPU", options).create_infer_request()
+
+
+def feature_maps(request: Any, pixels: NDArray[np.float32]) -> tuple[Tensor, ...]:
+    """All results of a model, as tensors of their own.
+
+    Args:
+        request: Of `compiled`.
+        pixels: (N, C, H, W), read in place.
+    """
+    maps = request.infer([pixels], share_inputs=True)
+    return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
 
 
 def _tiled(stages: Sequence[Stage], image: Any, graph: LayerGraph, height: int, bf16: bool) -> Any:

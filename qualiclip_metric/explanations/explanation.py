@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.explanations import explain
 from qualiclip_metric.explanations.pairs import chosen, names
+from qualiclip_metric.explanations.positions import has_positions
 from qualiclip_metric.images import to_uint8
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import fault_in_words, fault_name
@@ -51,7 +51,7 @@ def usual_map(metric: QualiCLIP) -> str:
 
     Both cost about one score; `positions` finds faults that `grad` does not (docs/explain.md).
     """
-    return "positions" if isinstance(metric.encoder, LiteEncoder) else "grad"
+    return "positions" if has_positions(metric) else "grad"
 
 
 @dataclass(frozen=True)

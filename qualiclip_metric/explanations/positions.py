@@ -12,6 +12,11 @@ from qualiclip_metric.metric import QualiCLIP, cosine, pair_probabilities
 from qualiclip_metric.resize import reduced
 
 
+def has_positions(metric: QualiCLIP) -> bool:
+    """Whether a metric's encoder averages over positions, so that these maps are there."""
+    return isinstance(metric.encoder, LiteEncoder)
+
+
 def positions(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
     """1 less the score of each position alone, in units of the score, not stretched.
 

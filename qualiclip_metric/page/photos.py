@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.explanations.explanation import Explanation, explain_image
 from qualiclip_metric.explanations.overlay import grey
+from qualiclip_metric.explanations.positions import has_positions
 from qualiclip_metric.images import ImageError, read
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import fault_in_words, fault_name
@@ -49,7 +49,7 @@ WINDOWS = Map("Window by window (slower)", "local", 0)
 
 def maps_of(metric: QualiCLIP) -> tuple[Map, ...]:
     """The maps that a metric has, the quickest first."""
-    return (*QUICK, WINDOWS) if isinstance(metric.encoder, LiteEncoder) else (WINDOWS,)
+    return (*QUICK, WINDOWS) if has_positions(metric) else (WINDOWS,)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 
 from qualiclip_metric.decoding import Encoded
 
+SCALE_CURE = "pip install 'qualiclip-metric[scale]'"
 REMOTE_CURE = "pip install 'qualiclip-metric[remote]' has what URLs need"
 FETCHES = 16
 """Files behind URLs that are fetched at once, unless told."""

@@ -11,7 +11,6 @@ from qualiclip_metric.decoding.formats import is_image, missing_package
 from qualiclip_metric.streaming.items import Item, opened
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
-CURE = "pip install 'qualiclip-metric[scale]'"
 
 
 @dataclass(frozen=True)

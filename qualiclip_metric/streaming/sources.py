@@ -15,6 +15,7 @@ from qualiclip_metric.files import is_special
 from qualiclip_metric.streaming import lists, shards, tables
 from qualiclip_metric.streaming.items import (
     REMOTE_CURE,
+    SCALE_CURE,
     Item,
     Url,
     is_url,
@@ -173,7 +174,7 @@ def expanded(name: str) -> list[str]:
         try:
             from braceexpand import braceexpand
         except ImportError as err:
-            raise ValueError(f"{name}: braces need webdataset: {shards.CURE}") from err
+            raise ValueError(f"{name}: braces need webdataset: {SCALE_CURE}") from err
         try:
             names = list(braceexpand(name))
         except ValueError as err:

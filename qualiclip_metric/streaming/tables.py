@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.streaming.items import Item, item_for, opened
+from qualiclip_metric.streaming.items import SCALE_CURE, Item, item_for, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +20,6 @@ KEY_COLUMNS = ("key", "path")
 """Columns of text that name an image whose bytes are in the table."""
 PARQUET_ROWS = 16
 """Rows that are read at once of a table that holds images."""
-CURE = "pip install 'qualiclip-metric[scale]'"
 
 Columns = Mapping[str, Any]
 """Column -> its pyarrow type; None for text, as csv and jsonl have it."""
@@ -148,7 +147,7 @@ def _parquet(name: str, column: str | None, root: str) -> Table:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as err:
-        raise ValueError(f"{name}: Parquet needs pyarrow: {CURE}") from err
+        raise ValueError(f"{name}: Parquet needs pyarrow: {SCALE_CURE}") from err
 
     try:
         with opened(name) as file:
