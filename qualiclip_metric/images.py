@@ -119,12 +119,17 @@ def _to_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
     return torch.tensor(array).permute(2, 0, 1).contiguous().float() / scale
 
 
+LINKED_FOLDERS = "links to folders"
+"""Stands for them among the suffixes of what is left out."""
+
+
 class Found(NamedTuple):
-    """Image files, and those that were left out because nothing here reads them.
+    """Image files, and what was left out of folders.
 
     Args:
         files: In the order of the arguments, sorted within a folder or a pattern.
-        left_out: Suffix -> how many files of folders have it and need a package that is missing.
+        left_out: Suffix -> how many files of folders have it and need a package that is missing;
+            `LINKED_FOLDERS` -> how many links to folders were not entered.
     """
 
     files: list[Path]
@@ -132,10 +137,14 @@ class Found(NamedTuple):
 
     def note(self) -> str | None:
         """One line about what was left out, with the cure; None where nothing was."""
-        if not self.left_out:
-            return None
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.left_out.items()))
-        return f"left out, for nothing here reads them: {kinds}; {CURE}"
+        notes = []
+        unread = sorted(set(self.left_out) - {LINKED_FOLDERS})
+        if unread:
+            kinds = ", ".join(f"{self.left_out[suffix]} {suffix}" for suffix in unread)
+            notes.append(f"left out, for nothing here reads them: {kinds}; {CURE}")
+        if links := self.left_out[LINKED_FOLDERS]:
+            notes.append(f"left out: {LINKED_FOLDERS} ({links}); name those that are to be entered")
+        return "; ".join(notes) or None
 
 
 def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
@@ -160,7 +169,7 @@ def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
     Args:
         paths: Files are taken whatever their suffix (so a wrong one is reported, not skipped), and
             so is what a pattern matches (it may use `**`); folders give the files with an image
-            suffix, hidden ones left out.
+            suffix, as `walk` does.
         recursive: Whether folders are entered to any depth.
 
     Returns:
@@ -191,7 +200,7 @@ def nothing_found(name: object, left_out: Counter[str]) -> str:
 
     Args:
         name: The folder or pattern.
-        left_out: Suffix -> files there that cannot be read here.
+        left_out: What was left out there, as `Found` has it.
     """
     reason = Found([], left_out).note() or f"looked for {' '.join(sorted(SUFFIXES))}"
     return f"{name}: no image found; {reason}"
@@ -205,26 +214,41 @@ def walk(
     Args:
         folder: The names of one folder at a time are held.
         recursive: Whether folders are entered to any depth; links to folders are not.
-        left_out: Counts by suffix the files that cannot be read here.
+        left_out: Counts what is left out, as `Found` has it.
 
     Yields:
-        Their paths.
+        Their paths; that of a folder that cannot be listed, and of a link that leads nowhere, too,
+        so that whoever reads them reports them.
     """
+    left_out = Counter() if left_out is None else left_out
     names, folders = [], set()
-    with suppress(PermissionError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.add(entry.name)
-            elif is_image(entry.name):
-                names.append(entry.name)
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(entry.name)
+                elif is_image(entry.name):
+                    names.append(entry.name)
+                elif recursive and entry.is_symlink() and entry.is_dir():
+                    left_out[LINKED_FOLDERS] += 1
+    except OSError:
+        yield Path(folder)
+        return
     for name in sorted([*names, *folders] if recursive else names):
         path = Path(folder, name)
         if name in folders:
             yield from walk(path, recursive, left_out)
-        elif path.is_file():
-            if not missing_package(path):
-                yield path
-            elif left_out is not None:
-                left_out[path.suffix.lower()] += 1
+        elif missing_package(path):
+            left_out[path.suffix.lower()] += 1
+        elif not _is_other(path):
+            yield path
+
+
+def _is_other(path: Path) -> bool:
+    """Whether a folder, a device or a pipe is there; what cannot be told is left to its reader."""
+    try:
+        return not path.is_file() and path.exists()
+    except OSError:
+        return False

@@ -1,5 +1,6 @@
 """An image file -> its pixels or its size, or one error that names the file and the reason."""
 
+import os
 import re
 import stat
 import threading
@@ -197,6 +198,8 @@ def _errors_about(path: Source, max_pixels: int) -> Iterator[None]:
     try:
         if not isinstance(path, Encoded) and not stat.S_ISREG(mode := Path(path).stat().st_mode):
             kind = "a folder" if stat.S_ISDIR(mode) else "a device, a named pipe or a socket"
+            if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+                raise ImageError(f"{path}: a folder, and no permission to list what is in it")
             raise ImageError(f"{path}: {kind}, expected an image file")
         if package := missing_package(str(path)):
             raise ImageError(f"{path}: needs {package}; {CURE}")

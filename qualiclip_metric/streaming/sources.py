@@ -44,8 +44,8 @@ class Sources:
 
     Args:
         parts: In the order of the arguments.
-        left_out: Suffix -> files of folders that need a package which is missing; it is filled
-            while the items are gone through.
+        left_out: What was left out of folders, as `images.Found` has it; it is filled while the
+            items are gone through.
     """
 
     parts: Sequence[Source]

@@ -1,13 +1,15 @@
 """Images as tensors, and finding image files."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from qualiclip_metric import images
-from qualiclip_metric.images import find, find_images, pixels, to_tensor
+from qualiclip_metric.images import ImageError, find, find_images, pixels, to_tensor
 from tests.qualiclip_metric.decoding.sample_files import PHOTO
 
 
@@ -60,6 +62,41 @@ def test_nothing_found_is_said(tree: Path, nothing: str) -> None:
     Path("empty").mkdir()
     with pytest.raises(ValueError, match="no image found"):
         find([nothing])
+
+
+def test_links_to_folders_are_counted_and_links_to_nothing_found(tree: Path) -> None:
+    """Nobody should lose a part of a data set in silence."""
+    Path("linked").symlink_to("sub", target_is_directory=True)
+    Path("gone.png").symlink_to("nowhere.png")
+    Path("loop.png").symlink_to("loop.png")
+    found = find_images(["."])
+    assert {"gone.png", "loop.png"} < {str(path) for path in found.files}
+    assert not any(path.parts[0] == "linked" for path in found.files)
+    assert str(found.note()) == "left out: links to folders (1); name those that are to be entered"
+    assert find_images(["."], recursive=False).note() is None
+    Path("empty").mkdir()
+    Path("empty/linked").symlink_to(tree / "sub", target_is_directory=True)
+    with pytest.raises(ValueError, match=r"no image found; left out: links to folders \(1\)"):
+        find(["empty"])
+
+
+def test_a_folder_that_cannot_be_listed_is_found_and_reported(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir, access = os.scandir, os.access
+
+    def refuse(path: str | Path) -> Any:
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # as root, tests may list anything
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: "deep" not in str(path) and access(path, 4)
+    )
+    assert find(["."])[-1] == Path("sub/deep")
+    with pytest.raises(ImageError, match="sub/deep: a folder, and no permission to list"):
+        images.read("sub/deep")
 
 
 def test_an_empty_name_is_no_folder() -> None:
