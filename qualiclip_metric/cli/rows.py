@@ -4,6 +4,7 @@ import heapq
 import json
 from collections.abc import Callable, Iterable
 from enum import Enum
+from pathlib import Path
 from typing import TextIO
 
 from qualiclip_metric.cli.terminal import printable
@@ -133,15 +134,21 @@ def format_for(out: str | None, given: Format | None) -> Format:
         The table where neither says anything.
 
     Raises:
-        ValueError: When the two contradict each other.
+        ValueError: When the two contradict each other, or there is no format of the name's suffix.
     """
     if out is None:
         if given is Format.parquet:
             raise ValueError("--format parquet: expected --out FOLDER/ for the parts")
         return given or Format.table
-    by_name = SUFFIXES.get(out[out.rfind(".") :].lower()) if "." in out else None
+    suffix = Path(out).suffix
+    by_name = SUFFIXES.get(suffix.lower())
     if out.endswith("/") or "://" in out:
         by_name = Format.parquet
+    elif given is None and by_name is None and suffix:
+        raise ValueError(
+            f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}, a folder for Parquet"
+            f" parts ({out.removesuffix(suffix)}/), or --format for another name; got {suffix}"
+        )
     if given is not None and by_name not in (None, given):
         raise ValueError(
             f"--format {given.value} contradicts --out {out}: drop --format for {by_name.value}, "

@@ -41,7 +41,7 @@ def run(random_lite: Path) -> Any:
 # --- formats ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "JSON", "txt", "foo"])
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "JSON", "txt"])
 def test_the_format_follows_the_suffix(run: Any, photo: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"scores.{suffix}"
     assert run(photo, "--out", out).exit_code == 0
@@ -52,6 +52,19 @@ def test_the_format_follows_the_suffix(run: Any, photo: Path, tmp_path: Path, su
         assert "signature" in json.loads(text)
     else:
         assert text.startswith(" score  image\n")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "xlsx"])
+def test_a_suffix_without_a_format_is_an_error(
+    run: Any, photo: Path, tmp_path: Path, suffix: str
+) -> None:
+    """A table for people under such a name would be found out by whoever reads it."""
+    result = run(photo, "--out", tmp_path / f"s.{suffix}")
+    assert result.exit_code == 2
+    assert f"got .{suffix}" in result.stderr
+    assert "s/), or --format" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert run(photo, "--out", tmp_path / "scores").exit_code == 0
 
 
 def test_a_format_that_contradicts_the_suffix_is_an_error(
