@@ -44,10 +44,16 @@ class Terminated(SystemExit):
 
 
 def end_on_sigterm() -> None:
-    """Let SIGTERM raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt."""
+    """Let SIGTERM raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt.
+
+    A job scheduler sends it to all processes of a job. That workers end with it, too, is no error
+    then, but torch's handler of SIGCHLD would raise one over `Terminated`.
+    """
 
     def end(_number: int, _frame: object) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the second one must not stop the cleaning
+        if hasattr(signal, "SIGCHLD"):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         raise Terminated
 
     if threading.current_thread() is threading.main_thread():
