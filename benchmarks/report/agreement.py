@@ -1,5 +1,6 @@
 """What the report draws of one data set's agreement with its labels."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,11 +118,17 @@ def verdicts(pairs: pd.DataFrame) -> dict[str, str]:
     """The verdicts of a table of pairs as `benchmarks.stats.significance.compare` gives it."""
     points = dict(zip(pairs["metric_a"], pairs["srcc_a"], strict=True))
     points |= dict(zip(pairs["metric_b"], pairs["srcc_b"], strict=True))
-    best = max(points, key=lambda name: points[name])
-    found = {best: "best"}
+    ranked = {name: srcc for name, srcc in points.items() if math.isfinite(srcc)}
+    found = dict.fromkeys(points.keys() - ranked.keys(), "no SRCC")
+    if not ranked:
+        return found
+    best = max(ranked, key=lambda name: ranked[name])
+    found[best] = "best"
     for row in pairs.to_dict("records"):
         if best in (row["metric_a"], row["metric_b"]):
             other = row["metric_b"] if row["metric_a"] == best else row["metric_a"]
+            if other not in ranked:
+                continue
             found[other] = _p(float(row["p_holm"])) + ("" if row["significant"] else ", n.s.")
     return found
 

@@ -43,5 +43,15 @@ def test_verdicts_tell_significant_from_not():
     assert against_best(table, ["a"], 100, 0) == {"a": "no other metric"}
 
 
+def test_a_metric_of_one_score_for_all_is_neither_best_nor_as_good():
+    rng = np.random.default_rng(1)
+    table = pd.DataFrame({"constant": np.ones(40), "mos": rng.normal(size=40)})
+    table["a"], table["b"] = table["mos"] + 0.1, rng.normal(size=40)
+    verdicts = against_best(table, ["constant", "a", "b"], 100, 0)
+    assert (verdicts["constant"], verdicts["a"]) == ("no SRCC", "best")
+    table["a"] = table["b"] = 2.0
+    assert set(against_best(table, ["constant", "a", "b"], 100, 0).values()) == {"no SRCC"}
+
+
 def test_plain_numbers_are_json():
     assert json_numbers(np.array([1.234567, np.nan, np.inf])) == [1.2346, None, None]
