@@ -72,8 +72,12 @@ def create(
         >>> print(metric.signature)
         lite|weights:...|prompts:7x2|T:...|fp32|size:512|v...
     """
-    precision = choose_precision(precision, torch.device(device or "cpu"))
-    engine = choose_engine(engine, torch.device(device or "cpu"))
+    try:
+        chosen = torch.device(device or "cpu")
+    except RuntimeError as err:
+        raise ValueError(f"device: expected cpu, cuda, cuda:1 or mps, got {device!r}") from err
+    precision = choose_precision(precision, chosen)
+    engine = choose_engine(engine, chosen)
     checkpoint = load(model)
     checkpoint = replace(checkpoint, scoring_size=_scoring_size(size, checkpoint.scoring_size))
     metric = from_checkpoint(checkpoint, temperature=temperature)

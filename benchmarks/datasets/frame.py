@@ -137,7 +137,14 @@ def locate(root: Path, names: Iterable[str]) -> list[str]:
     return found
 
 
-def present(frame: pd.DataFrame, *, name: str, root: Path, allow_missing: bool) -> pd.DataFrame:
+def present(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    root: Path,
+    allow_missing: bool,
+    cure: str = "is this the official layout?",
+) -> pd.DataFrame:
     """Rows whose image exists.
 
     Args:
@@ -145,6 +152,7 @@ def present(frame: pd.DataFrame, *, name: str, root: Path, allow_missing: bool) 
         name: Data set's name for messages.
         root: Folder of the images, for messages.
         allow_missing: Accept that some are missing.
+        cure: Ends the message where none exist.
 
     Returns:
         The rows with a ``path``, renumbered.
@@ -157,7 +165,7 @@ def present(frame: pd.DataFrame, *, name: str, root: Path, allow_missing: bool) 
     if here.empty:
         raise DatasetError(
             f"{name}: none of the {len(frame)} labelled images is under {root} "
-            f"(looked for {_some(missing)}); is this the official layout?"
+            f"(looked for {_some(missing)}); {cure}"
         )
     if missing and not allow_missing:
         raise DatasetError(

@@ -154,13 +154,21 @@ def find_folder(spec: DatasetSpec, root: Path | None = None) -> Path | None:
 
 
 def _load_csv(label: str, path: Path, allow_missing: bool, allow_outside: bool) -> Dataset:
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file; expected a csv with the columns image and mos")
     raw = readers.csv(path)
     dmos = "mos" not in raw
     raw = raw.rename(columns={"dmos": "mos"}) if dmos else raw
     frame = complete(
         raw, path.parent, dmos=dmos, name=label, labels=path.name, allow_outside=allow_outside
     )
-    here = present(frame, name=label, root=path.parent, allow_missing=allow_missing)
+    here = present(
+        frame,
+        name=label,
+        root=path.parent,
+        allow_missing=allow_missing,
+        cure="names in a csv are relative to its own folder",
+    )
     return Dataset(
         name=label,
         spec="csv",

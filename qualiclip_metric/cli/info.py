@@ -62,13 +62,15 @@ def _versions() -> dict[str, str]:
 def _device() -> dict[str, str]:
     import torch
 
+    from qualiclip_metric.engines.processor import has_bf16_instructions
+
     abilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     dtypes = ("amx_bf16", "avx512_bf16", "avx512_f", "avx2")
     facts = {
         "cpu": f"{abilities.get('cpu_name', platform.processor() or 'unknown')}, "
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads for torch",
         "instructions": ", ".join(name for name in dtypes if abilities.get(name)) or "unknown",
-        "bf16": "fast" if abilities.get("amx_bf16") else "works; slow without AMX or a GPU",
+        "bf16": "fast" if has_bf16_instructions() else "works; no faster than fp32 here",
     }
     for number in range(torch.cuda.device_count()):
         facts[f"cuda:{number}"] = torch.cuda.get_device_name(number)

@@ -8,7 +8,9 @@ import typer
 from qualiclip_metric import weights
 from qualiclip_metric.cli.terminal import DATA_ERROR, fail
 
-app = typer.Typer(no_args_is_help=True, help="List, fetch and check model weights.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="List, fetch and check model weights."
+)
 
 T = TypeVar("T")
 Names = Annotated[list[str] | None, typer.Argument(help="Names from `qualiclip weights list`.")]
@@ -16,7 +18,7 @@ Names = Annotated[list[str] | None, typer.Argument(help="Names from `qualiclip w
 
 @app.command("list")
 def list_() -> None:
-    """Show every model: its licence, whether its file is here, and what vouches for it."""
+    """Show every model: licence, file if it is here, what vouches for it."""
     rows = [("NAME", "LICENCE", "SHA256", "FILE")]
     rows += [(name, "Apache-2.0", "in the wheel", "in the package") for name in weights.EMBEDDED]
     rows += [_row(name, entry) for name, entry in weights.PUBLISHED.items()]
@@ -37,7 +39,10 @@ def fetch(names: Names = None) -> None:
 
 @app.command()
 def verify(names: Names = None) -> None:
-    """Hash the files that are here; exit code 1 when one is wrong, or one named is missing."""
+    """Hash the files that are here.
+
+    Exit code 1 when one is wrong, or one that is named is missing.
+    """
     bad = False
     for name in names or list(weights.PUBLISHED):
         _check_published(name)

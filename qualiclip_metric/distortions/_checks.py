@@ -33,10 +33,15 @@ def check_images(img: Tensor, rng: torch.Generator) -> None:
     Raises:
         ValueError: When either is not.
     """
-    if img.ndim != 4 or img.shape[0] < 1 or img.shape[1] != 3 or min(img.shape[2:]) < _MIN_SIDE:
+    if img.ndim != 4 or img.shape[0] < 1 or img.shape[1] != 3:
         raise ValueError(
-            f"expected (N, 3, H, W) of at least {_MIN_SIDE}x{_MIN_SIDE} px, got "
-            f"{tuple(img.shape)}; a single image needs img[None], a grey one img.expand(-1, 3, ...)"
+            f"expected (N, 3, H, W), got {tuple(img.shape)}; "
+            "a single image needs img[None], a grey one img.expand(-1, 3, ...)"
+        )
+    if min(img.shape[2:]) < _MIN_SIDE:
+        raise ValueError(
+            f"expected at least {_MIN_SIDE}x{_MIN_SIDE} pixels, got {img.shape[2]}x{img.shape[3]} "
+            "(height x width)"
         )
     if not img.is_floating_point():
         raise ValueError(f"expected floating-point RGB in [0, 1], got {img.dtype}; divide by 255")

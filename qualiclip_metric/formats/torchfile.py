@@ -9,6 +9,7 @@ the sizes that an archive's directory states are compared with the file's before
 """
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,11 @@ def read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
     except pickle.UnpicklingError as err:
+        named = re.search(r"Unsupported global: GLOBAL (\S+)", str(err))
         raise CheckpointError(
             "refused: no torch file, or one that holds more than tensors and could run code when "
-            f"it is loaded; only tensors are read ({first_line(err)})"
-        ) from err
+            f"it is loaded; only tensors are read{f', it asks for {named[1]}' if named else ''}"
+        ) from err  # torch's own text advises to load it all the same
     except (RuntimeError, EOFError, ValueError, KeyError) as err:
         raise CheckpointError(f"damaged, or no torch file ({first_line(err)})") from err
 

@@ -144,6 +144,8 @@ def test_wrong_architectures_are_explained(random_lite: Path, tmp_path: Path) ->
 
 
 def test_arguments(random_lite: Path) -> None:
+    with pytest.raises(ValueError, match=r"device: expected cpu, cuda, .* got 'gpu'"):
+        create("lite", device="gpu")
     with pytest.raises(ValueError, match="precision: expected one of"):
         create(random_lite, precision="fp8")
     with pytest.raises(ValueError, match="temperature"):

@@ -7,6 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from benchmarks.datasets import SPECS, DatasetError
+from benchmarks.datasets.load import load, parse
 from tests.benchmarks.datasets.miniatures import clive, koniq, picture, read, sheet, uhd_iqa
 
 
@@ -17,6 +18,15 @@ def test_missing_labels_name_the_file_and_the_source(name: str, tmp_path: Path) 
     text = str(caught.value)
     assert text.startswith(f"{name}: ")
     assert SPECS[name].source in text
+
+
+def test_a_csv_of_ones_own_that_leads_nowhere_names_the_folder(tmp_path: Path) -> None:
+    labels = tmp_path / "mine.csv"
+    with pytest.raises(DatasetError, match=r"mine\.csv: no such file; expected a csv"):
+        load(parse(f"csv={labels}"))
+    labels.write_text("image,mos\na.png,1\n")
+    with pytest.raises(DatasetError, match="names in a csv are relative to its own folder"):
+        load(parse(f"csv={labels}"))
 
 
 def test_wrong_layout_names_columns(tmp_path: Path) -> None:

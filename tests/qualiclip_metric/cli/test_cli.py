@@ -1,6 +1,7 @@
 """The command line as a whole: commands, help, version, missing extras; `info`."""
 
 import json
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -12,7 +13,8 @@ from typer.testing import CliRunner
 from qualiclip_metric import __version__, cli, weights
 from qualiclip_metric.cli import COMMANDS, app, main
 from qualiclip_metric.cli._metric import choose_device
-from qualiclip_metric.cli.terminal import printable
+from qualiclip_metric.cli.terminal import Terminated, end_on_sigterm, printable
+from qualiclip_metric.engines.processor import has_bf16_instructions
 
 
 def test_version() -> None:
@@ -112,6 +114,24 @@ def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
+def test_sigterm_to_a_whole_job_ends_it_without_an_error() -> None:
+    """As from a job scheduler: torch raises an error where a worker ends with the signal, too."""
+
+    def worker_killed(_number: int, _frame: object) -> None:
+        raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGCHLD)}
+    try:
+        end_on_sigterm()
+        signal.signal(signal.SIGCHLD, worker_killed)
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGCHLD)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 # --- info ------------------------------------------------------------------------------------
 
 
@@ -123,6 +143,7 @@ def test_info_as_json() -> None:
     assert facts["versions"]["torch"] != "not installed"
     assert set(facts["models"]) == set(weights.names())
     assert "threads for torch" in facts["device"]["cpu"]
+    assert facts["device"]["bf16"].startswith("fast") == has_bf16_instructions()
     assert find_spec("pyiqa") is None or "pyiqa" in facts["pyiqa plugin"]["status"]
 
 

@@ -109,7 +109,10 @@ def test_an_unknown_suffix_is_a_usage_error(photo, tmp_path):
 def test_bad_data_exits_1(tmp_path):
     tiny = tmp_path / "tiny.png"
     Image.new("RGB", (20, 20)).save(tiny)
-    for path, message in ((tmp_path / "none.png", "no such file"), (tiny, "at least 32x32")):
+    for path, message in (
+        (tmp_path / "none.png", "no such file"),
+        (tiny, "at least 32x32 pixels, got"),
+    ):
         result = run(path, "--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
         assert result.exit_code == 1
         assert message in text(result)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -180,9 +181,19 @@ def test_a_pickle_that_would_run_code_is_refused(zipped: bool, tmp_path: Path) -
     path, mark = tmp_path / "bomb.pth", tmp_path / "ran"
     content = {**OFFICIAL, "bomb": Bomb(mark)}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(CheckpointError, match=r"bomb\.pth: refused: .* could run code"):
+    with pytest.raises(CheckpointError, match=r"bomb\.pth: refused: .* could run code") as caught:
         formats.load(path)
     assert not mark.exists()
+    assert "only tensors are read" in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+
+
+def test_a_photo_is_no_checkpoint_and_nobody_is_told_to_load_it(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (32, 32)).save(photo)
+    with pytest.raises(CheckpointError, match="refused: no torch file") as caught:
+        formats.load(photo)
+    assert "weights_only" not in str(caught.value)
 
 
 def test_a_torchscript_archive_that_would_run_code_is_refused(tmp_path: Path) -> None:
