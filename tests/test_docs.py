@@ -98,6 +98,13 @@ def test_commands_are_found_and_wrong_ones_noticed(tmp_path: Path) -> None:
     ]
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    """`mkdocs build --strict` fails on one that is not."""
+    named = re.findall(r"^ +- (\S+\.(?:md|ipynb))$", (ROOT / "mkdocs.yml").read_text(), re.M)
+    pages = [str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")]
+    assert sorted(set(pages) - set(named)) == []
+
+
 def test_architecture_has_a_paragraph_per_folder() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     folders = [
