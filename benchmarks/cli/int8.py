@@ -24,6 +24,9 @@ from qualiclip_metric.encoders import Encoder
 
 __all__ = ["app"]
 
+NO_VARIANT = "none"
+"""Leaves int8 out, and the need for NNCF."""
+
 
 def app(
     *,
@@ -33,7 +36,13 @@ def app(
     side: ShortPhotos = 512,
     variant: Annotated[
         list[str] | None,
-        typer.Option(help=f"{'; '.join(VARIANTS)}. Default: all. May be repeated."),
+        typer.Option(
+            help=f"{'; '.join(VARIANTS)}; or {NO_VARIANT} alone. Default: all. May be repeated."
+        ),
+    ] = None,
+    stages: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="bf16 with so many first convolutions in fp32. May be repeated."),
     ] = None,
     size: Annotated[
         list[str] | None, typer.Option(help="HEIGHTxWIDTH, may be repeated; default: 512x512.")
@@ -44,14 +53,18 @@ def app(
 ) -> None:
     """Quantise a model to int8 in OpenVINO, by NNCF, and compare it with fp32 and bf16.
 
+    With `--variant none`, fp32 and ways of bf16 are compared alone.
+
     Every second photo calibrates, with its ladders and without labels; the others are evaluated.
     """
-    check_installed()
     chosen = _chosen(variant)
+    if chosen:
+        check_installed()
     photos = [shrunk(photo, side) for photo in pristine(images, limit).values()]
     if len(photos) < 2:
         raise ValueError(f"--images: expected at least 2 photos, got {len(photos)}")
-    evaluated, calibrating = photos[::2], list(calibration_images(photos[1::2], seed))
+    evaluated = photos[::2]
+    calibrating = list(calibration_images(photos[1::2], seed)) if chosen else []
     shapes = [size_of(text) for text in size or ["512x512"]]
     found: dict[str, Any] = {
         "machine": machine(), "model": model, "seed": seed, "rounds": rounds,
@@ -61,7 +74,7 @@ def app(
         metric = create(weights_of(model, Path(scratch)))
     assert isinstance(metric.encoder, Encoder)
     with cpu_seconds.one_thread(), torch.inference_mode():
-        made = int8.engines(metric.encoder, calibrating, chosen, message)
+        made = int8.engines(metric.encoder, calibrating, chosen, stages or (), message)
         found["seconds"] = cpu_seconds.shortest(made, shapes, rounds)
         metrics = [int8.through(metric, engine) for engine in made.values()]
 
@@ -80,6 +93,8 @@ def app(
 
 
 def _chosen(names: list[str] | None) -> dict[str, Any]:
+    if names == [NO_VARIANT]:
+        return {}
     if unknown := sorted(set(names or []) - VARIANTS.keys()):
         raise ValueError(f"--variant: expected {'; '.join(VARIANTS)}, got {'; '.join(unknown)}")
     return {name: VARIANTS[name] for name in names or VARIANTS}

@@ -11,7 +11,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from benchmarks.formatting import markdown, number
-from benchmarks.speed.quantisation import QuantisedEngine, Variant, megabytes
+from benchmarks.speed.quantisation import VARIANTS, QuantisedEngine, Variant, megabytes
 from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.distortions import DISTORTIONS
 from qualiclip_metric.encoders import Encoder
@@ -68,14 +68,18 @@ def engines(
     encoder: Encoder,
     images: Sequence[Tensor],
     variants: Mapping[str, Variant],
+    stages: Sequence[int] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Engine]:
-    """OpenVINO's engines of one encoder: `FLOATS`, `THROUGHOUT` where it differs, int8's variants.
+    """OpenVINO's engines of one encoder: `FLOATS`, other ways in bf16, int8's variants.
+
+    `THROUGHOUT` is among them where it differs from bf16.
 
     Args:
         encoder: Its layer graph is computed.
         images: Calibrate int8, (1, 3, H, W) RGB in [0, 1].
         variants: Name -> variant.
+        stages: For each number, bf16 with so many leading convolutions in fp32.
         progress: Receives a line of text before each variant.
 
     Returns:
@@ -88,6 +92,9 @@ def engines(
     if graph.fp32_stages:
         whole = replace(graph, fp32_stages=0)
         made[THROUGHOUT] = ENGINES["openvino"](whole, torch.bfloat16, device)
+    for count in stages:
+        held = replace(graph, fp32_stages=count)
+        made[f"bf16, {count} in fp32"] = ENGINES["openvino"](held, torch.bfloat16, device)
     for name, variant in variants.items():
         progress(f"int8: {name}")
         made[name] = QuantisedEngine(graph, images, variant)
@@ -107,7 +114,7 @@ def sizes(encoder: Encoder, made: Mapping[str, Engine]) -> dict[str, float]:
     from qualiclip_metric.engines.openvino import trunk_model
 
     graph = encoder.layer_graph()
-    found = {FLOATS[0]: megabytes(trunk_model(graph.parts, torch.float32, graph))}
+    found = {FLOATS[0]: megabytes(trunk_model(graph, torch.float32))}
     for name, engine in made.items():
         if isinstance(engine, QuantisedEngine):
             found[name] = megabytes(engine.model)
@@ -123,8 +130,8 @@ def agreement(scores: NDArray[np.float64], names: Sequence[str]) -> dict[str, di
 
     Returns:
         Per way, over the levels from 1 on: `srcc` with the first way, over all photos and types;
-        `least`, the lowest SRCC of a type, and which `type`; `largest` absolute difference; and
-        `ordered`, the share of level pairs in order, level 0 among them.
+        `least`, the lowest SRCC of a type, and which `type`; `largest` and `median` absolute
+        difference; and `ordered`, the share of level pairs in order, level 0 among them.
     """
     reference = scores[:, :, 1:, 0]
     found = {}
@@ -136,6 +143,7 @@ def agreement(scores: NDArray[np.float64], names: Sequence[str]) -> dict[str, di
             "least": min(types),
             "type": list(DISTORTIONS)[int(np.argmin(types))],
             "largest": float(np.abs(own - reference).max()),
+            "median": float(np.median(np.abs(own - reference))),
             "ordered": float(ordered_pairs(scores[..., way]).mean()),
         }
     return found
@@ -153,21 +161,22 @@ def table(found: Mapping[str, Any]) -> str:
             `seconds`, way -> CPU seconds per size; `megabytes`, way -> size of the files.
     """
     faster = [min(times) for times in zip(*(found["seconds"][f] for f in FLOATS), strict=True)]
-    columns = [found["model"], "SRCC", "least of a type", "largest deviation", "pairs in order"]
+    columns = [found["model"], "SRCC", "least of a type", "largest deviation", "median"]
     times = [f"{height}x{width}, ms of CPU" for height, width in found["sizes"]]
     rows = [_row(found, name, faster) for name in found["agreement"]]
-    return markdown([*columns, *times, "MB", "kept"], rows)
+    return markdown([*columns, "pairs in order", *times, "MB", "kept"], rows)
 
 
 def _row(found: Mapping[str, Any], name: str, faster: Sequence[float]) -> list[str]:
     own, seconds = found["agreement"][name], found["seconds"][name]
     gains = [best / s for best, s in zip(faster, seconds, strict=True)]
-    judged = name not in (*FLOATS, THROUGHOUT)
+    judged = name in VARIANTS
     return [
         f"int8: {name}" if judged else name,
         number(own["srcc"], 5),
         f"{number(own['least'])} {own['type']}",
         number(own["largest"]),
+        number(own["median"], 4),
         number(own["ordered"]),
         *(f"{1e3 * s:.1f} ({gain:.2f}x)" for s, gain in zip(seconds, gains, strict=True)),
         number(found["megabytes"].get(name), 1),

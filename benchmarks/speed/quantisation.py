@@ -121,7 +121,7 @@ class QuantisedEngine:
     def __init__(self, graph: LayerGraph, images: Sequence[Tensor], variant: Variant) -> None:
         from qualiclip_metric.engines.openvino import compiled, trunk_model
 
-        model = trunk_model(graph.parts, torch.float32, graph)
+        model = trunk_model(graph, torch.float32)
         self.model = _quantised(model, images, variant)
         self._request = compiled(self.model, DTYPES[variant.rest])
 

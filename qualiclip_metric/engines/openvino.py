@@ -9,8 +9,11 @@ Reference: OpenVINO's operation set 13 and the properties of its CPU plugin.
 import os
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import openvino as ov
@@ -55,7 +58,7 @@ class OpenVINOEngine:
         if dtype not in PRECISIONS:
             raise ValueError(f"engine openvino: expected fp32 or bf16, got {dtype}")
         self.graph, self.dtype = graph, dtype
-        self._models: dict[Size | None, list[Any]] = {}
+        self._requests: dict[Size | None, Any] = {}
         """By the size of the image; None for all sizes that are not tiled."""
         self._lock = Lock()
 
@@ -68,65 +71,69 @@ class OpenVINOEngine:
     def _feature_maps(self, img: Tensor) -> tuple[Tensor, ...]:
         pixels = img.detach().float().contiguous().numpy()
         with self._lock:
-            *before, last = self._ready(img.shape[2], img.shape[3])
-            for request in before:
-                pixels = request.infer([pixels], share_inputs=True)[0]
-            return feature_maps(last, pixels)
+            return feature_maps(self._ready(img.shape[2], img.shape[3]), pixels)
 
-    def _ready(self, height: int, width: int) -> list[Any]:
-        """Inference requests for images of a size, to run one after the other."""
+    def _ready(self, height: int, width: int) -> Any:
+        """The inference request for images of a size."""
         size = (height, width) if height * width > TILED_PIXELS else None
-        if size not in self._models:
+        if size not in self._requests:
             if size:  # of the models for one size, only the last is kept
-                self._models = {key: kept for key, kept in self._models.items() if not key}
-            self._models[size] = self._compiled(size)
-        if size:
-            for request in self._models.get(None, []):
-                request.get_compiled_model().release_memory()
-        return self._models[size]
-
-    def _compiled(self, size: Size | None) -> list[Any]:
-        first, *others = self.graph.parts
-        fp32 = self.graph.fp32_stages if self.dtype == torch.bfloat16 else 0
-        rest = (first[fp32:], *others)
-        if not fp32:
-            return [compiled(trunk_model(rest, self.dtype, self.graph, size), self.dtype)]
-        start = trunk_model([first[:fp32]], torch.float32, self.graph, size)
-        return [
-            compiled(start, torch.float32),
-            compiled(trunk_model(rest, self.dtype, None), self.dtype),
-        ]
+                self._requests = {key: kept for key, kept in self._requests.items() if not key}
+            self._requests[size] = compiled(trunk_model(self.graph, self.dtype, size), self.dtype)
+        if size and None in self._requests:
+            self._requests[None].get_compiled_model().release_memory()
+        return self._requests[size]
 
 
-def trunk_model(
-    parts: Sequence[Sequence[Stage]],
-    dtype: torch.dtype,
-    graph: LayerGraph | None,
-    size: Size | None = None,
-) -> ov.Model:
-    """OpenVINO's model of some parts, with one result for each.
+def trunk_model(graph: LayerGraph, dtype: torch.dtype, size: Size | None = None) -> ov.Model:
+    """OpenVINO's model of a layer graph, with one result for each part.
 
     Args:
-        parts: Stages of each part.
-        dtype: Precision that the weights are rounded to.
-        graph: Normalises the input, if it is images; none if it is a feature map.
+        graph: What to compute.
+        dtype: Precision that the weights are rounded to; for bf16, all but those of the graph's
+            stages in fp32, which stay fp32 where the model is compiled for bf16.
         size: Height and width of the images that it serves, whose large maps are tiled; none for
             all, untiled.
     """
     bf16 = dtype == torch.bfloat16
-    shape = [1, 3, *size] if size else [-1, 3 if graph else -1, -1, -1]
-    given = ops.parameter(shape, np.float32, name="given")
-    node, ends = given, []
-    (first, *others) = parts
-    if size and graph:
-        count = count_tiled(first)
-        node, first = _tiled(first[:count], node, graph, size[0], bf16), first[count:]
-    elif graph:
-        node = _normalised(graph, node)
-    for part in (first, *others):
-        node = _sequence(part, node, bf16)
-        ends.append(ops.result(node))
-    return ov.Model(ends, [given], "trunk")
+    image = ops.parameter([1, 3, *size] if size else [-1, 3, -1, -1], np.float32, name="image")
+    first, *others = graph.parts
+    fp32 = count = graph.fp32_stages if bf16 else 0
+    if size:
+        count = max(fp32, count_tiled(first))
+    cuts = list(tiles(first[:count], size[0], TILES)) if size else []
+    pieces = [_rows(image, cut.top, cut.bottom) for cut in cuts] or [image]
+    nodes = [_sequence(first[:fp32], _normalised(graph, piece), False) for piece in pieces]
+    if fp32:
+        image, nodes = _kept_fp32(image, nodes)
+    if cuts:
+        ends = [_sequence(first[fp32:count], node, bf16) for node in nodes]
+        rows = [_rows(end, cut.first, cut.last) for end, cut in zip(ends, cuts, strict=True)]
+        nodes = [ops.concat(rows, axis=2)]
+    (node,), results = nodes, []
+    for stages in (first[count:], *others):
+        node = _sequence(stages, node, bf16)
+        results.append(ops.result(node))
+    return ov.Model(results, [image], "trunk")
+
+
+def _kept_fp32(image: Any, nodes: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Mark all operations behind an image, so that they stay fp32 in a model of bf16.
+
+    OpenVINO has the mark "precise" in its files alone: what is computed so far is written and read.
+    """
+    started = ov.Model([ops.result(node) for node in nodes], [image], "start")
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "start.xml"
+        ov.serialize(started, file)
+        xml, weights = ElementTree.fromstring(file.read_text()), file.with_suffix(".bin")
+        for layer in xml.iter("layer"):
+            if layer.get("type") not in ("Parameter", "Const", "Result"):
+                marks = layer.find("rt_info")
+                marks = ElementTree.SubElement(layer, "rt_info") if marks is None else marks
+                ElementTree.SubElement(marks, "attribute", name="precise", version="0")
+        read = _core().read_model(ElementTree.tostring(xml), weights.read_bytes())
+    return read.get_parameters()[0], [one.input_value(0) for one in read.get_results()]
 
 
 def compiled(model: ov.Model, dtype: torch.dtype) -> Any:
@@ -157,23 +164,6 @@ def feature_maps(request: Any, pixels: NDArray[np.float32]) -> tuple[Tensor, ...
     """
     maps = request.infer([pixels], share_inputs=True)
     return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
-
-
-def _tiled(stages: Sequence[Stage], image: Any, graph: LayerGraph, height: int, bf16: bool) -> Any:
-    """Some stages of an image, on tiles.
-
-    Args:
-        stages: The leading ones.
-        image: Not normalised.
-        graph: Normalises it.
-        height: Its rows.
-        bf16: Whether weights are rounded.
-    """
-    parts = []
-    for tile in tiles(stages, height, TILES):
-        node = _normalised(graph, _rows(image, tile.top, tile.bottom))
-        parts.append(_rows(_sequence(stages, node, bf16), tile.first, tile.last))
-    return ops.concat(parts, axis=2)
 
 
 def _rows(node: Any, first: int, last: int) -> Any:
@@ -214,8 +204,8 @@ def _residual(stage: Residual, node: Any, bf16: bool) -> Any:
 
 
 def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
-    conv = to_bf16(conv) if bf16 else conv
-    weight = conv.weight.cpu().numpy()
+    # The bias stays as it is: OpenVINO adds it in fp32.
+    weight = (to_bf16(conv) if bf16 else conv).weight.cpu().numpy()
     pads = [conv.kernel // 2] * 2
     options = {
         "strides": [conv.stride] * 2,

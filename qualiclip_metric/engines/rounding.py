@@ -7,7 +7,8 @@ to the other neighbouring number, until the sum of weights and bias is as before
 the smallest weight's rounding step.
 
 Reference: Nagel et al. 2019, arXiv 1906.04721, section 4.2, describe the shift and correct it
-without data. They correct the bias, which bf16 would round again.
+without data. They correct the bias, which bf16 would round again. (OpenVINO adds biases in fp32 and
+gets them unrounded.)
 """
 
 from dataclasses import replace

@@ -28,6 +28,7 @@ def test_agreement_is_that_with_the_first_way() -> None:
     found = int8.agreement(np.stack([reference, other], axis=-1), ["fp32", "x"])
     exact, near = found["fp32"], found["x"]
     assert (exact["srcc"], exact["least"], exact["largest"]) == pytest.approx((1, 1, 0))
+    assert near["median"] == pytest.approx(np.median(np.abs(reference - other)[:, :, 1:]))
     assert exact["ordered"] == 1
     assert (near["least"], near["type"]) == (pytest.approx(-1), TYPES[7])
     assert 0.5 < near["srcc"] < 1
@@ -48,7 +49,7 @@ def test_agreement_is_that_with_the_first_way() -> None:
 def test_int8_is_kept_for_both_conditions_at_every_size(
     srcc: float, seconds: list[float], expected: str
 ) -> None:
-    figures = {"least": 0.9, "type": TYPES[0], "largest": 0.1, "ordered": 0.9}
+    figures = {"least": 0.9, "type": TYPES[0], "largest": 0.1, "median": 0.01, "ordered": 0.9}
     names = ("fp32", "bf16", "all")
     found = {
         "model": "lite",
@@ -95,7 +96,7 @@ def test_a_variant_leaves_out_what_it_says(variant: Variant, count: int) -> None
     from qualiclip_metric.engines.openvino import trunk_model
 
     graph = create("lite").encoder.layer_graph()
-    model = trunk_model(graph.parts, torch.float32, graph)
+    model = trunk_model(graph, torch.float32)
     names = quantisation._left_out(model, variant)
     assert len(names) == len(set(names)) == count
 
@@ -127,7 +128,25 @@ def test_the_command(tmp_path_factory: pytest.TempPathFactory) -> None:
     fp32, bf16, _, own = [line.split(" | ") for line in ran.stdout.splitlines()[-4:]]
     assert (fp32[0], bf16[0], own[0]) == ("| fp32", "| bf16", "| int8: all")
     assert float(fp32[1]) == 1 and 0.8 < float(own[1]) <= 1
-    assert float(own[6]) < float(fp32[6]) / 2
+    assert float(own[7]) < float(fp32[7]) / 2
+
+
+def test_the_command_compares_ways_of_bf16_without_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    pytest.importorskip("skimage", reason="the photos are scikit-image's")
+    monkeypatch.setattr(quantisation, "find_spec", lambda name: None)
+    words = "int8 --limit 2 --side 96 --size 64x64 --rounds 1 --variant none --stages 2".split()
+    ran = CliRunner().invoke(app, words)
+    assert ran.exit_code == 0, ran.output
+    assert "0 images of others calibrate" in ran.stdout
+    rows = [line.split(" | ") for line in ran.stdout.splitlines()[-4:]]
+    assert [row[0] for row in rows] == [
+        "| fp32",
+        "| bf16",
+        "| bf16 throughout",
+        "| bf16, 2 in fp32",
+    ]
+    assert all(row[-1].strip(" |") == "" for row in rows)
 
 
 @pytest.mark.parametrize(

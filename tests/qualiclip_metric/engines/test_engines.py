@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -190,6 +191,28 @@ def test_openvino_pins_its_threads_only_where_it_has_all_cores(
     monkeypatch.setattr(openvino, "_core", Core)
     openvino.OpenVINOEngine(graph, torch.float32)(image(1, 64, 64))
     assert set(given) == {pinned}
+
+
+@pytest.mark.parametrize("size", [None, (160, 224)], ids=["any size", "tiles"])
+def test_openvino_computes_in_fp32_what_a_graph_keeps(size: tuple[int, int] | None) -> None:
+    pytest.importorskip("openvino", reason="extra openvino is not installed")
+    if not has_bf16_instructions():
+        pytest.skip("the processor has no instructions for bf16")
+    from qualiclip_metric.engines import openvino
+
+    graph = calibrated("lite").layer_graph()
+    count = graph.fp32_stages * (openvino.TILES if size else 1)
+    model = openvino.trunk_model(graph, torch.bfloat16, size)
+    request = openvino.compiled(model, torch.bfloat16)
+    request.infer([image(1, 160, 224).numpy()])
+    nodes = [op.get_rt_info() for op in request.get_compiled_model().get_runtime_model().get_ops()]
+    found = Counter(
+        node["runtimePrecision"].astype(str)
+        for node in nodes
+        if node["layerType"].astype(str) == "Convolution"
+    )
+    assert set(found) == {"f32", "bf16"}
+    assert found["f32"] == count > 0
 
 
 def test_rounded_weights_keep_what_they_add_up_to(graph: LayerGraph) -> None:

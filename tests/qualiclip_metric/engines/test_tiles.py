@@ -60,7 +60,7 @@ def test_tiles_leave_feature_maps_as_they_are(
         monkeypatch.setattr(openvino, "TILED_PIXELS", height * 40 - 1)
         for found, expected in zip(engine(img), whole, strict=True):
             assert (found - expected).norm() <= 1e-6 * expected.norm()
-    assert set(engine._models) == {None, (HEIGHTS[-1], 40)}
+    assert set(engine._requests) == {None, (HEIGHTS[-1], 40)}
 
 
 def test_tiles_in_bf16_are_near(graph: LayerGraph, monkeypatch: pytest.MonkeyPatch) -> None:
