@@ -171,7 +171,8 @@ def _report(one: Dataset, result: runner.RunResult) -> None:
     name = f"{result.key.metric} on {one.label}"
     message(f"{name}: {result.computed} computed, {result.reused} reused{failed}")
     if result.reason:
-        message(f"{name}: FAILED on every image: {result.reason}")
+        every = result.failed == result.computed + result.reused
+        message(f"{name}: {'FAILED on every image' if every else 'most often'}: {result.reason}")
     if result.stopped:
         message(f"{name}: stopped: {result.stopped}")
     if result.not_retried:
@@ -182,7 +183,7 @@ def _report(one: Dataset, result: runner.RunResult) -> None:
 
 
 def _nothing_computed(results: list[runner.RunResult]) -> str:
-    if any(result.stopped for result in results):
+    if not results or any(result.stopped for result in results):
         return "nothing computed: see above for the reasons"
     not_retried = sum(result.not_retried for result in results)
     if not_retried:

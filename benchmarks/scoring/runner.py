@@ -30,7 +30,7 @@ class RunResult:
         reused: Images that an earlier run had scored, failed ones counted.
         failed: Images without a score, of now and of earlier.
         not_retried: Images that failed in an earlier run and were not tried again.
-        reason: The most frequent error where every image failed, else "".
+        reason: The most frequent error, "" where no image failed.
         stopped: Why the metric was stopped before the end, else "".
     """
 
@@ -90,7 +90,7 @@ def run(
         progress: Called with the images done and those in all, at the start and after each batch.
 
     Returns:
-        Counts; a metric that was stopped or fails on every image has its reason there.
+        Counts; a metric that was stopped or fails has its reason there.
 
     Raises:
         Busy: Another process is writing these scores.
@@ -122,7 +122,7 @@ def run(
         reused=len(have),
         failed=len(errors),
         not_retried=0 if retry_errors else len(failed_before),
-        reason=str(errors.mode().iloc[0]) if len(errors) == len(digests) else "",
+        reason=str(errors.mode().iloc[0]) if len(errors) else "",
         stopped=stopped,
     )
 

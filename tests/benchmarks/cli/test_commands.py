@@ -63,6 +63,18 @@ def test_a_missing_library_comes_with_its_cure(command, monkeypatch):
     assert "pip install 'qualiclip-metric[benchmarks]'" in shown.err
 
 
+def test_run_says_why_some_images_failed_and_that_no_metric_was_there(command, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "b.png")
+    (tmp_path / "mine.csv").write_text("image,mos\na.png,1\nb.png,2\n")
+    (tmp_path / "pred.csv").write_text("image,score\na.png,1\n")
+    words = ["run", "--dataset", f"csv={tmp_path}/mine.csv", "--out", tmp_path / "r"]
+    shown = command(*words, "--metric", f"table:{tmp_path}/pred.csv", code=1)
+    assert "1 failed\ntable:pred.csv on mine: most often: the table has no score" in shown.err
+    shown = command(*words, "--metric", "no_such_module:f", code=1)
+    assert "nothing computed: see above for the reasons" in shown.err
+
+
 def test_datasets_command(command, tmp_path):
     (tmp_path / "kadid10k").mkdir()
     shown = command("datasets", "--root", tmp_path).out
