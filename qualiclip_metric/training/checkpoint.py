@@ -91,6 +91,11 @@ def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
     write_text(path, "\n".join(kept) + "\n")
 
 
+def drop_validations(folder: Path) -> None:
+    """Forget all validations, if there are any."""
+    (folder / LOG).unlink(missing_ok=True)
+
+
 def read_validations(folder: Path) -> list[dict[str, Any]]:
     """All validations of a run, in order."""
     path = folder / LOG

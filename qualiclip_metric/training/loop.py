@@ -109,7 +109,10 @@ def train(
         metric = trainable(origin, config).to(memory_format=torch.channels_last)
         metric.to(accelerator.device)
         optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
-        run = Run(config, folder, origin, metric, optimizer, sources, accelerator.num_processes)
+        run = Run(
+            config, folder, origin, metric, optimizer, sources, accelerator.num_processes,
+            fresh=not resume,
+        )  # fmt: skip
         step = run.resume() if resume else 0
         if accelerator.is_main_process and not (folder / files.STATE).exists():
             run.save(step)  # so that a run that is stopped at any moment can be resumed

@@ -31,6 +31,7 @@ class Run:
         optimizer: Of the parameters that learn.
         sources: Numbers and digests of photos and of the origin.
         processes: How many processes train together.
+        fresh: Whether nothing of this run is in the folder yet; of an earlier run there may be.
     """
 
     config: TrainConfig
@@ -40,9 +41,11 @@ class Run:
     optimizer: torch.optim.Optimizer
     sources: dict[str, Any]
     processes: int = 1
+    fresh: bool = False
 
     def save(self, step: int) -> None:
         """Write the resumable state after a number of steps."""
+        self._drop_earlier_run()
         state = {
             "step": step,
             "config": self._settings(),
@@ -72,7 +75,9 @@ class Run:
             )
         if state["data"] != self.sources:
             raise ValueError(
-                f"--resume: {self.folder} was begun with other photos ({state['data']})"
+                f"--resume: {self.folder} was begun with other photos, or from another model: "
+                f"then {state['data']}, now {self.sources}; give the same --images and "
+                "--pretrained, or another --out without --resume"
             )
         self.metric.encoder.load_state_dict(state["encoder"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -85,6 +90,7 @@ class Run:
             step: Steps done.
             validation: Of the model as it is now.
         """
+        self._drop_earlier_run()
         earlier = [v["mean"] for v in files.read_validations(self.folder) if v["step"] < step]
         files.log_validation(self.folder, step, validation.to_dict())
         if earlier and validation.mean < max(earlier):
@@ -102,6 +108,12 @@ class Run:
             training=training,
         )
         formats.save(model, self.folder / files.MODEL)
+
+    def _drop_earlier_run(self) -> None:
+        """Drop the validations of another run, with which this one's are not to be compared."""
+        if self.fresh:
+            files.drop_validations(self.folder)
+            self.fresh = False
 
     def _settings(self) -> dict[str, Any]:
         """The settings with batch sizes of all processes together."""

@@ -158,6 +158,15 @@ def test_a_start_without_resume_spares_the_state_until_it_has_a_newer_one(photos
     assert checkpoint.load_state(tmp_path)["step"] == 2
 
 
+def test_an_earlier_run_in_the_folder_does_not_keep_the_model_of_a_new_one_back(
+    photos, origin, tmp_path
+):
+    checkpoint.log_validation(tmp_path, 1, {"mean": 1.0})
+    path = train(TINY, photos, tmp_path, pretrained=origin)
+    assert formats.load(path).training["step"] == 4
+    assert [v["step"] for v in checkpoint.read_validations(tmp_path)] == [4]
+
+
 def test_a_kill_while_a_validation_is_logged_leaves_what_was_there(tmp_path, monkeypatch):
     checkpoint.log_validation(tmp_path, 2, {"mean": 0.5})
     write = Path.write_text
