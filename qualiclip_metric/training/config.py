@@ -219,7 +219,12 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("weight_decay", 0, 10),
     ("warmup", 0, 1),
     ("clip_norm", 0, 10**9),
+    ("logit_scale", 1e-6, 10**6),
     ("temperature", 1e-6, 10**6),
+    ("weight_consistency", 0, 10**6),
+    ("weight_positive", 0, 10**6),
+    ("weight_negative", 0, 10**6),
+    ("weight_anchor", 0, 10**6),
     ("margin_consistency", 0, 2),
     ("margin_rank", 0, 2),
     ("margin_anchor", 0, 2),
@@ -248,7 +253,9 @@ def _override(text: str) -> dict[str, Any]:
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:
-    if isinstance(default, tuple) and isinstance(value, (list, tuple)):
+    if isinstance(default, tuple):
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise ValueError(f'{key}: expected a list of names such as ["jpeg"], got {value!r}')
         return tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

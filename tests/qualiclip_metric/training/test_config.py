@@ -29,6 +29,10 @@ def test_overrides_win_and_are_typed(tmp_path):
         ({"steps": True}, "steps: expected int"),
         ({"model": "vit"}, "model: expected one of"),
         ({"exclude": ["nothing"]}, "unknown distortion types"),
+        ({"exclude": "jpeg"}, "exclude: expected a list of names"),
+        ({"exclude": [["jpeg"]]}, "exclude: expected a list of names"),
+        ({"logit_scale": float("nan")}, "logit_scale: expected"),
+        ({"weight_positive": -1.0}, "weight_positive: expected"),
         ({"overlap": 1.5}, "overlap: expected 0 to 1"),
     ],
 )
