@@ -53,7 +53,8 @@ def end_on_sigterm() -> None:
     def end(_number: int, _frame: object) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the second one must not stop the cleaning
         if hasattr(signal, "SIGCHLD"):
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            # a function, for Python reports an error of its own where one is waiting for SIG_DFL
+            signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         raise Terminated
 
     if threading.current_thread() is threading.main_thread():
