@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from qualiclip_metric.engines import ENGINES, Engine
 from qualiclip_metric.engines.layers import LayerGraph
@@ -69,10 +70,10 @@ class Encoder(nn.Module, ABC):
     def forward(self, img: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.
 
-        The modules compute while training, where a gradient is asked for, under autocast, in a
-        trace, and where the trunk has hooks; otherwise an engine does. On a CPU, an engine's
-        features are those of the image alone to the last bit, whatever else is in the batch: a
-        matrix product's last digits depend on its rows, and is done image by image.
+        The modules compute while training, where a gradient is asked for, in forward mode, too,
+        under autocast, in a trace, and where the trunk has hooks; otherwise an engine does. On a
+        CPU, an engine's features are those of the image alone to the last bit, whatever else is in
+        the batch: a matrix product's last digits depend on its rows, and is done image by image.
         """
         engine = self._inference.ready(self) if self._may_use_engine(img) else None
         if engine is None:
@@ -90,6 +91,7 @@ class Encoder(nn.Module, ABC):
         return not (
             self.training
             or wants_gradient
+            or forward_ad.unpack_dual(img).tangent is not None  # type: ignore[no-untyped-call]
             or torch.is_autocast_enabled(img.device.type)
             or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
             or torch.compiler.is_compiling()

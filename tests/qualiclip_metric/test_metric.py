@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from qualiclip_metric import QualiCLIP, antonym_score, create
 
@@ -158,6 +159,17 @@ def test_the_gradient_is_the_slope(tiny: QualiCLIP) -> None:
     assert measured == pytest.approx((slope * step).sum().item(), rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:FutureWarning")  # torch's own use of it
+def test_forward_mode_gives_the_same_slope(tiny: QualiCLIP) -> None:
+    img = images(2, 3, 40, 44).requires_grad_()
+    (slope,) = torch.autograd.grad(tiny(img).sum(), img)
+    step = torch.randn(img.shape, generator=torch.Generator().manual_seed(0))
+    with forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(tiny(forward_ad.make_dual(img.detach(), step))).tangent
+    assert tangent is not None
+    torch.testing.assert_close(tangent.sum(), (slope * step).sum(), atol=1e-5, rtol=1e-3)
+
+
 def test_state_dict_is_whole(tiny: QualiCLIP) -> None:
     img = images(2, 3, 40, 40)
     other = QualiCLIP(copy.deepcopy(tiny.encoder), torch.zeros(7, 2, 8), temperature=10.0)
@@ -250,3 +262,5 @@ def test_create_refuses_wrong_settings(
 def test_create_refuses_unknown_models(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"neither a registered name .* nor a file"):
         create(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match=r"nor a file; of a folder .* give model.safetensors"):
+        create(tmp_path)
