@@ -116,7 +116,8 @@ def from_uint8(array: NDArray[np.uint8]) -> Float[Tensor, "3 h w"]:
 
 def _to_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
     scale = 255 if array.dtype == np.uint8 else 1
-    return torch.tensor(array).permute(2, 0, 1).contiguous().float() / scale
+    # torch knows no negative strides, which array[:, :, ::-1] has
+    return torch.tensor(np.ascontiguousarray(array)).permute(2, 0, 1).contiguous().float() / scale
 
 
 LINKED_FOLDERS = "links to folders"

@@ -50,6 +50,11 @@ def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
     Raises:
         ValueError: When there is none, or one that is not two non-empty texts.
     """
+    if isinstance(pairs, str | Path) or not isinstance(pairs, Sequence):
+        raise ValueError(
+            f"prompts: expected a list of (positive, negative) texts, got {pairs!r}; "
+            "qualiclip_metric.prompts.read_pairs(path) makes one from a file"
+        )
     if not pairs:
         raise ValueError("prompts: expected at least one (positive, negative) pair, got none")
     for pair in pairs:

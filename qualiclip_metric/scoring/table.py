@@ -1,6 +1,6 @@
 """One call for any kind of image: a number for one, a table for several."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from glob import has_magic
 from pathlib import Path
@@ -52,7 +52,7 @@ def score(
     if _is_in_memory(what):
         return _score_in_memory(metric, what)
     if not isinstance(what, str | Path):
-        if not isinstance(what, Iterable):
+        if not isinstance(what, Iterable) or isinstance(what, bytes | Mapping):
             raise ValueError(f"expected {_EXPECTED}, got {type(what).__name__}")
         return _table(metric, list(what), recursive)
     path = Path(what)

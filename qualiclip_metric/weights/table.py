@@ -70,8 +70,10 @@ def resolve(model: str | Path) -> Path:
     if path.is_file():
         return path
     origin = "model" if chosen == model else "QUALICLIP_WEIGHTS"
+    folder = "; of a folder that save_pretrained wrote, give model.safetensors"
     raise ValueError(
         f"{origin}: {str(chosen)!r} is neither a registered name ({', '.join(names())}) nor a file"
+        f"{folder if path.is_dir() else ''}"
     )
 
 

@@ -18,7 +18,7 @@ def test_pairs_become_tuples() -> None:
 
 
 @pytest.mark.parametrize(
-    "pairs", [[], [("a",)], [("a", "b", "c")], ["ab"], [("a", " ")], [("a", 1)]]
+    "pairs", [[], [("a",)], [("a", "b", "c")], ["ab"], [("a", " ")], [("a", 1)], "own.toml", 3]
 )
 def test_wrong_pairs_are_refused(pairs: list[object]) -> None:
     with pytest.raises(ValueError, match="prompts: expected"):

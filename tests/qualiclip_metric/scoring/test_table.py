@@ -22,7 +22,8 @@ def test_every_kind_of_one_image_is_the_same_number(tiny: QualiCLIP, photos: lis
         expected = tiny(qualiclip_metric.read(photos[0])[None]).item()
     with Image.open(photos[0]) as picture:
         array = np.asarray(picture)
-        kinds: list[Any] = [photos[0], str(photos[0]), picture, array, array[::-1][::-1]]
+        from_bgr = array[:, :, ::-1].copy()[:, :, ::-1]  # strides are negative
+        kinds: list[Any] = [photos[0], str(photos[0]), picture, array, from_bgr]
         for what in kinds:
             value = score(what, tiny)
             assert isinstance(value, float)
@@ -57,7 +58,15 @@ def test_an_empty_list_is_an_empty_table(tiny: QualiCLIP) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [3, None, np.zeros((40, 40), np.uint8), np.zeros((40, 40, 3)), torch.zeros(1, 3, 40, 40)],
+    [
+        3,
+        None,
+        b"bytes",
+        {"a.png": 1},
+        np.zeros((40, 40), np.uint8),
+        np.zeros((40, 40, 3)),
+        torch.zeros(1, 3, 40, 40),
+    ],
 )
 def test_anything_else_is_refused(tiny: QualiCLIP, wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"expected a path, a Pillow image, an array \(H, W, 3\)"):
