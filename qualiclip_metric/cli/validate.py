@@ -58,6 +58,10 @@ def validate(
     level, with the mean rank of MDSI, HaarPSI, VIF and MS-GMSD. Of label-free figures it tracks
     agreement with people best.
     """
+    if across and (types or crop_size is not None or anchor != "none"):
+        raise typer.BadParameter(
+            "--across has its own crops, chains and references: drop --type, --crop-size, --anchor"
+        )
     from qualiclip_metric.distortions import DISTORTIONS, resolve
     from qualiclip_metric.training import find_photos
     from qualiclip_metric.training import validate as run

@@ -123,8 +123,10 @@ def validate(
         The figures, and how many photos were left out.
 
     Raises:
-        ValueError: Without photos, or where none of them can be read.
+        ValueError: Without photos, where none of them can be read, or for an unknown anchor.
     """
+    if anchor not in ("none", *ANCHORS):
+        raise ValueError(f"anchor: expected none or one of {', '.join(ANCHORS)}, got {anchor!r}")
     numbered = list(enumerate(paths))
     scored = score_photos(
         metric,

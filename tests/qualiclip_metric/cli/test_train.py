@@ -59,6 +59,19 @@ def test_validating_published_weights_without_network_says_what_to_do(photos, no
     assert "error: qualiclip: the published weights" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--anchor", "foo"], 1, "anchor: expected none or one of mdsi, got 'foo'"),
+        (["--across", "--type", "jpeg"], 2, "drop --type, --crop-size, --anchor"),
+    ],
+)
+def test_validate_refuses_what_it_would_not_do(photos, words, code, message):
+    result = CliRunner().invoke(app, ["validate", "--images", str(photos), *words])
+    assert result.exit_code == code
+    assert message in " ".join(result.stderr.split())
+
+
 def test_train_then_validate(photos, random_lite, tmp_path):
     (photos / "broken.png").write_text("no image")
     out = tmp_path / "run"
