@@ -12,6 +12,15 @@ PROBE_BYTES = 2**16
 """What `check_writable` writes to see whether there is room."""
 
 
+def in_words(err: object) -> str:
+    """An error's text; of one of the system, the path and the reason without its number."""
+    if not isinstance(err, OSError) or err.filename is None:
+        return str(err)
+    if isinstance(err, FileExistsError):
+        return f"{err.filename}: expected a folder, and there is a file of this name"
+    return f"{err.filename}: {err.strerror}"
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """A scratch path beside a file, which takes the file's place when the block ends well.

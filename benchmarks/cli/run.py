@@ -111,7 +111,8 @@ def run(
     if not any(result.computed for result in results):
         message(_nothing_computed(results))
     typer.echo(write_summary(out, Statistics(resamples=resamples, splits=splits)))
-    if not results or any(result.failed or result.stopped for result in results):
+    missing = any(isinstance(scorer, str) for scorer in built.values())
+    if missing or any(result.failed or result.stopped for result in results):
         raise typer.Exit(1)
 
 

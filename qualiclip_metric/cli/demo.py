@@ -13,7 +13,7 @@ import typer
 from qualiclip_metric.cli.demo_strips import DISTORTIONS, PHOTOS, Strip, diagonal, make_strip
 from qualiclip_metric.cli.options import DeviceOption, ModelOption, out_option
 from qualiclip_metric.cli.terminal import fail
-from qualiclip_metric.files import replacing, write_text
+from qualiclip_metric.files import in_words, replacing, write_text
 from qualiclip_metric.progress import progress_bar
 
 
@@ -49,7 +49,7 @@ def demo(
             picture.save(scratch, "png")
         write_text(out / "scores.csv", csv_text(strips))
     except OSError as err:
-        fail(f"--out: {err}")
+        fail(f"--out: {in_words(err)}")
     typer.echo(f"wrote {out / 'demo.png'} and {out / 'scores.csv'}", err=True)
 
 

@@ -26,7 +26,7 @@ from qualiclip_metric.cli.options import (
     out_option,
 )
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import in_words, replacing
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def explain(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        fail(f"--out: {err}")
+        fail(f"--out: {in_words(err)}")
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def explained(path: Path) -> "Explanation":
@@ -114,7 +114,7 @@ def explain(
     try:
         (_figures if form is Form.png else _page)(run, out)
     except OSError as err:
-        fail(f"--out: {err}", DATA_ERROR)
+        fail(f"--out: {in_words(err)}", DATA_ERROR)
     typer.echo(metric.signature, err=True)
     raise typer.Exit(run.report())
 

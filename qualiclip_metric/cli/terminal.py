@@ -11,6 +11,8 @@ from typing import NoReturn
 
 import typer
 
+from qualiclip_metric.files import in_words
+
 USAGE_ERROR = 2
 DATA_ERROR = 1
 INTERRUPTED = 128 + signal.SIGINT
@@ -21,13 +23,13 @@ def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
     """Print an error on stderr, and end the command.
 
     Args:
-        message: What was expected, what came, and the cure.
+        message: What was expected, what came, and the cure; or an exception that says so.
         code: Exit code: `USAGE_ERROR` where nothing was done, `DATA_ERROR` where data is at fault.
 
     Raises:
         typer.Exit: Always.
     """
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {in_words(message)}", err=True)
     raise typer.Exit(code)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from qualiclip_metric.cli.options import out_option
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail
 from qualiclip_metric.cli.training_progress import TrainingProgress
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
+    out: Annotated[Path, out_option("Folder of the run.")],
     config: Annotated[
         Path | None, typer.Option("--config", help="TOML file of training settings.")
     ] = None,

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from qualiclip_metric.files import check_writable, is_special, replacing, write_text, writing
+from qualiclip_metric.files import (
+    check_writable,
+    in_words,
+    is_special,
+    replacing,
+    write_text,
+    writing,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -81,3 +88,17 @@ def test_a_read_only_folder_is_known_before(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError):
         check_writable(tmp_path / "a.txt")
+
+
+def test_errors_of_the_system_are_said_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    write_text(file, "text")
+    with pytest.raises(FileExistsError) as caught:
+        file.mkdir()
+    assert in_words(caught.value) == (
+        f"{file}: expected a folder, and there is a file of this name"
+    )
+    with pytest.raises(FileNotFoundError) as missing:
+        (tmp_path / "none").read_bytes()
+    assert in_words(missing.value) == f"{tmp_path}/none: No such file or directory"
+    assert in_words(OSError("of our own")) == "of our own"
