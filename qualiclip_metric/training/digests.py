@@ -62,15 +62,16 @@ def split(digests: Mapping[Photo, str], share: float) -> tuple[list[Photo], list
     Args:
         digests: As `digest_photos` gives them.
         share: Share to hold out for validation, 0 to 1. Where it is above 0 and no digest is below
-            it, the photo with the smallest digest is held out.
+            it, the photo with the smallest digest is held out, unless all are copies of one.
 
     Returns:
         Photos to train on, and photos held out.
     """
     bound = int(share * 2**64)
     held = {path for path, digest in digests.items() if int(digest[:16], 16) < bound}
-    if share > 0 and not held and len(digests) > 1:
-        held = {min(digests, key=digests.__getitem__)}
+    if share > 0 and not held and len(set(digests.values())) > 1:
+        least = min(digests.values())
+        held = {path for path, digest in digests.items() if digest == least}  # copies, too
     return [p for p in digests if p not in held], [p for p in digests if p in held]
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +90,10 @@ def test_the_split_depends_on_contents_alone(files):
     assert combined_digest(moved.values()) == combined_digest(found.values())
     assert split(found, 0.0)[1] == []
     assert split(found, 1e-9)[1] == [min(found, key=found.get)]
+
+
+def test_no_copy_of_the_one_photo_held_out_is_trained_on():
+    a, b, copy, other = (Path(name) for name in ("a", "b", "copy", "other"))
+    found = {a: "f" * 64, b: "e" * 64, copy: "e" * 64, other: "f" * 64}
+    assert split(found, 1e-9) == ([a, other], [b, copy])
+    assert split({b: "e" * 64, copy: "e" * 64}, 1e-9) == ([b, copy], [])
