@@ -98,7 +98,8 @@ def train(
         ValueError: When photos or config are off, the state is of another config or data, or
             another training writes to `out`.
         WeightsError: When published weights to start from cannot be had.
-        FloatingPointError: When a loss is not finite; the message names the step.
+        FloatingPointError: When a loss or a score of a validation is not finite; the message names
+            the step.
     """
     accelerator = _accelerator()
     notify = report if report is not None and accelerator.is_main_process else _no_report
@@ -201,9 +202,7 @@ class _Loop:
         values = {k: float(v.detach()) for k, v in {"total": total, **losses}.items()}
         if not total.isfinite():
             raise FloatingPointError(
-                f"step {step}: the loss is {values.pop('total')} ({values}); lower the learning "
-                "rate, or use precision = 'fp32'; the last good state is in "
-                f"{self.run.folder / files.STATE}"
+                f"step {step}: the loss is {values.pop('total')} ({values}); {self._cure()}"
             )
         self.optimizer.zero_grad()
         self.watch.lap("forward")
@@ -236,10 +235,21 @@ class _Loop:
             seed=self.config.seed,
             progress=progress,
         )
-        validation = summarise(gather_object(scored), total, self.config.exclude)
+        gathered = gather_object(scored)
+        if not all(photo.is_finite() for photo in gathered):
+            raise FloatingPointError(
+                f"step {step}: a score of the validation is not finite; {self._cure()}"
+            )
+        validation = summarise(gathered, total, self.config.exclude)
         if self.accelerator.is_main_process:
             self.run.keep_if_best(step, validation)
         return validation
+
+    def _cure(self) -> str:
+        return (
+            "lower the learning rate, or use precision = 'fp32'; the last good state is in "
+            f"{self.run.folder / files.STATE}"
+        )
 
     def _save_if_due(self, step: int, last: bool) -> None:
         waited = time.monotonic() - self.saved

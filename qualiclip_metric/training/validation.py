@@ -95,6 +95,10 @@ class PhotoScores:
     scores: dict[str, Tensor]
     anchors: Tensor | None
 
+    def is_finite(self) -> bool:
+        """Whether all scores are."""
+        return all(bool(scores.isfinite().all()) for scores in self.scores.values())
+
 
 def validate(
     metric: QualiCLIP,

@@ -248,6 +248,20 @@ def test_a_loss_that_is_not_finite_stops_the_run(photos, origin, tmp_path, monke
     assert not (tmp_path / "model.safetensors").exists()
 
 
+def test_a_model_whose_scores_are_not_finite_is_not_written(photos, origin, tmp_path, monkeypatch):
+    def diverge(self, closure=None):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data.fill_(float("nan"))
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", diverge)
+    config = dataclasses.replace(TINY, steps=1)
+    with pytest.raises(FloatingPointError, match="step 1: a score of the validation is not finite"):
+        train(config, photos, tmp_path, pretrained=origin)
+    assert not (tmp_path / "model.safetensors").exists()
+    assert checkpoint.load_state(tmp_path)["step"] == 0
+
+
 def test_workers_and_bf16_and_the_anchor(photos, origin, tmp_path):
     config = dataclasses.replace(
         TINY, workers=1, precision="bf16", anchor="mdsi", weight_anchor=1.0, max_distortions=2
