@@ -45,6 +45,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         yield scratch
         scratch.chmod(0o666 & ~_umask())
         scratch.replace(target)
+    except OSError as err:
+        if err.filename is None and err.errno is not None:  # of a full disk it says no more
+            err.filename = str(target)
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

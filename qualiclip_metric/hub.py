@@ -67,6 +67,11 @@ def from_pretrained(
     """
     folder = Path(name_or_folder)
     if not folder.is_dir():
+        if "/" not in str(name_or_folder):
+            raise ValueError(
+                f"expected a folder, or user/name on the hub, got {str(name_or_folder)!r}, "
+                "where no folder is"
+            )
         return create(f"{HUB_PREFIX}{name_or_folder}@{revision or 'main'}", **options)
     if revision is not None:
         raise ValueError(f"revision: a folder has none, got {revision!r} for {folder}")

@@ -1,5 +1,6 @@
 """Files are replaced whole or not at all; links, devices and pipes are treated as what they are."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -88,6 +89,13 @@ def test_a_read_only_folder_is_known_before(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError):
         check_writable(tmp_path / "a.txt")
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "file"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert in_words(caught.value) == f"{tmp_path / 'file'}: {os.strerror(errno.ENOSPC)}"
+    assert not list(tmp_path.iterdir())
 
 
 def test_errors_of_the_system_are_said_in_words(tmp_path: Path) -> None:

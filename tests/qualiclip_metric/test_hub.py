@@ -132,3 +132,10 @@ def test_folders_that_hold_no_model(tmp_path: Path, tiny: QualiCLIP) -> None:
         from_pretrained(tmp_path, revision="v1")
     with pytest.raises(ValueError, match="expected a metric that `create` made"):
         save_pretrained(tiny, tmp_path)
+
+
+def test_a_name_that_is_neither_folder_nor_repository_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"expected a folder, or user/name .* got 'no-such-folder'"
+    ):
+        from_pretrained("no-such-folder")
