@@ -1,8 +1,6 @@
 """The page served on this machine: no network, a folder of its own that goes when it closes."""
 
-import errno
 import os
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -63,8 +61,6 @@ def serve(
     Raises:
         OSError: When the port is taken or cannot be listened on.
     """
-    if port is not None and _is_taken(host, port):
-        raise OSError(f"port {port} is taken: choose another, or none for the first free from 7860")
     import gradio as gr
 
     from qualiclip_metric.page.blocks import build
@@ -86,19 +82,16 @@ def serve(
         )
         ready(address)
         threading.Event().wait()
+    except OSError as err:
+        if port is None:
+            raise
+        raise OSError(
+            f"cannot listen on port {port} of {host}: is it taken? Choose another, or none for the "
+            "first free from 7860"
+        ) from err
     finally:
         blocks.close(verbose=False)
         stop()
-
-
-def _is_taken(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as err:
-            return err.errno == errno.EADDRINUSE
-    return False
 
 
 CLOSED: dict[str, Any] = {

@@ -235,3 +235,12 @@ def test_nothing_is_wider_than_a_phone(opened: Any) -> None:
 
 def test_the_signature_is_on_the_page(opened: Any) -> None:
     assert text(opened, ".qc-foot code").startswith("lite|weights:")
+
+
+def test_a_port_that_is_taken_is_said_with_the_cure(served: SimpleNamespace) -> None:
+    port = served.address.rstrip("/").rpartition(":")[2]
+    command = [sys.executable, "-m", "qualiclip_metric", "app", "--port", port]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
+    assert ran.returncode == 2
+    assert f"error: cannot listen on port {port} of 127.0.0.1: is it taken? Choose" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -1,8 +1,6 @@
 """The page's parts: order, escaping, the difference of two photos."""
 
-import socket
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +19,6 @@ from qualiclip_metric.page.photos import (
     maps_of,
     scored,
 )
-from qualiclip_metric.page.server import serve
 from qualiclip_metric.streaming.rows import Row
 
 pytest.importorskip("matplotlib", reason="overlays are matplotlib's colours")
@@ -95,11 +92,3 @@ def test_a_photo_is_scored_and_explained_and_a_broken_one_says_why(
 def test_only_lite_has_maps_by_position(tiny: QualiCLIP, random_lite: Path) -> None:
     assert maps_of(create(random_lite)) == (*QUICK, WINDOWS)
     assert maps_of(tiny) == (WINDOWS,)
-
-
-def test_a_port_that_is_taken_is_said_before_anything_is_loaded(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        options: dict[str, Any] = {"max_bytes": 1, "ready": print}
-        with pytest.raises(OSError, match=f"port {port} is taken: choose another, or none"):
-            serve(create("lite"), tmp_path, host="127.0.0.1", port=port, **options)
