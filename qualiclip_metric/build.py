@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qualiclip_metric import formats, weights
 from qualiclip_metric.encoders import ENCODERS, Encoder
-from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision
+from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision, device_of
 from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.metric import QualiCLIP
@@ -72,10 +72,7 @@ def create(
         >>> print(metric.signature)
         lite|weights:...|prompts:7x2|T:...|fp32|size:512|v...
     """
-    try:
-        chosen = torch.device(device or "cpu")
-    except RuntimeError as err:
-        raise ValueError(f"device: expected cpu, cuda, cuda:1 or mps, got {device!r}") from err
+    chosen = device_of(device or "cpu")
     precision = choose_precision(precision, chosen)
     engine = choose_engine(engine, chosen)
     checkpoint = load(model)

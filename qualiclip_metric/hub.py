@@ -14,6 +14,7 @@ from qualiclip_metric.files import write_text
 from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.weights import HUB_FILE, HUB_PREFIX, WeightsError, hub_endpoint, is_offline
+from qualiclip_metric.weights.hub import hub_source
 
 CARD_FILE = "README.md"
 LICENCES = {
@@ -67,12 +68,15 @@ def from_pretrained(
     """
     folder = Path(name_or_folder)
     if not folder.is_dir():
-        if "/" not in str(name_or_folder):
+        name = f"{HUB_PREFIX}{name_or_folder}@{revision or 'main'}"
+        try:
+            hub_source(name)
+        except ValueError as err:
             raise ValueError(
                 f"expected a folder, or user/name on the hub, got {str(name_or_folder)!r}, "
                 "where no folder is"
-            )
-        return create(f"{HUB_PREFIX}{name_or_folder}@{revision or 'main'}", **options)
+            ) from err
+        return create(name, **options)
     if revision is not None:
         raise ValueError(f"revision: a folder has none, got {revision!r} for {folder}")
     if not (folder / HUB_FILE).is_file():

@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmarks.metrics import baselines
 from benchmarks.metrics.pyiqa import build_pyiqa
 from benchmarks.metrics.scorer import MetricError, Options, Scorer, file_digest, options_signature
+from qualiclip_metric.engines import device_of
 
 MODELS = ("lite", "qualiclip")
 BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -77,10 +78,11 @@ def build(text: str, *, device: str | None = None, precision: str = "fp32") -> S
 
     Raises:
         MetricError: It cannot be built here: unknown name, weights out of reach, wrong kind.
+        ValueError: The device's name is of none.
     """
     name, options = parse(text)
     kind, colon, rest = name.partition(":")
-    target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    target = device_of(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:
         if name in BASELINES:
             return _baseline(name, options)

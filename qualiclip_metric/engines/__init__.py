@@ -78,6 +78,18 @@ _WITHOUT_BF16 = (
 )
 
 
+def device_of(name: str | torch.device) -> torch.device:
+    """A device by its name, such as `cuda:1`.
+
+    Raises:
+        ValueError: When the name is of none.
+    """
+    try:
+        return torch.device(name)
+    except RuntimeError as err:
+        raise ValueError(f"device: expected cpu, cuda, cuda:1 or mps, got {name!r}") from err
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """The precision that a name stands for on a device.
 

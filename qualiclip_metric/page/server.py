@@ -68,27 +68,28 @@ def serve(
 
     blocks, stop = build(metric, folder)
     try:
-        _, address, _ = blocks.launch(
-            server_name=host,
-            server_port=port,
-            max_file_size=max_bytes,
-            theme=gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=MONO),
-            head=f"<style>{NARROW}</style>",
-            css=CSS.read_text(encoding="utf-8"),
-            app_kwargs={"middleware": [_middleware()]},
-            prevent_thread_lock=True,
-            quiet=True,
-            **CLOSED,
-        )
+        try:
+            _, address, _ = blocks.launch(
+                server_name=host,
+                server_port=port,
+                max_file_size=max_bytes,
+                theme=gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=MONO),
+                head=f"<style>{NARROW}</style>",
+                css=CSS.read_text(encoding="utf-8"),
+                app_kwargs={"middleware": [_middleware()]},
+                prevent_thread_lock=True,
+                quiet=True,
+                **CLOSED,
+            )
+        except OSError as err:
+            if port is None:
+                raise
+            raise OSError(
+                f"cannot listen on port {port} of {host}: is it taken? Choose another, or none for "
+                "the first free from 7860"
+            ) from err
         ready(address)
         threading.Event().wait()
-    except OSError as err:
-        if port is None:
-            raise
-        raise OSError(
-            f"cannot listen on port {port} of {host}: is it taken? Choose another, or none for the "
-            "first free from 7860"
-        ) from err
     finally:
         blocks.close(verbose=False)
         stop()

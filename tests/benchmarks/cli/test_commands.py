@@ -75,6 +75,8 @@ def test_run_says_why_some_images_failed_and_that_no_metric_was_there(command, t
     assert "nothing computed: see above for the reasons" in shown.err
     shown = command(*words, "--metric", "sharpness", "--metric", "no_such_module:f", code=1)
     assert "sharpness on mine: 2 computed, 0 reused\n" in shown.err
+    shown = command(*words, "--metric", "sharpness", "--device", "foo", code=2)
+    assert "device: expected cpu, cuda" in shown.err
 
 
 def test_datasets_command(command, tmp_path):
