@@ -10,7 +10,7 @@ import sys
 import typer
 
 from benchmarks.cli._console import message
-from qualiclip_metric.files import in_words
+from qualiclip_metric.files import error_text
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("benchmarks.cli.run", "Score datasets with metrics; only what is missing."),
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
         message(f"error: {err}; try: pip install 'qualiclip-metric[benchmarks]'")
         raise SystemExit(2) from err
     except (ValueError, ImportError, OSError) as err:
-        message(f"error: {in_words(err)}")
+        message(f"error: {error_text(err)}")
         raise SystemExit(2) from err
 
 

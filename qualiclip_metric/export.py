@@ -15,7 +15,7 @@ from torch.jit._trace import TracerWarning
 
 from qualiclip_metric import formats
 from qualiclip_metric.build import complete, create, load
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import atomic_write
 from qualiclip_metric.formats.ours import header
 from qualiclip_metric.metric import QualiCLIP
 
@@ -96,7 +96,7 @@ def _onnx(model: str | Path, out: Path) -> None:
         raise ImportError(MISSING) from err
     metric = _plain(model)
     facts = {**header(load(model)), "signature": str(metric.signature)}
-    with replacing(out) as scratch:
+    with atomic_write(out) as scratch:
         with warnings.catch_warnings():
             _silence_tracer()
             torch.onnx.export(
@@ -117,7 +117,7 @@ def _onnx(model: str | Path, out: Path) -> None:
 
 def _torchscript(model: str | Path, out: Path) -> None:
     metric = _plain(model)
-    with replacing(out) as scratch, warnings.catch_warnings():
+    with atomic_write(out) as scratch, warnings.catch_warnings():
         _silence_tracer()
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             metric, torch.rand(EXAMPLE), check_trace=False

@@ -12,7 +12,7 @@ PROBE_BYTES = 2**16
 """What `check_writable` writes to see whether there is room."""
 
 
-def in_words(err: object) -> str:
+def error_text(err: object) -> str:
     """An error's text; of one of the system, the path and the reason without its number."""
     if not isinstance(err, OSError) or err.filename is None:
         return str(err)
@@ -22,7 +22,7 @@ def in_words(err: object) -> str:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """A scratch path beside a file, which takes the file's place when the block ends well.
 
     Args:
@@ -63,7 +63,7 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         OSError: Where it cannot be written.
     """
-    with replacing(path) as scratch:
+    with atomic_write(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="")
 
 
@@ -81,7 +81,7 @@ def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = F
     Raises:
         OSError: Where it cannot be written.
     """
-    with replacing(path) as scratch, scratch.open("wb") as file:
+    with atomic_write(path) as scratch, scratch.open("wb") as file:
         file.write(content)
         if sync:
             file.flush()
@@ -105,7 +105,7 @@ def writing(path: str | Path) -> Iterator[TextIO]:
 
     Args:
         path: A device or a named pipe is written to. Any other file takes its place when the block
-            ends well, as by `replacing`.
+            ends well, as by `atomic_write`.
 
     Yields:
         The open file.
@@ -118,7 +118,7 @@ def writing(path: str | Path) -> Iterator[TextIO]:
         with Path(path).open(**options) as file:  # type: ignore[call-overload]
             yield file
         return
-    with replacing(path) as scratch, scratch.open(**options) as file:  # type: ignore[call-overload]
+    with atomic_write(path) as scratch, scratch.open(**options) as file:  # type: ignore[call-overload]
         yield file
 
 

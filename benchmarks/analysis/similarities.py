@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.analysis.ladders import along_ladders
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import atomic_write
 from qualiclip_metric.images import ImageError, read
 from qualiclip_metric.metric import QualiCLIP
 
@@ -81,5 +81,5 @@ def _similarities(metric: QualiCLIP, image: Tensor) -> NDArray[np.float64]:
 def _write_cache(known: Mapping[str, NDArray[np.float64]], cache: Path) -> None:
     if not known:
         return
-    with replacing(cache) as scratch, scratch.open("wb") as file:
+    with atomic_write(cache) as scratch, scratch.open("wb") as file:
         np.savez(file, digests=np.array([*known]), cosines=np.stack([*known.values()]))

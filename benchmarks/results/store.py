@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from benchmarks.formatting import without_nan
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import atomic_write
 
 FORMAT = 1
 _KEY = b"benchmarks"
@@ -165,7 +165,7 @@ def write_parquet(frame: pd.DataFrame, path: Path, metadata: dict[str, Any]) -> 
     table = pa.Table.from_pandas(frame, preserve_index=False)
     kept = table.schema.metadata or {}
     table = table.replace_schema_metadata({**kept, _KEY: json.dumps(metadata).encode()})
-    with replacing(path) as scratch:
+    with atomic_write(path) as scratch:
         pq.write_table(table, scratch)
 
 

@@ -13,7 +13,7 @@ import typer
 from qualiclip_metric.cli.demo_strips import DISTORTIONS, PHOTOS, Strip, diagonal, make_strip
 from qualiclip_metric.cli.options import DeviceOption, ModelOption, out_option
 from qualiclip_metric.cli.terminal import fail
-from qualiclip_metric.files import in_words, replacing, write_text
+from qualiclip_metric.files import error_text, atomic_write, write_text
 from qualiclip_metric.progress import progress_bar
 
 
@@ -44,12 +44,12 @@ def demo(
     typer.echo(table(strips))
     typer.echo(metric.signature, err=True)
     try:
-        with replacing(out / "demo.png") as scratch:
+        with atomic_write(out / "demo.png") as scratch:
             picture = draw(diagonal(strips), DISTORTIONS, str(metric.signature))
             picture.save(scratch, "png")
         write_text(out / "scores.csv", csv_text(strips))
     except OSError as err:
-        fail(f"--out: {in_words(err)}")
+        fail(f"--out: {error_text(err)}")
     typer.echo(f"wrote {out / 'demo.png'} and {out / 'scores.csv'}", err=True)
 
 

@@ -61,7 +61,7 @@ def distort(
 
     from qualiclip_metric import distortions, images
     from qualiclip_metric.distortions.sheet import chain_sheet, contact_sheet
-    from qualiclip_metric.files import replacing
+    from qualiclip_metric.files import atomic_write
 
     try:
         chosen = [distortion.name for distortion in distortions.resolve(types)] if types else []
@@ -83,7 +83,7 @@ def distort(
             picture = images.to_picture(_chained(img, chains[0], level or 1, seed))
         else:
             picture = images.to_picture(_degraded(img, chosen, level or 1, seed))
-        with replacing(out) as scratch:
+        with atomic_write(out) as scratch:
             picture.save(scratch, Image.registered_extensions()[out.suffix.lower()])
     except (ValueError, OSError) as err:
         fail(err, DATA_ERROR)

@@ -26,7 +26,7 @@ from qualiclip_metric.cli.options import (
     out_option,
 )
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
-from qualiclip_metric.files import in_words, replacing
+from qualiclip_metric.files import error_text, atomic_write
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def explain(
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
-        fail(f"--out: {in_words(err)}")
+        fail(f"--out: {error_text(err)}")
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def explained(path: Path) -> "Explanation":
@@ -114,7 +114,7 @@ def explain(
     try:
         (_figures if form is Form.png else _page)(run, out)
     except OSError as err:
-        fail(f"--out: {in_words(err)}", DATA_ERROR)
+        fail(f"--out: {error_text(err)}", DATA_ERROR)
     typer.echo(metric.signature, err=True)
     raise typer.Exit(run.report())
 
@@ -182,7 +182,7 @@ def _figures(run: _Run, out: Path) -> None:
     def save(path: Path, explained: "Explanation") -> None:
         figure = out / names[path]
         drawn = draw(explained, run.signature)
-        with replacing(figure) as scratch:
+        with atomic_write(figure) as scratch:
             scratch.write_bytes(drawn)
         typer.echo(f"{_line(explained)}  {printable(figure)}")
 
@@ -200,7 +200,7 @@ def _page(run: _Run, out: Path) -> None:
             typer.echo(f"{_line(explained)}  {printable(out / INDEX)}")
 
         run.each(add)
-        with replacing(out / INDEX) as scratch:
+        with atomic_write(out / INDEX) as scratch:
             sheet.write(scratch, "Explained images", run.signature, run.failed)
 
 

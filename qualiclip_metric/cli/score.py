@@ -31,7 +31,7 @@ from qualiclip_metric.cli.options import (
 )
 from qualiclip_metric.cli.rows import HOLDS_SIGNATURE, Format, format_for, writer_of
 from qualiclip_metric.cli.terminal import DATA_ERROR, fail
-from qualiclip_metric.files import check_writable, in_words
+from qualiclip_metric.files import check_writable, error_text
 
 if TYPE_CHECKING:
     from qualiclip_metric.metric import QualiCLIP
@@ -152,12 +152,12 @@ def score(
     try:
         check_output(out, form)
     except OSError as err:
-        fail(f"--out: {in_words(err)}")
+        fail(f"--out: {error_text(err)}")
     try:
         if html is not None:
             check_writable(html)
     except OSError as err:
-        fail(f"--html: {in_words(err)}")
+        fail(f"--html: {error_text(err)}")
     if ray is not None:
         _on_ray(
             ray,
@@ -210,7 +210,7 @@ def score(
     except (ValueError, WorkerError) as err:
         fail(err, DATA_ERROR if written else 2)
     except OSError as err:
-        fail(f"--out: {in_words(err)}", DATA_ERROR if written else 2)
+        fail(f"--out: {error_text(err)}", DATA_ERROR if written else 2)
     if form not in HOLDS_SIGNATURE or out is None:
         typer.echo(metric.signature, err=True)
     raise typer.Exit(code)

@@ -14,7 +14,7 @@ from qualiclip_metric.files import check_writable, is_special, writing
 from qualiclip_metric.streaming import parts
 from qualiclip_metric.streaming.done import DoneKeys
 from qualiclip_metric.streaming.items import Item, is_url
-from qualiclip_metric.streaming.partial import PartialFile, claimed
+from qualiclip_metric.streaming.partial import PartialFile, exclusive_lock
 from qualiclip_metric.streaming.rows import Layout, Row
 
 
@@ -175,7 +175,7 @@ def open_output(
     """
     if form is Format.parquet:
         assert out is not None
-        with nullcontext() if is_url(out) else claimed(Path(out.rstrip("/"))):
+        with nullcontext() if is_url(out) else exclusive_lock(Path(out.rstrip("/"))):
             if overwrite:
                 parts.clear(out)
             parts.check_folder(out, layout)
@@ -188,7 +188,7 @@ def open_output(
         yield Whole(None if out is None else Path(out), write, layout, order)
         return
     file = PartialFile(Path(out), lines)
-    with claimed(file.out):
+    with exclusive_lock(file.out):
         yield Growing(file, file.open(overwrite=overwrite, retry_errors=retry_errors))
 
 

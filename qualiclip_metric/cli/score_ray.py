@@ -85,9 +85,9 @@ def score_on_ray(
 
 
 def _claimed(out: str) -> "AbstractContextManager[None]":
-    from qualiclip_metric.streaming.partial import claimed
+    from qualiclip_metric.streaming.partial import exclusive_lock
 
-    return nullcontext() if is_url(out) else claimed(Path(out.rstrip("/")))
+    return nullcontext() if is_url(out) else exclusive_lock(Path(out.rstrip("/")))
 
 
 def _run(

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from qualiclip_metric.files import in_words
+from qualiclip_metric.files import error_text
 
 USAGE_ERROR = 2
 DATA_ERROR = 1
@@ -29,7 +29,7 @@ def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
     Raises:
         typer.Exit: Always.
     """
-    typer.echo(f"error: {in_words(message)}", err=True)
+    typer.echo(f"error: {error_text(message)}", err=True)
     raise typer.Exit(code)
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qualiclip_metric.decoding import ImageError
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import atomic_write
 from qualiclip_metric.prompts import fault_in_words
 from qualiclip_metric.sheets.cards import ContactSheet
 from qualiclip_metric.sheets.pictures import thumbnail
@@ -95,5 +95,5 @@ def score_page(
         return
     with ScoreSheet(path.parent) as sheet:
         yield sheet.passing
-        with replacing(path) as scratch:
+        with atomic_write(path) as scratch:
             sheet.write(scratch, signature)

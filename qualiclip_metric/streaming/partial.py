@@ -13,7 +13,7 @@ from typing import IO
 
 from filelock import FileLock, Timeout
 
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import atomic_write
 from qualiclip_metric.streaming.done import DoneKeys
 from qualiclip_metric.streaming.lines import Lines, Written, whole_rows
 from qualiclip_metric.streaming.parts import refuse_others
@@ -28,7 +28,7 @@ class InUseError(ValueError):
 
 
 @contextmanager
-def claimed(target: Path) -> Iterator[None]:
+def exclusive_lock(target: Path) -> Iterator[None]:
     """Keep others from writing the same results meanwhile.
 
     Args:
@@ -129,7 +129,7 @@ class PartialFile:
         os.truncate(self.path, end)
 
     def _copy_good(self, source: Path) -> None:
-        with replacing(self.path) as scratch, scratch.open("wb") as file:
+        with atomic_write(self.path) as scratch, scratch.open("wb") as file:
             for written, text, _ in self._rows(source):
                 if written is None or not written.failed:
                     file.write(text.encode("utf-8", "surrogateescape"))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from qualiclip_metric.files import write_bytes, write_text
-from qualiclip_metric.streaming.partial import InUseError, claimed
+from qualiclip_metric.streaming.partial import InUseError, exclusive_lock
 
 STATE = "state.pt"
 MODEL = "model.safetensors"
@@ -38,7 +38,7 @@ def own_folder(out: str | Path, *, main: bool = True) -> Iterator[Path]:
         yield folder
         return
     try:
-        with claimed(folder.resolve()):
+        with exclusive_lock(folder.resolve()):
             yield folder
     except InUseError as err:
         raise ValueError(

@@ -15,7 +15,7 @@ from benchmarks.scoring.processes import Settings
 from qualiclip_metric import formats
 from qualiclip_metric.build import create
 from qualiclip_metric.cli import app
-from qualiclip_metric.files import replacing
+from qualiclip_metric.files import atomic_write
 from qualiclip_metric.scoring import score_files
 from qualiclip_metric.training import TrainConfig, checkpoint, train
 from tests.faults.processes import Start
@@ -80,7 +80,7 @@ def test_a_photo_that_vanishes_while_training(
 
 def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
-    with replacing(path) as first, replacing(path) as second:
+    with atomic_write(path) as first, atomic_write(path) as second:
         assert first != second
         first.write_text("first")
         second.write_text("second")

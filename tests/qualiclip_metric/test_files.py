@@ -9,9 +9,9 @@ import pytest
 
 from qualiclip_metric.files import (
     check_writable,
-    in_words,
+    error_text,
     is_special,
-    replacing,
+    atomic_write,
     write_text,
     writing,
 )
@@ -24,7 +24,7 @@ def names(folder: Path) -> list[str]:
 def test_a_block_that_raises_leaves_the_old_content_and_no_scratch(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    for open_it in (replacing, writing):
+    for open_it in (atomic_write, writing):
         with pytest.raises(RuntimeError), open_it(path):
             raise RuntimeError
     assert path.read_text() == "old"
@@ -92,9 +92,9 @@ def test_a_read_only_folder_is_known_before(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "file"):
+    with pytest.raises(OSError, match="No space left") as caught, atomic_write(tmp_path / "file"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert in_words(caught.value) == f"{tmp_path / 'file'}: {os.strerror(errno.ENOSPC)}"
+    assert error_text(caught.value) == f"{tmp_path / 'file'}: {os.strerror(errno.ENOSPC)}"
     assert not list(tmp_path.iterdir())
 
 
@@ -103,10 +103,10 @@ def test_errors_of_the_system_are_said_in_words(tmp_path: Path) -> None:
     write_text(file, "text")
     with pytest.raises(FileExistsError) as caught:
         file.mkdir()
-    assert in_words(caught.value) == (
+    assert error_text(caught.value) == (
         f"{file}: expected a folder, and there is a file of this name"
     )
     with pytest.raises(FileNotFoundError) as missing:
         (tmp_path / "none").read_bytes()
-    assert in_words(missing.value) == f"{tmp_path}/none: No such file or directory"
-    assert in_words(OSError("of our own")) == "of our own"
+    assert error_text(missing.value) == f"{tmp_path}/none: No such file or directory"
+    assert error_text(OSError("of our own")) == "of our own"

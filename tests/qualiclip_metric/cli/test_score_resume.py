@@ -245,10 +245,10 @@ def test_names_that_are_odd_are_found_again(
 
 
 def test_another_command_cannot_write_the_same(run: Any, photos: Path, tmp_path: Path) -> None:
-    from qualiclip_metric.streaming.partial import claimed
+    from qualiclip_metric.streaming.partial import exclusive_lock
 
     for out in (f"{tmp_path}/s.csv", f"{tmp_path}/s/"):
-        with claimed(Path(out.rstrip("/"))):
+        with exclusive_lock(Path(out.rstrip("/"))):
             refused = run(photos, "--out", out)
         assert refused.exit_code == 2
         assert "another command is writing it" in refused.stderr
