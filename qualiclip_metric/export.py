@@ -15,6 +15,7 @@ from torch.jit._trace import TracerWarning
 
 from qualiclip_metric import formats
 from qualiclip_metric.build import complete, create, load
+from qualiclip_metric.extras import require
 from qualiclip_metric.files import atomic_write
 from qualiclip_metric.formats.ours import header
 from qualiclip_metric.metric import QualiCLIP
@@ -25,8 +26,6 @@ CHECKS = ((1, 3, 64, 64), (3, 3, 97, 131), (2, 3, 224, 160))
 the one that was traced."""
 TOLERANCE = 1e-4
 OPSET = 17
-
-MISSING = "ONNX needs its packages: pip install 'qualiclip-metric[export]'"
 
 Scorer = Callable[[Tensor], Tensor]
 
@@ -81,19 +80,13 @@ def onnx_scorer(path: str | Path) -> Scorer:
     Raises:
         ImportError: When onnxruntime is missing, with the cure.
     """
-    try:
-        from onnxruntime import InferenceSession
-    except ImportError as err:
-        raise ImportError(MISSING) from err
-    session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    onnxruntime = require("onnxruntime", "export", "ONNX export")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda img: torch.from_numpy(session.run(None, {"image": img.numpy()})[0])
 
 
 def _onnx(model: str | Path, out: Path) -> None:
-    try:
-        import onnx
-    except ImportError as err:
-        raise ImportError(MISSING) from err
+    onnx = require("onnx", "export", "ONNX export")
     metric = _plain(model)
     facts = {**header(load(model)), "signature": str(metric.signature)}
     with atomic_write(out) as scratch:

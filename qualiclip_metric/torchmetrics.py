@@ -7,17 +7,14 @@ import torch
 from torch import Tensor
 
 from qualiclip_metric.build import create
+from qualiclip_metric.extras import require
 from qualiclip_metric.input_check import check_shape, check_values
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.signature import Signature
 
-try:
-    from torchmetrics import Metric
-    from torchmetrics.utilities import dim_zero_cat
-except ImportError as err:
-    raise ImportError(
-        "QualiCLIPScore needs torchmetrics: pip install 'qualiclip-metric[torchmetrics]'"
-    ) from err
+require("torchmetrics", "torchmetrics", "QualiCLIPScore")
+from torchmetrics import Metric  # noqa: E402
+from torchmetrics.utilities import dim_zero_cat  # noqa: E402
 
 Reduction = Literal["mean", "none"]
 NO_IMAGES = "expected at least one image, got none; call update(img) before compute()"

