@@ -28,12 +28,12 @@ FUNCTIONS = [
 ]
 PAGES = [
     "README.md",
-    "docs/distortions.md",
-    "docs/explain.md",
-    "docs/gmad.md",
-    "docs/pyiqa.md",
-    "docs/torchmetrics.md",
-    "docs/use_from.md",
+    "docs/guide/distortions.md",
+    "docs/guide/explain.md",
+    "docs/guide/gmad.md",
+    "docs/guide/pyiqa.md",
+    "docs/guide/torchmetrics.md",
+    "docs/guide/python.md",
 ]
 
 

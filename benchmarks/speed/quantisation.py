@@ -1,6 +1,6 @@
 """int8 in OpenVINO, an experiment: a layer graph quantised after training by NNCF.
 
-The package has no such engine; docs/performance.md, "int8", has the figures.
+The package has no such engine; docs/lab/performance.md, "int8", has the figures.
 
 Reference: NNCF, post-training quantisation (github.com/openvinotoolkit/nncf, docs/usage).
 """

@@ -1,7 +1,7 @@
 """24 synthetic distortions in 7 groups, each a ladder of 5 levels that only gets worse.
 
-The types are those of ARNIQA (arXiv 2310.14918) and KADID-10k; docs/distortions.md lists where a
-ladder departs from theirs, and why. Everything works on batches and on any device, draws from an
+The types are those of ARNIQA (arXiv 2310.14918) and KADID-10k; docs/lab/distortions.md lists where
+a ladder departs from theirs, and why. Everything works on batches and on any device, draws from an
 explicit generator, and leaves its input alone. Knows nothing of losses, data sets or files.
 
     rng = torch.Generator().manual_seed(0)

@@ -21,7 +21,7 @@ from qualiclip_metric.engines.rounding import to_bf16
 
 STRIP_VALUES = 2**23
 """Values in a strip's largest feature map: few enough for memory that is used again and again, and
-many enough to keep the processor busy. As measured: docs/performance.md."""
+many enough to keep the processor busy. As measured: docs/lab/performance.md."""
 ROWS = 32
 """A strip has a multiple of this many rows, the stride of the trunks."""
 

@@ -66,7 +66,7 @@ def explain(
             ("Sharp/Blurry image"), or one of its two texts ("Blurry image."); upper or lower case
             and the full stop do not matter. None for the mean over all pairs.
         method: Key of `METHODS`. Of those, `local`, `positions` and `shares` find faults best in
-            `lite`, and grad-CAM hardly (docs/explain.md, measured on degraded pristine photos).
+            `lite`, and grad-CAM hardly (measured: docs/lab/explanations.md).
 
     Returns:
         (N, 1, H, W) float32 in [0, 1], detached, on the image's device. The map of an image depends

@@ -49,7 +49,8 @@ MAPS: dict[str, tuple[Panel, ...]] = {
 def usual_map(metric: QualiCLIP) -> str:
     """The key of `MAPS` for who asks for none: `positions` where the encoder has it, else `grad`.
 
-    Both cost about one score; `positions` finds faults that `grad` does not (docs/explain.md).
+    Both cost about one score; `positions` finds faults that `grad` does not
+    (docs/lab/explanations.md).
     """
     return "positions" if has_positions(metric) else "grad"
 

@@ -91,7 +91,7 @@ def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> dic
 
 @dataclass(frozen=True)
 class TrainConfig(Settings):
-    """Settings of a run; the defaults are the paper's where docs/training.md says they are known.
+    """Settings of a run; docs/guide/train.md says which defaults are known to be the paper's.
 
     Attributes:
         model: Architecture to train, a key of `encoders.ENCODERS`.

@@ -12,7 +12,7 @@ def ranking_losses(
     reference: Tensor | None,
     config: TrainConfig,
 ) -> dict[str, Tensor]:
-    """The weighted losses of a batch, as docs/training.md states them.
+    """The weighted losses of a batch, as docs/guide/train.md states them.
 
     Args:
         similarity: Cosines, (photos, 2 crops, levels, pairs, 2), positive prompt first.

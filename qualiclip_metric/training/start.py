@@ -83,7 +83,7 @@ def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
     """The metric with exactly the learning parameters requiring gradients.
 
     The prompts' features never move. The encoder stays in evaluation mode, so the statistics of
-    batch normalisation do not either (docs/training.md says why); their weights and biases do.
+    batch normalisation do not either (docs/guide/train.md says why); their weights and biases do.
 
     Args:
         checkpoint: What to start from.

@@ -36,7 +36,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 
 @dataclass(frozen=True)
 class AnchoredConfig(Settings):
-    """Settings of an anchored run; docs/lite.md tells what each was chosen by.
+    """Settings of an anchored run; docs/lab/lite.md tells what each was chosen by.
 
     Attributes:
         objective: `anchored`; what tells a file of these settings from one of `TrainConfig`.

@@ -1,4 +1,4 @@
-"""The cluster launcher's file is one that Ray takes, and starts what docs/scale.md says."""
+"""The cluster launcher's file is one that Ray takes, and starts what docs/guide/scale.md says."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The losses against a plain loop over the sums as docs/training.md states them."""
+"""The losses against a plain loop over the sums as docs/guide/train.md states them."""
 
 import itertools
 

@@ -19,7 +19,7 @@ from .two_processes import CONFIG, FEATURES, PIECE, gradient_norms, halved, trai
 
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-2
-"""Of weights, as a share of what training has moved them by; docs/training.md states it."""
+"""Of weights, as a share of what training has moved them by; docs/lab/training.md states it."""
 
 
 @pytest.fixture(scope="module")
