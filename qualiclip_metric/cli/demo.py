@@ -13,7 +13,7 @@ import typer
 from qualiclip_metric.cli.demo_strips import DISTORTIONS, PHOTOS, Strip, diagonal, make_strip
 from qualiclip_metric.cli.options import DeviceOption, ModelOption, out_option
 from qualiclip_metric.cli.terminal import fail
-from qualiclip_metric.files import error_text, atomic_write, write_text
+from qualiclip_metric.files import atomic_write, error_text, write_text
 from qualiclip_metric.progress import progress_bar
 
 

@@ -26,7 +26,7 @@ from qualiclip_metric.cli.options import (
     out_option,
 )
 from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
-from qualiclip_metric.files import error_text, atomic_write
+from qualiclip_metric.files import atomic_write, error_text
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from qualiclip_metric.files import (
+    atomic_write,
     check_writable,
     error_text,
     is_special,
-    atomic_write,
     write_text,
     writing,
 )
