@@ -1,75 +1,50 @@
-"""How long `qualiclip --help` and the scores of one and of many photos take, from the start."""
+"""Time from a command's start to its end: `qualiclip --help`, and scores of so many photos."""
 
 import itertools
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.formatting import markdown
-from benchmarks.speed.path import run
+from benchmarks.formatting import markdown, number
 from benchmarks.speed.photos import linked, photos
+from benchmarks.speed.timing import CommandTiming, time_command
+
+__all__ = ["commands_table", "time_commands"]
 
 MADE = 200
 """Photos made at run time; more are links to the same files, each decoded anew."""
 
 
-@dataclass(frozen=True)
-class Wait:
-    """What one command took.
-
-    Args:
-        command: What was run, in short.
-        seconds: From its start to its end.
-        cpu_seconds: Of all its threads and processes.
-    """
-
-    command: str
-    seconds: float
-    cpu_seconds: float
-
-
-def measure(
+def time_commands(
     counts: Sequence[int], folders: Sequence[Path] = (), options: Sequence[str] = ()
-) -> list[Wait]:
-    """Run `qualiclip --help`, then `qualiclip score` on folders of photos, one after the other.
+) -> dict[str, CommandTiming]:
+    """Time `qualiclip --help`, then `qualiclip score` on folders of photos.
 
     Args:
-        counts: How many photos, for each run.
-        folders: Where photos lie; they are made for the occasion when there is none.
-        options: More options for `qualiclip score`, such as `--precision fp32`.
+        counts: Number of photos of each run.
+        folders: Photos; made at run time where there is no folder.
+        options: More options of `qualiclip score`, such as `--precision fp32`.
 
     Returns:
-        Figures of each command.
+        Command in short -> its timing.
 
     Raises:
-        ValueError: When a command fails.
+        ValueError: A command fails.
     """
-    waits = [_run("qualiclip --help", ["--help"])]
+    command = [sys.executable, "-m", "qualiclip_metric"]
+    found = {"qualiclip --help": time_command([*command, "--help"])}
     with photos(folders, MADE) as files:
         for count in counts:
-            with linked(list(itertools.islice(itertools.cycle(files), count))) as folder:
-                words = ["score", str(folder), "--format", "csv", *options]
-                waits.append(_run(f"{count:,} photo{'s' * (count > 1)}", words))
-    return waits
+            with linked(itertools.islice(itertools.cycle(files), count)) as folder:
+                words = [*command, "score", str(folder), "--format", "csv", *options]
+                found[f"{count:,} photo{'s' * (count > 1)}"] = time_command(words)
+    return found
 
 
-def _run(name: str, words: Sequence[str]) -> Wait:
-    import resource  # POSIX only, and this module is imported with all speed commands
-
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    run([sys.executable, "-m", "qualiclip_metric", *words])
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Wait(name, seconds, cpu_seconds)
-
-
-def text(waits: Sequence[Wait]) -> str:
-    """A Markdown table, a row for each command.
-
-    Args:
-        waits: Of `measure`.
-    """
-    rows = [[w.command, f"{w.seconds:.1f}", f"{w.cpu_seconds:.1f}"] for w in waits]
-    return markdown(["", "seconds", "CPU seconds"], rows)
+def commands_table(timings: dict[str, CommandTiming]) -> str:
+    """Format the timings of `time_commands` as Markdown."""
+    rows = [
+        [name, f"{one.seconds:.1f}", f"{one.cpu_seconds:.1f}", number(one.peak, 0)]
+        for name, one in timings.items()
+    ]
+    return markdown(["", "seconds", "CPU seconds", "peak MB"], rows)

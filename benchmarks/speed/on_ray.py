@@ -1,108 +1,74 @@
-"""Scoring on Ray beside the plain command: the same photos, as many threads."""
+"""`qualiclip score --ray` beside the plain command: the same photos, as many threads."""
 
 import itertools
 import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from math import nan
 from pathlib import Path
-from typing import Any
 
-from benchmarks.speed.path import run
-from qualiclip_metric.distributed import cluster, data, inputs
-from qualiclip_metric.scoring import Options
+from benchmarks.formatting import markdown
+from benchmarks.speed.timing import images_per_second, time_command
+
+__all__ = ["compare_with_ray", "packed", "rates_table"]
 
 STORE_BYTES = 256 * 2**20
-"""Object store of a node."""
-ROOM_CPUS = 1
-"""CPUs of a node besides its workers'. Ray is told of them; this machine may have fewer."""
-START_SECONDS = 900
-"""How long all workers may take to be there; none begins before."""
+"""Object store of the cluster."""
 SHARDS = 32
 """More than workers by far, so that all of them end together."""
-WARM_UP = 4
-"""Shards of a run before those that count, enough for every worker to have one."""
+
+Rates = dict[int, tuple[float, float]]
+"""Workers -> images per second of the plain command and on Ray."""
 
 
-@dataclass(frozen=True)
-class Timed:
-    """Two runs that differ by the number of images alone.
-
-    Args:
-        few: Seconds of the shorter run.
-        many: Seconds of the longer one.
-        more: How many more images it scores.
-    """
-
-    few: float
-    many: float
-    more: int
-
-    @property
-    def rate(self) -> float:
-        """Images per second without the start-up; NaN where other work was all that was seen."""
-        return self.more / (self.many - self.few) if self.many > self.few else nan
-
-    def __str__(self) -> str:
-        return f"{self.rate:.2f} images/s ({self.few:.1f} s, {self.more} more {self.many:.1f} s)"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The plain command and Ray with as many threads.
-
-    Args:
-        workers: Ray's workers of a thread each, and threads of the command.
-        plain: Of the command.
-        ray: Of the workers.
-    """
-
-    workers: int
-    plain: Timed
-    ray: Timed
-
-    def __str__(self) -> str:
-        """A line with the ratio, and the time of a worker that an image costs more on Ray."""
-        more = 1e3 * self.workers * (1 / self.ray.rate - 1 / self.plain.rate)
-        return (
-            f"  {self.workers} worker{'s' * (self.workers > 1)}: {self.ray}, plain command with as "
-            f"many threads {self.plain}; ratio {self.ray.rate / self.plain.rate:.3f}, {more:+.1f} "
-            "ms an image"
-        )
-
-
-def against_plain(
+def compare_with_ray(
     photos: Sequence[Path], count: int, workers: Sequence[int] = (1, 2), rounds: int = 1
-) -> list[Comparison]:
-    """The plain command and Ray on the same tar shards, on some images and on twice as many.
+) -> Rates:
+    """Time the plain command and Ray on the same tar shards, with as many threads.
+
+    Each is run on some images and on twice as many; the rate is that of the difference, so that
+    no start-up is in it.
 
     Args:
         photos: Packed again and again until there are enough.
         count: Images of the shorter run.
-        workers: Numbers of workers.
-        rounds: Turns; the shortest time of each run counts.
+        workers: Numbers of Ray's workers of one thread each, and threads of the plain command.
+        rounds: Turns; of each run the shortest time counts.
+
+    Raises:
+        ImportError: Ray is not installed.
+        ValueError: A command fails.
     """
-    plain: dict[int, list[Timed]] = {number: [] for number in workers}
-    ray: dict[int, list[Timed]] = {number: [] for number in workers}
-    with packed(photos, 2 * count) as shards:
+    shortest: dict[tuple[int, str, int], float] = {}
+    with packed(photos, 2 * count) as shards, _cluster(max(workers) + 1) as address:
         for _ in range(rounds):
             for number in workers:
-                plain[number].append(_timed(partial(_plain, number), shards, count))
-            with local_cluster(max(workers) + ROOM_CPUS):
-                for number in workers:
-                    pool = data.plan(workers=number)
-                    ray[number].append(_timed(partial(_on_ray, pool), shards, count))
-    return [Comparison(n, shortest(plain[n]), shortest(ray[n])) for n in workers]
+                on_ray = ["--ray", address, "--ray-workers", str(number)]
+                for kind, options in (("plain", ["--workers", str(number)]), ("ray", on_ray)):
+                    for images, some in ((count, shards[: SHARDS // 2]), (2 * count, shards)):
+                        seconds = _score_seconds(some, options, number)
+                        key = number, kind, images
+                        shortest[key] = min(seconds, shortest.get(key, seconds))
+
+    def rate(number: int, kind: str) -> float:
+        return images_per_second({n: shortest[number, kind, n] for n in (count, 2 * count)})
+
+    return {number: (rate(number, "plain"), rate(number, "ray")) for number in workers}
 
 
-def shortest(rounds: Sequence[Timed]) -> Timed:
-    """The shortest time of each run, which other work has lengthened least."""
-    return Timed(min(r.few for r in rounds), min(r.many for r in rounds), rounds[0].more)
+def rates_table(rates: Rates) -> str:
+    """Format the rates as Markdown, with the time of a worker that an image costs more on Ray."""
+    rows = [
+        [
+            str(number), f"{on_ray:.1f}", f"{plain:.1f}", f"{on_ray / plain:.2f}",
+            f"{1e3 * number * (1 / on_ray - 1 / plain):+.1f} ms",
+        ]
+        for number, (plain, on_ray) in rates.items()
+    ]  # fmt: skip
+    header = ["workers, a thread each", "images/s on Ray", "plain command, as many threads",
+              "ratio", "more time of a worker per image"]  # fmt: skip
+    return markdown(header, rows)
 
 
 @contextmanager
@@ -111,7 +77,7 @@ def packed(photos: Sequence[Path], count: int) -> Iterator[list[Path]]:
 
     Args:
         photos: Taken again and again.
-        count: How many in all shards together.
+        count: In all shards together; an even number, so that half of the shards has half of them.
     """
     rest = enumerate(itertools.islice(itertools.cycle(photos), count))
     with tempfile.TemporaryDirectory() as name:
@@ -125,50 +91,19 @@ def packed(photos: Sequence[Path], count: int) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def local_cluster(cpus: int) -> Iterator[None]:
-    """Ray on this machine, for the block.
+def _cluster(cpus: int) -> Iterator[str]:
+    """Start Ray here, told of so many CPUs (there may be fewer), and give its address."""
+    from qualiclip_metric.distributed import cluster
 
-    Args:
-        cpus: That Ray is told of.
-    """
-    ray = cluster.connect(cluster.LOCAL, **node(cpus))
-    wait_for_all(ray)
+    ray = cluster.connect(cluster.LOCAL, num_cpus=cpus, object_store_memory=STORE_BYTES)
     try:
-        yield
+        yield ray.get_runtime_context().gcs_address
     finally:
         ray.shutdown()
 
 
-def node(cpus: int) -> dict[str, Any]:
-    """What a node is started with."""
-    return {"num_cpus": cpus, "object_store_memory": STORE_BYTES, "include_dashboard": False}
-
-
-def wait_for_all(ray: Any) -> None:
-    """Let no worker begin before all of them are there."""
-    ray.data.DataContext.get_current().wait_for_min_actors_s = START_SECONDS
-
-
-def _timed(act: Callable[[Sequence[Path]], None], shards: Sequence[Path], count: int) -> Timed:
-    def seconds(some: Sequence[Path]) -> float:
-        began = time.perf_counter()
-        act(some)
-        return time.perf_counter() - began
-
-    seconds(shards[:WARM_UP])  # so that both find the same: files in memory, Ray's processes there
-    return Timed(seconds(shards[: len(shards) // 2]), seconds(shards), count)
-
-
-def _plain(threads: int, shards: Sequence[Path]) -> None:
+def _score_seconds(shards: Sequence[Path], options: Sequence[str], threads: int) -> float:
     with tempfile.TemporaryDirectory() as out:
-        words = ["score", *map(str, shards), "--precision", "fp32", "--engine", "torch"]
-        words += ["--workers", str(threads), "--out", f"{out}/scores/"]
-        run([sys.executable, "-m", "qualiclip_metric", *words], OMP_NUM_THREADS=str(threads))
-
-
-def _on_ray(pool: data.Pool, shards: Sequence[Path]) -> None:
-    rows = pool.score(inputs.read([str(shard) for shard in shards]))
-    layout = pool.described.layout(Options(), {})
-    with tempfile.TemporaryDirectory() as out:
-        for _ in data.write(rows, out, layout, data.part_rows(pool.workers)):
-            pass
+        words = [sys.executable, "-m", "qualiclip_metric", "score", *map(str, shards)]
+        words += ["--precision", "fp32", "--engine", "torch", "--out", f"{out}/scores/", *options]
+        return time_command(words, OMP_NUM_THREADS=str(threads)).seconds

@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,11 +20,11 @@ def photos(folders: Sequence[Path], count: int) -> Iterator[list[Path]]:
     """Photos in mixed order.
 
     Args:
-        folders: Where they lie; they are made for the occasion when there is none.
+        folders: Folders of photos; where there is none, photos are made at run time.
         count: Most photos.
 
     Yields:
-        Their paths.
+        Their paths, until the block ends.
 
     Raises:
         ValueError: When a folder holds no image.
@@ -36,8 +36,8 @@ def photos(folders: Sequence[Path], count: int) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def linked(files: Sequence[Path]) -> Iterator[Path]:
-    """A folder of links to photos, for a command that takes a folder."""
+def linked(files: Iterable[Path]) -> Iterator[Path]:
+    """Folder of links to photos, for a command that takes a folder."""
     with tempfile.TemporaryDirectory() as name:
         for number, path in enumerate(files):
             Path(name, f"{number:05}{path.suffix}").symlink_to(path.resolve())
@@ -48,7 +48,7 @@ def write_photos(folder: Path, count: int = 500, seed: int = 0) -> list[Path]:
     """Photos of mixed sizes: pieces of scikit-image's at several scales, as JPEG and PNG.
 
     Args:
-        folder: Where to write them; made if need be.
+        folder: Where to write them; made where it is absent.
         count: How many; one in four is a PNG.
         seed: Decides pieces, sizes and qualities.
 

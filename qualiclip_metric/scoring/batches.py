@@ -3,7 +3,7 @@
 The headers are read first, so that images of one size meet in a batch before anything is decoded,
 and so that the memory is bounded in pixels, not in files. Decoding is Pillow's C code, which runs
 outside Python's lock: threads start at once, send no pixels about, and so decode more images per
-second than processes do (`python -m benchmarks speed path` prints both).
+second than processes do (docs/lab/performance.md).
 """
 
 import math
