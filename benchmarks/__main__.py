@@ -31,7 +31,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sizes": ("benchmarks.cli.sizes", "Does the score depend on a photo's pixels?"),
     "diagnosis": ("benchmarks.cli.diagnosis", "Is the fault of a degraded photo named?"),
     "prompts": ("benchmarks.cli.prompts", "Which prompts carry the score."),
-    "fuzz": ("benchmarks.cli.fuzz", "Damaged files by the thousand: read, or refused?"),
     "robustness": (
         "benchmarks.cli.robustness",
         "Do changes nobody sees move the score?",
