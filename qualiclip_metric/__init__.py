@@ -17,10 +17,10 @@ from qualiclip_metric._version import __version__
 if TYPE_CHECKING:
     from qualiclip_metric.build import create
     from qualiclip_metric.explanations import explain
-    from qualiclip_metric.hub import from_pretrained, push_to_hub, save_pretrained
     from qualiclip_metric.images import ImageError, read
     from qualiclip_metric.metric import QualiCLIP, antonym_score
     from qualiclip_metric.plugin import register_checkpoint
+    from qualiclip_metric.pretrained import from_pretrained, push_to_hub, save_pretrained
     from qualiclip_metric.prompts import PROMPTS
     from qualiclip_metric.scoring.table import score
 
@@ -47,11 +47,11 @@ _HOME = {
     "antonym_score": "metric",
     "create": "build",
     "explain": "explanations",
-    "from_pretrained": "hub",
-    "push_to_hub": "hub",
+    "from_pretrained": "pretrained",
+    "push_to_hub": "pretrained",
     "read": "images",
     "register_checkpoint": "plugin",
-    "save_pretrained": "hub",
+    "save_pretrained": "pretrained",
     "score": "scoring.table",
 }
 

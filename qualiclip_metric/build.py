@@ -1,28 +1,42 @@
 """`create`: the one place that joins encoder, prompts and weights into a metric."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric import formats, weights
+from qualiclip_metric.checkpoints import Checkpoint, CheckpointError, load, signature_name
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision, device_of
-from qualiclip_metric.formats import Checkpoint, CheckpointError
 from qualiclip_metric.input_check import MIN_SIZE
-from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.metric import Identity, QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
-from qualiclip_metric.signature import Signature, digest, prompts_part
+from qualiclip_metric.signature import NATIVE, digest, prompts_part
 from qualiclip_metric.text.minilm import sentence_features
 
-NATIVE = "native"
-"""What `size` takes for images as they are."""
-BASE = "qualiclip"
-"""Where QualiCLIP+ has its encoder and its text side from."""
+
+@contextmanager
+def normal_tensors() -> Iterator[None]:
+    """Make tensors that are fp32 and can take part in autograd, whatever mode the caller is in.
+
+    A caller's `torch.inference_mode` would give weights that no gradient can pass, and its default
+    dtype weights and constants that the signature does not state.
+    """
+    dtype = torch.get_default_dtype()  # of the whole process: touched only if it must be
+    if dtype != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        with torch.inference_mode(False):
+            yield
+    finally:
+        if dtype != torch.float32:
+            torch.set_default_dtype(dtype)
 
 
+@normal_tensors()
 def create(
     model: str | Path = "lite",
     *,
@@ -34,110 +48,87 @@ def create(
     size: int | str | None = None,
     check_input: bool = True,
 ) -> QualiCLIP:
-    """A metric that is ready to score.
+    """Create a metric that is ready to score.
 
     Args:
         model: A registered name (`lite`, `qualiclip`, `qualiclip+`; `qualiclip weights list` shows
-            them all), `hf://user/name` or `hf://user/name@revision` for a model on the hub, or the
-            path of a checkpoint in any format that `formats.load` reads.
-        device: Where to compute; the CPU unless told.
-        precision: `fp32`, the reference; `bf16`: the encoder's trunk runs in bfloat16, faster on
-            GPUs and on CPUs with AVX-512 BF16 or AMX, at a deviation that the model card states;
-            `auto`: bf16 where it is faster, fp32 elsewhere. The signature names the one used. The
-            weights stay fp32, and so does what is computed where a gradient is asked for.
-        temperature: Of the softmax; the checkpoint's own unless told.
-        engine: What computes the trunk: `torch`, the reference, on any device; `openvino` (extra
-            `openvino`), faster on CPUs; `auto`, openvino where it is installed and the device is
-            the CPU. Gradients are always torch's.
-        prompts: Antonym pairs of your own, (positive, negative), where the model's text encoder is
-            at hand; the model's own pairs unless told.
+            all), `hf://user/name` or `hf://user/name@revision` for a model on the hub, or the path
+            of a checkpoint in any format that `checkpoints.read` reads.
+        device: Device to compute on; default: the CPU.
+        precision: `fp32`, the reference; `bf16`: the encoder's trunk runs in bfloat16, which is
+            faster on GPUs and on CPUs with AVX-512 BF16 or AMX, with the deviation that the model
+            card states; `auto`: bf16 where it is faster, otherwise fp32. The weights stay fp32, and
+            so does the computation if a gradient is needed.
+        temperature: Temperature of the softmax; default: the checkpoint's.
+        engine: Engine of the trunk: `torch`, the reference, on any device; `openvino` (extra
+            `openvino`), faster on CPUs; `auto`, openvino if it is installed and the device is the
+            CPU. Gradients are always computed by torch.
+        prompts: Antonym pairs (positive, negative) instead of the model's own; needs the model's
+            text encoder.
         size: Shorter side in px to which larger images are reduced before they are scored, or
-            `native` to score all as they are; the model's own unless told.
-        check_input: Whether images are checked to be finite and in [0, 1]; see `QualiCLIP`.
+            `native` to score images at their own size; default: the model's.
+        check_input: Whether to check that images are finite and in [0, 1]; see `QualiCLIP`.
 
     Returns:
-        The metric in evaluation mode, its parameters frozen, its `signature` set. Gradients with
-        respect to the image still flow.
+        The metric in evaluation mode with frozen parameters; its `signature` states the model, the
+        settings and what `auto` stands for. Gradients with respect to the image are available.
 
     Raises:
-        ValueError: When an argument is off, or the checkpoint is no such model.
-        ImportError: When the engine, or the text encoder of given prompts, is not installed, with
-            the cure.
-        WeightsError: When published weights cannot be had; the message holds the cure.
+        ValueError: When an argument is not as above, or the checkpoint is no such model.
+        ImportError: When the engine, or the text encoder for `prompts`, is not installed; the
+            message states the cure.
+        WeightsError: When published weights are not available; the message states the cure.
 
     Example:
         >>> metric = create("lite")
         >>> metric(torch.rand(2, 3, 96, 128)).shape
         torch.Size([2, 1])
         >>> print(metric.signature)
-        lite|weights:...|prompts:7x2|T:...|fp32|size:512|v...
+        model:lite|weights:...|prompts:7x2|temperature:4|precision:fp32|engine:torch|size:512|...
     """
     chosen = device_of(device or "cpu")
     precision = choose_precision(precision, chosen)
     engine = choose_engine(engine, chosen)
     checkpoint = load(model)
     checkpoint = replace(checkpoint, scoring_size=_scoring_size(size, checkpoint.scoring_size))
-    metric = from_checkpoint(checkpoint, temperature=temperature)
-    own_weights = digest(metric.state_dict())[:8]
-    if prompts is not None:
-        metric = from_checkpoint(with_prompts(checkpoint, prompts), temperature=temperature)
+    asked = checkpoint if prompts is None else with_prompts(checkpoint, prompts)
+    metric = from_checkpoint(asked, temperature=temperature)
     metric.check_input = check_input
-    metric.signature = Signature(
-        model=weights.registered_name(model)
-        or weights.hub_label(model, checkpoint.file)
-        or checkpoint.architecture,
-        weights=own_weights,
-        prompts=prompts_part(len(metric.prompts), metric.pairs if prompts is not None else ()),
-        temperature=metric.temperature,
-        precision=precision,
-        engine=engine,
-        size=metric.scoring_size,
-    )
     assert isinstance(metric.encoder, Encoder)
     metric.encoder.compute_with(engine, None if precision == "fp32" else DTYPES[precision])
     metric.eval().requires_grad_(False)
-    metric.to(memory_format=torch.channels_last)
-    return metric.to(device)
-
-
-def load(model: str | Path) -> Checkpoint:
-    """The whole checkpoint of a model, fetched if it is published and not here yet.
-
-    Args:
-        model: A registered name, or a path.
-
-    Returns:
-        The checkpoint; QualiCLIP+'s learned prompts come with the encoder of `qualiclip`.
-
-    Raises:
-        ValueError: When it is neither, or the file is no such model.
-        WeightsError: When published weights cannot be had.
-    """
-    checkpoint = formats.load(weights.resolve(model))
-    if not checkpoint.encoder:
-        checkpoint = checkpoint.with_base_model(formats.load(weights.resolve(BASE)))
-    known = weights.published(model)
-    if known is None:
-        return checkpoint
-    temperature = checkpoint.temperature if known.temperature is None else known.temperature
-    return replace(checkpoint, licence=known.licence, temperature=temperature)
+    sha256 = digest(metric.state_dict())
+    # `weights` is the same for any prompts of the user's: the digest with the model's own
+    own = sha256 if prompts is None else _with_features(checkpoint).digest()
+    # the engines and torch's convolutions compute in channels-last order
+    metric.to(device, memory_format=torch.channels_last)
+    given = metric.pairs if prompts is not None else ()
+    metric.identify(
+        Identity(
+            model=signature_name(model, checkpoint),
+            weights=own[:8],
+            prompts=prompts_part(len(metric.prompts), given),
+            digest=sha256,
+        )
+    )
+    return metric
 
 
 def with_prompts(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
-    """The same model with other antonym prompts, as its text encoder understands them.
+    """Replace the antonym prompts of a model.
 
     Args:
-        checkpoint: A model whose text encoder is at hand: `lite`'s comes with an extra, CLIP's is
-            in the checkpoint or nowhere.
+        checkpoint: A model whose text encoder is available: `lite`'s comes with an extra, CLIP's is
+            part of some checkpoints.
         pairs: (positive, negative) texts.
 
     Returns:
         The checkpoint with the texts and their features.
 
     Raises:
-        ValueError: When the pairs are none.
-        CheckpointError: When the model's prompts are learned, or its text encoder is not at hand.
-        ImportError: When the package of `lite`'s text encoder is missing, with the cure.
+        ValueError: When these are no pairs.
+        CheckpointError: When the model's prompts are learned, or it has no text encoder.
+        ImportError: When the package of `lite`'s text encoder is missing; with the cure.
     """
     pairs = check_pairs(pairs)
     if checkpoint.learner:
@@ -160,7 +151,7 @@ def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
     try:
         return prompt_features(checkpoint.text, pairs)
     except (KeyError, IndexError, RuntimeError) as err:
-        raise CheckpointError(f"the text side is not that of CLIP RN50 ({err})") from err
+        raise CheckpointError(f"the text tower is not that of CLIP RN50 ({err})") from err
 
 
 _TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
@@ -170,19 +161,20 @@ _TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
 """Architecture -> features of texts, (P, 2, D)."""
 
 
+@normal_tensors()
 def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) -> QualiCLIP:
-    """The module that a checkpoint describes, in fp32 on the CPU.
+    """Build the module that a checkpoint describes, in fp32 on the CPU.
 
     Args:
         checkpoint: The model.
-        temperature: Of the softmax; the checkpoint's own unless told.
+        temperature: Temperature of the softmax; default: the checkpoint's.
 
     Returns:
         The metric, without a signature.
 
     Raises:
-        CheckpointError: When the architecture is unknown, or the tensors are not its own. The
-            message names the file.
+        CheckpointError: When the architecture is unknown, or the tensors do not fit it. The message
+            names the file.
     """
     try:
         return _assembled(checkpoint, temperature)
@@ -217,7 +209,7 @@ def _assembled(checkpoint: Checkpoint, temperature: float | None) -> QualiCLIP:
 
 
 def _scoring_size(size: int | str | None, own: int) -> int:
-    """The scoring size that a user means; 0 for none."""
+    """Parse the argument `size`; 0 stands for `native`."""
     if size is None:
         return own
     if size == NATIVE:
@@ -230,25 +222,25 @@ def _scoring_size(size: int | str | None, own: int) -> int:
 
 
 def complete(model: str | Path) -> Checkpoint:
-    """The checkpoint of a model with everything computed that its file leaves open.
+    """Load the checkpoint of a model, and compute the prompts' features if its file lacks them.
 
     Args:
-        model: As for `load`.
+        model: As for `checkpoints.load`.
     """
     checkpoint = load(model)
     return to_checkpoint(from_checkpoint(checkpoint), checkpoint)
 
 
 def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
-    """The checkpoint of a metric as it is now.
+    """Convert a metric with its present weights and settings to a checkpoint.
 
     Raises:
-        ValueError: When it was put together by hand, without `create`.
+        ValueError: When the metric was not made by `create`.
     """
     if not metric.provenance:
         raise ValueError(
-            "expected a metric that `create` made; one put together by hand does not say what its "
-            "encoder is, save it with formats.save(Checkpoint(...), path)"
+            "expected a metric that `create` made; for one built by hand, whose encoder has no "
+            "name, use checkpoints.save(Checkpoint(...), path)"
         )
     origin = Checkpoint(
         encoder={},
@@ -262,10 +254,10 @@ def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
 
 
 def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:
-    """The tensors of a metric, with everything else of the checkpoint that it was made from.
+    """Put the tensors of a metric into the checkpoint that it was made from.
 
     Args:
-        metric: What was made from the checkpoint, and perhaps trained since.
+        metric: Made from the checkpoint, and perhaps trained since.
         like: The checkpoint.
     """
     state = metric.state_dict()
@@ -281,23 +273,29 @@ def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:
 
 
 def _prompts(checkpoint: Checkpoint) -> Tensor | nn.Module:
-    """The prompts' features where they are given; what computes them where they are not."""
-    if checkpoint.prompts is not None:
-        return checkpoint.prompts
+    """Features of the prompts, or the module that computes QualiCLIP+'s learned ones."""
+    if not checkpoint.learner or checkpoint.prompts is not None:
+        features = _with_features(checkpoint).prompts
+        assert features is not None
+        return features
     from qualiclip_metric.text.clip import CONTEXT_TOKENS, PromptLearner
 
-    pairs = checkpoint.pairs or PROMPTS
-    if not checkpoint.learner:
-        return _clip_features(checkpoint, pairs)
     ctx = checkpoint.learner.get("ctx")
     context = CONTEXT_TOKENS if ctx is None or ctx.ndim != 3 else ctx.shape[1]
-    learner = PromptLearner(pairs, context)
+    learner = PromptLearner(checkpoint.pairs or PROMPTS, context)
     _fill(learner, checkpoint.learner, "QualiCLIP+'s prompts")
     return learner
 
 
+def _with_features(checkpoint: Checkpoint) -> Checkpoint:
+    """Compute the features of written prompts with CLIP's text tower if the file lacks them."""
+    if checkpoint.prompts is not None:
+        return checkpoint
+    return replace(checkpoint, prompts=_clip_features(checkpoint, checkpoint.pairs or PROMPTS))
+
+
 def _fill(module: nn.Module, given: Mapping[str, Tensor], what: str) -> None:
-    """Load weights into a module; name the first keys that differ if they are not its own."""
+    """Load weights into a module; the error names the first keys that do not fit."""
     own = module.state_dict()
     if own.keys() != given.keys():
         missing, unknown = sorted(own.keys() - given.keys()), sorted(given.keys() - own.keys())

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.jit._trace import TracerWarning
 
-from qualiclip_metric import formats
-from qualiclip_metric.build import complete, create, load
+from qualiclip_metric import checkpoints
+from qualiclip_metric.build import complete, create
+from qualiclip_metric.checkpoints.own_format import header
 from qualiclip_metric.extras import require
 from qualiclip_metric.files import atomic_write
-from qualiclip_metric.formats.ours import header
 from qualiclip_metric.metric import QualiCLIP
 
 EXAMPLE = (2, 3, 97, 131)
@@ -88,7 +88,7 @@ def onnx_scorer(path: str | Path) -> Scorer:
 def _onnx(model: str | Path, out: Path) -> None:
     onnx = require("onnx", "export", "ONNX export")
     metric = _plain(model)
-    facts = {**header(load(model)), "signature": str(metric.signature)}
+    facts = {**header(checkpoints.load(model)), "signature": str(metric.signature)}
     with atomic_write(out) as scratch:
         with warnings.catch_warnings():
             _silence_tracer()
@@ -146,8 +146,8 @@ def _silence_tracer() -> None:
 FORMATS: dict[str, Callable[[str | Path, Path], None]] = {
     "onnx": _onnx,
     "torchscript": _torchscript,
-    "safetensors": lambda model, out: formats.save(complete(model), out),
-    "safetensors-fp16": lambda model, out: formats.save(complete(model), out, torch.float16),
-    "pyiqa": lambda model, out: formats.save_pyiqa(complete(model), out),
+    "safetensors": lambda model, out: checkpoints.save(complete(model), out),
+    "safetensors-fp16": lambda model, out: checkpoints.save(complete(model), out, torch.float16),
+    "pyiqa": lambda model, out: checkpoints.save_pyiqa(complete(model), out),
 }
 """Format -> what writes it."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qualiclip_metric.input_check import MIN_SIZE, check_shape, check_values
 from qualiclip_metric.resize import reduced
-from qualiclip_metric.signature import Signature, digest
+from qualiclip_metric.signature import NATIVE, Signature, digest
 
 
 def pair_probabilities(
@@ -20,7 +20,7 @@ def pair_probabilities(
 
     Args:
         cosine: Cosine similarities, (N, P, 2), the positive prompt of each pair first.
-        scale: What the cosines are multiplied by before the softmax.
+        scale: Factor of the cosines before the softmax.
 
     Returns:
         (N, P) in [0, 1]: exp(s c+) / (exp(s c+) + exp(s c-)) for cosines c+, c- and scale s
@@ -36,8 +36,7 @@ def antonym_score(
 
     Args:
         cosine: Cosine similarities, (N, P, 2), the positive prompt of each pair first.
-        scale: What the cosines are multiplied by before the softmax (CLIP's logit scale over the
-            temperature).
+        scale: Factor of the cosines before the softmax: CLIP's logit scale over the temperature.
 
     Returns:
         (N, 1) in [0, 1], higher is better (arXiv 2403.11176, section 3; seven pairs as in the
@@ -57,36 +56,37 @@ def cosine(
     """Cosine similarity of image features to the features of the prompts.
 
     Args:
-        features: Of the images, (N, D), of any length.
-        prompts: Of the antonym prompts, (P, 2, D), of unit length, positive first.
+        features: Features of the images, (N, D), of any norm.
+        prompts: Features of the antonym prompts, (P, 2, D), of norm 1, positive first.
 
     Returns:
         (N, P, 2) in [-1, 1].
     """
     unit = nn.functional.normalize(features, dim=-1)
-    # a product and a sum stay fp32 under autocast, where a matrix product would be rounded
+    # (N, 1, 1, D) * (P, 2, D) -> (N, P, 2, D). A product and a sum stay fp32 under autocast, which
+    # would round a matrix product to half precision.
     return (unit[:, None, None] * prompts).sum(dim=-1)
 
 
 class QualiCLIP(nn.Module):
-    """No-reference image quality as closeness to positive rather than negative prompts.
+    """No-reference image quality: similarity to positive rather than negative prompts.
 
-    Any encoder serves: `lite`'s small network as well as the published RN50 tower.
+    `temperature`, `scoring_size` and `check_input` may be changed at any time; `signature` follows.
 
     Args:
-        encoder: Module that maps RGB in [0, 1], (N, 3, H, W), to image features (N, D). It does its
-            own normalisation.
-        prompts: Features of the antonym prompts, (P, 2, D), positive first, of any length; or a
+        encoder: Module that maps RGB in [0, 1], (N, 3, H, W), to image features (N, D), and
+            normalises its input itself: `lite`'s small network, the published RN50, or another.
+        prompts: Features of the antonym prompts, (P, 2, D), positive first, of any norm; or a
             module that returns them when called, such as QualiCLIP+'s learned prompts.
         temperature: Divides the logit scale. 2 gives pyiqa's QualiCLIP, 1 that of the authors' hub.
         logit_scale: CLIP's (exponentiated) logit scale; 100 for OpenAI's models.
-        scoring_size: Larger images are reduced to this shorter side first, antialiased; 0 scores
-            them as they are.
-        check_input: Whether images are checked to be finite and in [0, 1] (`input_check`). False
-            saves the check's pass over the pixels, and makes garbage a plausible score.
+        scoring_size: Shorter side in px to which larger images are reduced first, antialiased; 0:
+            images are scored at their own size.
+        check_input: Whether to check that images are finite and in [0, 1] (`input_check`). False
+            saves one pass over the pixels; values that no image has then get a plausible score.
 
     Raises:
-        ValueError: When the prompts' shape, the temperature or the scoring size is off.
+        ValueError: When the prompts' shape, the temperature or the scoring size is not as above.
     """
 
     logit_scale: Tensor
@@ -114,38 +114,79 @@ class QualiCLIP(nn.Module):
         self.check_input = check_input
         self.scoring_size = scoring_size
         self.register_buffer("logit_scale", torch.tensor(float(logit_scale)))
-        self.signature: Signature | None = None
-        """What the scores depend on; set by `create`, None for a metric put together by hand."""
         self.pairs: tuple[tuple[str, str], ...] = ()
-        """Texts of the prompts, positive first; set by `create`, empty where they are unknown."""
+        """Texts of the prompts, positive first; set by `create`, empty if unknown."""
         self.provenance: Mapping[str, Any] = {}
         """`architecture`, `licence` and `training` of the weights, and the diagnosis' pairs; set by
         `create`."""
         self.faults: tuple[str, ...] = ()
-        """What `diagnose` tells apart; set by `create`, empty for a model without a diagnosis."""
+        """Names of the faults that `diagnose` distinguishes; set by `create`."""
         self.register_buffer("fault_prompts", torch.zeros(0, 2, 0), persistent=False)
+        self._identity: Identity | None = None
+        self._hashed: tuple[tuple[tuple[int, int], ...], str] = ((), "")
 
     @property
     def device(self) -> torch.device:
-        """Where the metric computes."""
+        """The device that the metric computes on."""
         return self.logit_scale.device
 
     @property
     def prompts(self) -> Float[Tensor, "pairs 2 dim"]:
-        """Features of the antonym prompts, unit length, positive first."""
+        """Features of the antonym prompts, norm 1, positive first."""
         return nn.functional.normalize(self.text(), dim=-1)
+
+    @property
+    def signature(self) -> Signature | None:
+        """The settings and weights as they are now; None for a metric not made by `create`."""
+        if self._identity is None:
+            return None
+        model, weights, prompts, created_with = self._identity
+        signature = Signature(
+            model=model,
+            weights=weights,
+            prompts=prompts,
+            temperature=self.temperature,
+            precision=getattr(self.encoder, "precision", "fp32"),
+            engine=getattr(self.encoder, "engine", "torch"),
+            size=self.scoring_size or NATIVE,
+        )
+        sha256 = created_with if self.logit_scale.is_meta else self._digest()
+        return signature if sha256 == created_with else signature.with_other_weights(sha256)
+
+    def identify(self, identity: "Identity") -> None:
+        """State what the metric is, for its signature. `create` calls this.
+
+        Args:
+            identity: Its digest must be that of the weights as they are now.
+        """
+        self._identity = identity
+        self._hashed = (self._weights_key(), identity.digest)
+
+    def _digest(self) -> str:
+        """Digest of the state dict; hashed again only if a tensor was replaced or written to."""
+        key = self._weights_key()
+        if self._hashed[0] != key:
+            self._hashed = (key, digest(self.state_dict()))
+        return self._hashed[1]
+
+    def _weights_key(self) -> tuple[tuple[int, int], ...]:
+        """Address and count of in-place changes of each tensor of the state dict."""
+        return tuple(
+            (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+            for tensor in self.state_dict(keep_vars=True).values()
+        )
 
     def similarities(self, img: Tensor) -> Float[Tensor, "n pairs 2"]:
         """Cosine similarity of every image to every prompt.
 
         Args:
             img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, any float dtype.
-                Where a gradient with respect to it is asked for, values in [-1, 2] are taken and
-                scored as they are.
+                If a gradient with respect to it is needed, values in [-1, 2] are accepted and
+                scored without clipping.
 
         Returns:
-            (N, P, 2) in [-1, 1], the positive prompt of each pair first. Autocast changes nothing:
-            the precision is the one that the signature states.
+            (N, P, 2) in [-1, 1], the positive prompt of each pair first. Autocast has no effect:
+            the precision is the one in the signature.
 
         Raises:
             ValueError: When the shape, the size, the type or a value is not as above, or the
@@ -156,7 +197,7 @@ class QualiCLIP(nn.Module):
             return cosine(features, self.prompts)
 
     def features(self, img: Tensor) -> Float[Tensor, "n dim"]:
-        """The encoder's features of images at the scoring size.
+        """Encode images at the scoring size.
 
         Args:
             img: As for `similarities`.
@@ -177,16 +218,16 @@ class QualiCLIP(nn.Module):
         return features.to(dtype)
 
     def diagnose(self, img: Tensor) -> Float[Tensor, "n faults"]:
-        """How likely each image has no fault, or each of `faults` above all others.
+        """Probability that each image has no fault, or that one of `faults` is its worst.
 
-        The pairs of the diagnosis do not enter the score.
+        The antonym pairs of the diagnosis are not part of the score.
 
         Args:
             img: As for `similarities`.
 
         Returns:
-            (N, 1 + F) in [0, 1], of sum 1: no fault, then the faults in their order, as likely as
-            they are among crops of pristine photos with one fault or none, each equally often.
+            (N, 1 + F) in [0, 1], of sum 1: no fault, then `faults` in their order. Calibrated on
+            crops of pristine photos with one fault or none, all equally frequent.
 
         Raises:
             ValueError: As for `similarities`, or when the model has no diagnosis.
@@ -196,7 +237,7 @@ class QualiCLIP(nn.Module):
     def score_and_diagnose(
         self, img: Tensor
     ) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n faults"]]:
-        """What `forward` and `diagnose` give, for the price of one.
+        """Compute `forward` and `diagnose` from one pass of the encoder.
 
         Args:
             img: As for `similarities`.
@@ -210,7 +251,8 @@ class QualiCLIP(nn.Module):
         with _no_autocast(img.device.type):
             score = antonym_score(cosine(features, self.prompts), scale)
             similar = scale * cosine(features, self.fault_prompts)
-        # a pair's negative text is the fault, its positive one the absence of it
+        # (N, F): log odds of each fault, whose text is the negative one of its pair; "no fault" has
+        # log odds 0
         odds = similar[..., 1] - similar[..., 0]
         return score, torch.cat([torch.zeros_like(odds[:, :1]), odds], dim=1).softmax(dim=1)
 
@@ -244,7 +286,7 @@ class QualiCLIP(nn.Module):
         return antonym_score(self.similarities(img), self.logit_scale / self.temperature)
 
     def _check_weights(self) -> None:
-        """Refuse weights that were converted to what gives no score, or a rounded one."""
+        """Raise if the weights were moved to `meta` or converted to half precision."""
         held = self.logit_scale
         if held.is_meta:
             raise ValueError("the metric is on the device meta, without weights; make one anew")
@@ -254,26 +296,31 @@ class QualiCLIP(nn.Module):
                 "one anew with create(..., precision='bf16') to be fast"
             )
 
-    def _load_from_state_dict(
-        self, state_dict: Mapping[str, Tensor], prefix: str, *args: Any
-    ) -> None:
-        """Load as any module does, and let the signature say so."""
-        if self.signature is not None:
-            own = self.state_dict()
-            loaded = {key: state_dict.get(prefix + key, tensor) for key, tensor in own.items()}
-            if (weights := digest(loaded)) != digest(own):
-                self.signature = self.signature.with_weights(weights)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+
+class Identity(NamedTuple):
+    """The parts of a signature that tensors and settings do not tell.
+
+    Args:
+        model: As in `Signature`.
+        weights: As in `Signature`: digits of the digest with the model's own prompts.
+        prompts: As in `Signature`.
+        digest: SHA-256 of the state dict that these belong to, 64 hex digits.
+    """
+
+    model: str
+    weights: str
+    prompts: str
+    digest: str
 
 
 class PromptFeatures(nn.Module):
-    """Features of prompts that are known already, as a buffer.
+    """Fixed features of the prompts, as a buffer.
 
     Args:
-        features: (P, 2, D), positive first, of any length.
+        features: (P, 2, D), positive first, of any norm.
 
     Raises:
-        ValueError: When the shape is another.
+        ValueError: When the shape is different.
     """
 
     features: Tensor
@@ -287,7 +334,7 @@ class PromptFeatures(nn.Module):
         self.register_buffer("features", features.detach().float().clone())
 
     def forward(self) -> Float[Tensor, "pairs 2 dim"]:
-        """The features as they were given."""
+        """Return the features."""
         return self.features
 
 

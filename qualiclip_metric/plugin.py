@@ -81,9 +81,9 @@ def register_checkpoint(name: str, path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: When the name is taken, or there is no such file.
     """
-    from qualiclip_metric import weights
+    from qualiclip_metric import checkpoints
 
-    weights.register(name, path)
+    checkpoints.register(name, path)
     _offer({name: name})
 
 
@@ -150,7 +150,7 @@ def network(
             f"({err}): pip install --upgrade --force-reinstall qualiclip-metric, "
             f"or set {_SWITCH}=off for pyiqa's own class"
         ) from err
-    from qualiclip_metric.weights import WeightsError
+    from qualiclip_metric.checkpoints import WeightsError
 
     try:
         metric = create(
@@ -181,9 +181,9 @@ def _step_aside() -> None:
 
 
 def _offer_all() -> None:
-    from qualiclip_metric import weights
+    from qualiclip_metric import checkpoints
 
-    _offer({"qualiclip-lite": "lite", **{name: name for name in weights.registered()}})
+    _offer({"qualiclip-lite": "lite", **{name: name for name in checkpoints.registered()}})
 
 
 _WATCHER = Watcher(

@@ -1,11 +1,12 @@
-"""What a score depends on, as data and as one line that travels with the number."""
+"""Signatures: everything that a score depends on, as data and as one line beside the number."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric._version import __version__
@@ -13,30 +14,33 @@ from qualiclip_metric._version import __version__
 if TYPE_CHECKING:
     from torch import Tensor
 
-_BARE = (
+NATIVE = "native"
+"""The size of a model that scores images as they are."""
+
+_WITHOUT_KEY = (
     ("version", r"v(\d.*)"),
     ("precision", r"((?:fp|bf)\d+)"),
     ("engine", r"(openvino|torch)"),
     ("model", r"(.*)"),
 )
-"""Parts of a line that have no `key:`, by what they look like; the first that fits is meant."""
+"""Parts of lines written before 0.2.0 that have no `key:`, by their form; the first match counts.
+Signatures of other metrics may have such parts in any version."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Everything that can move a score, in the manner of sacrebleu's signatures.
+    """The settings that change a score, written as sacrebleu writes its signatures.
 
     Args:
-        model: Registered name of the model, or its architecture for a checkpoint given as a path;
-            `custom` once other weights were loaded into the module.
-        weights: First eight hex digits of the digest of the model's tensors (`digest`).
-        prompts: Antonym pairs and prompts per pair, as in `7x2`; prompts that are not the model's
-            own carry a digest of their texts, as in `2x2-1f0c63ab`.
+        model: Registered name of the model, or its architecture for a checkpoint given by path;
+            `custom` if the weights were changed after `create`.
+        weights: First eight hex digits of the SHA-256 of the model's tensors (`digest`).
+        prompts: Antonym pairs and prompts per pair, as in `7x2`. Pairs given by the user are
+            followed by a digest of their texts, as in `2x2-1f0c63ab`.
         temperature: Temperature of the softmax.
         precision: `fp32` or `bf16`.
-        engine: What computes the trunk; the line names only another than torch.
-        size: Shorter side to which larger images are reduced before they are scored, px; 0, which
-            line and dict leave out, where none are.
+        engine: `torch` or `openvino`, which computes the trunk.
+        size: Shorter side in px to which larger images are reduced, or `native`.
         version: Version of this package.
     """
 
@@ -46,19 +50,19 @@ class Signature:
     temperature: float
     precision: str
     engine: str = "torch"
-    size: int = field(default=0, kw_only=True)
+    size: int | str = NATIVE
     version: str = __version__
 
     def __str__(self) -> str:
         return to_string(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """The parts by name, for JSON; without the size where there is none."""
-        return {k: v for k, v in asdict(self).items() if (k, v) != ("size", 0)}
+        """The parts by name, for JSON."""
+        return asdict(self)
 
     @classmethod
     def from_string(cls, text: str) -> "Signature":
-        """The signature that a line states.
+        """Parse a signature of this package, of any version.
 
         >>> Signature.from_string("lite|weights:d553acdf|prompts:7x2|T:5|fp32|v0.1.0").temperature
         5.0
@@ -66,61 +70,50 @@ class Signature:
         Raises:
             ValueError: When a part is missing or unknown.
         """
-        parts = {"size": 0, **from_string(text)}
+        parts = from_string(text)
         names = {one.name for one in fields(cls)}
         if parts.keys() != names:
             raise ValueError(
                 f"signature: expected the parts {', '.join(sorted(names))}, got "
                 f"{', '.join(sorted(parts)) or 'none'} in {text!r}"
             )
-        if not (isinstance(parts["temperature"], float) and isinstance(parts["size"], int)):
-            raise ValueError(f"signature: T and size should be numbers in {text!r}")
+        sized = isinstance(parts["size"], int) or parts["size"] == NATIVE
+        if not (isinstance(parts["temperature"], float) and sized):
+            raise ValueError(f"signature: temperature and size should be numbers in {text!r}")
         return cls(**parts)
 
-    def with_weights(self, sha256: str) -> "Signature":
-        """The signature after other weights were loaded, with their prompts.
+    def with_other_weights(self, sha256: str) -> "Signature":
+        """The signature after other weights were loaded, or these were changed.
 
         Args:
             sha256: Digest of all tensors of the model now.
-
-        Returns:
-            The same signature where the weights are the same.
         """
-        own, _, _ = self.prompts.partition("-")
-        if sha256[:8] == self.weights and own == self.prompts:
-            return self
-        return replace(self, model="custom", weights=sha256[:8], prompts=own)
+        own_prompts, _, _ = self.prompts.partition("-")
+        return replace(self, model="custom", weights=sha256[:8], prompts=own_prompts)
 
 
 def to_string(parts: Mapping[str, Any]) -> str:
-    """The one line of a signature's parts, ours or another metric's.
+    """Write the parts of a signature as one line, `key:value|key:value`.
 
     Args:
         parts: Name -> value, as `Signature.as_dict` or `from_string` gives them.
     """
     return "|".join(
-        _written(name, piece)
-        for name, value in parts.items()
-        for piece in (f"{value:g}" if isinstance(value, float) else str(value)).split("|")
-        if (name, piece) != ("engine", "torch")
+        f"{name}:{piece}"
+        for name, value in _normalised(parts).items()
+        for piece in value.split("|")
     )
 
 
-def _written(name: str, value: str) -> str:
-    bare = {"model": "", "precision": "", "engine": "", "version": "v", "temperature": "T:"}
-    return f"{bare.get(name, f'{name}:')}{value}"
-
-
 def from_string(text: str) -> dict[str, Any]:
-    """The parts of a signature's line, ours or another metric's.
+    """Parse the line of a signature, of any version of this package or of another metric.
 
     Args:
-        text: Parts separated by `|`, each `key:value` or bare.
+        text: Parts separated by `|`, each `key:value` or a value alone (see `_WITHOUT_KEY`).
 
     Returns:
-        Name -> value, temperature and size numbers. Bare parts are named `version`, `precision`,
-        `engine` or `model` by what they look like; a name that comes twice has its values joined by
-        `|`.
+        Name -> value; temperature and size are numbers. Values of a name that occurs twice are
+        joined by `|`. What our older lines left out is filled in: engine torch, size native.
 
     >>> from_string("mine|weights:9f2c|v1.0")
     {'model': 'mine', 'weights': '9f2c', 'version': '1.0'}
@@ -132,8 +125,7 @@ def from_string(text: str) -> dict[str, Any]:
             name, value = _named(part)
         name = "temperature" if name == "T" else name
         parts[name] = f"{parts[name]}|{value}" if name in parts else value
-    if "precision" in parts:
-        parts.setdefault("engine", "torch")
+    parts = _completed(parts)
     for name, number in (("temperature", float), ("size", int)):
         with suppress(KeyError, ValueError):
             parts[name] = number(parts[name])
@@ -142,29 +134,44 @@ def from_string(text: str) -> dict[str, Any]:
 
 def _named(part: str) -> tuple[str, str]:
     """Name and value of a part without `key:`."""
-    for name, form in _BARE:
+    for name, form in _WITHOUT_KEY:
         if found := re.fullmatch(form, part, re.DOTALL):
             return name, found[1]
-    raise AssertionError(part)  # the last form fits everything
+    raise AssertionError(part)  # the last form matches everything
+
+
+def _completed(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in what our older signatures left out; only ours have a precision."""
+    return {**({"engine": "torch", "size": NATIVE} if "precision" in parts else {}), **parts}
+
+
+def _normalised(parts: Mapping[str, Any]) -> dict[str, str]:
+    """The parts as text, ours in the order of `Signature`, the others behind them."""
+    whole = _completed(parts)
+    names = dict.fromkeys([one.name for one in fields(Signature) if one.name in whole])
+    return {
+        name: f"{value:g}" if isinstance(value, float) else str(value)
+        for name, value in {**names, **whole}.items()
+    }
+
+
+@lru_cache(64)  # a file of rows states one line many times
+def same(first: str, second: str) -> bool:
+    """Whether two lines state the same settings, in whatever version's form they are written."""
+    return _normalised(from_string(first)) == _normalised(from_string(second))
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Which parts of a signature changed.
+    """List the parts of a signature that changed.
 
     Args:
         before: Parts by name.
         after: Parts by name.
 
     Returns:
-        One text for each, as in `weights 9f2c -> 0b77`; a part that is not there is `–`.
+        One text per change, as in `weights 9f2c -> 0b77`; `–` stands for a part that is absent.
     """
-    old, new = (
-        {
-            name: f"{value:g}" if isinstance(value, float) else str(value)
-            for name, value in p.items()
-        }
-        for p in (before, after)
-    )
+    old, new = _normalised(before), _normalised(after)
     return tuple(
         f"{name} {old.get(name, '–')} -> {new.get(name, '–')}"
         for name in dict.fromkeys([*old, *new])
@@ -173,11 +180,11 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, .
 
 
 def prompts_part(count: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
-    """The prompts' part of a signature.
+    """Write the prompts' part of a signature.
 
     Args:
-        count: How many antonym pairs there are.
-        pairs: Their texts, where they are not the model's own.
+        count: Number of antonym pairs.
+        pairs: Their texts, if the user gave them.
     """
     if not pairs:
         return f"{count}x2"
@@ -186,13 +193,13 @@ def prompts_part(count: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
 
 
 def digest(state: "Mapping[str, Tensor]") -> str:
-    """SHA-256 over every tensor that a score depends on, whatever file it came in.
+    """SHA-256 over every tensor that a score depends on, independent of the file's format.
 
     Args:
-        state: State dict of a metric, by name.
+        state: State dict of a metric.
 
     Returns:
-        64 hex digits. Values count as fp32; counters of batch normalisation do not count.
+        64 hex digits. Values are taken as fp32; batch normalisation's counters are left out.
     """
     import torch
 

@@ -116,14 +116,16 @@ def tiny() -> QualiCLIP:
 @pytest.fixture(scope="session")
 def random_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint file of a `lite` with random weights and prompts, for what needs a file."""
-    from qualiclip_metric import formats
+    from qualiclip_metric import checkpoints
     from qualiclip_metric.encoders import LiteEncoder
 
     with torch.random.fork_rng():
         torch.manual_seed(SEED)
         encoder, prompts = LiteEncoder(), torch.randn(7, 2, LiteEncoder.dim)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    formats.save(formats.Checkpoint("lite", encoder.state_dict(), prompts, licence="CC0"), path)
+    checkpoints.save(
+        checkpoints.Checkpoint("lite", encoder.state_dict(), prompts, licence="CC0"), path
+    )
     return path
 
 

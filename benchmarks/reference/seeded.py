@@ -13,9 +13,9 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch import Tensor, nn
 
+from qualiclip_metric.checkpoints import Checkpoint, save
+from qualiclip_metric.checkpoints.layouts import from_torch
 from qualiclip_metric.encoders import LiteEncoder, RN50Encoder
-from qualiclip_metric.formats import Checkpoint, save
-from qualiclip_metric.formats.layouts import from_torch
 from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.text.clip import initial_learner
 

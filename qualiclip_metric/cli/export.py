@@ -24,9 +24,9 @@ def export(
     ONNX and TorchScript take RGB in [0, 1], (N, 3, H, W) of any N, H and W. `pyiqa` is a file for
     its `metric.load_weights(OUT)`.
     """
+    from qualiclip_metric.checkpoints import WeightsError
     from qualiclip_metric.export import ExportError
     from qualiclip_metric.export import export as write
-    from qualiclip_metric.weights import WeightsError
 
     try:
         write(model, out, format_)

@@ -80,31 +80,31 @@ def _device() -> dict[str, str]:
 
 
 def _models() -> dict[str, str]:
-    from qualiclip_metric import weights
+    from qualiclip_metric import checkpoints
 
-    return {name: _model(name) for name in weights.names()}
+    return {name: _model(name) for name in checkpoints.names()}
 
 
 def _model(name: str) -> str:
     """Signature or state, licence and file of a registered model."""
-    from qualiclip_metric import weights
+    from qualiclip_metric import checkpoints
 
-    if name in weights.PUBLISHED:
-        licence = weights.PUBLISHED[name].licence
+    if name in checkpoints.PUBLISHED:
+        licence = checkpoints.PUBLISHED[name].licence
         try:
-            found = weights.locate(name)
-        except weights.WeightsError as err:
+            found = checkpoints.locate(name)
+        except checkpoints.WeightsError as err:
             return f"damaged: {err}"
         return f"{licence}; {found.path if found else 'not on this machine (qualiclip weights)'}"
     return _local(name)
 
 
 def _local(name: str) -> str:
-    from qualiclip_metric import build, weights
+    from qualiclip_metric import build, checkpoints
 
     try:
-        file = weights.resolve(name)
-        licence = build.load(name).licence
+        file = checkpoints.resolve(name)
+        licence = checkpoints.load(name).licence
         return f"{build.create(name).signature}; {licence}; {file}"
     except (ValueError, OSError) as err:
         return f"unusable: {err}"
@@ -114,9 +114,13 @@ def _caches() -> dict[str, str]:
     from huggingface_hub.constants import HF_HUB_CACHE
     from torch.hub import get_dir
 
-    from qualiclip_metric import weights
+    from qualiclip_metric import checkpoints
 
-    folders = {"weights": weights.home(), "hub": Path(HF_HUB_CACHE), "torch": Path(get_dir())}
+    folders = {
+        "weights": checkpoints.cache_folder(),
+        "hub": Path(HF_HUB_CACHE),
+        "torch": Path(get_dir()),
+    }
     return {
         name: f"{path}" if path.is_dir() else f"{path} (not there)"
         for name, path in folders.items()

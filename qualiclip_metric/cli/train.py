@@ -55,7 +55,7 @@ def train(
         raise typer.BadParameter("give --images or --labels, not both")
     if not images and labels is None:
         raise typer.BadParameter("give pristine photos with --images, or a csv with --labels")
-    from qualiclip_metric.weights import WeightsError
+    from qualiclip_metric.checkpoints import WeightsError
 
     try:
         if labels is not None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from qualiclip_metric.engines import ENGINES, Engine
+from qualiclip_metric.engines import DTYPES, ENGINES, Engine
 from qualiclip_metric.engines.layers import LayerGraph
 
 Weights = tuple[tuple[int, int], ...]
@@ -66,6 +66,17 @@ class Encoder(nn.Module, ABC):
                 weights stay as they are.
         """
         self._inference = _Inference(engine, dtype)
+
+    @property
+    def engine(self) -> str:
+        """Key of `ENGINES` that computes the trunk."""
+        return self._inference.engine
+
+    @property
+    def precision(self) -> str:
+        """Key of `DTYPES`: the precision that the trunk is computed in."""
+        dtype = self._inference.dtype or torch.float32
+        return next(name for name, held in DTYPES.items() if held == dtype)
 
     def forward(self, img: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.

@@ -66,8 +66,9 @@ def build(metric: QualiCLIP, folder: Path) -> tuple[gr.Blocks, Callable[[], None
                 page.lay_out_list()
             with gr.Column(scale=7, min_width=320):
                 page.lay_out_photos()
+        name = metric.signature.model if metric.signature else "custom"
         gr.HTML(
-            f'<p class="qc-foot">Model <b>{escape(str(metric.signature).split("|")[0])}</b>, '
+            f'<p class="qc-foot">Model <b>{escape(name)}</b>, '
             f"signature <code>{escape(str(metric.signature))}</code>. Quote it with the scores: "
             "those of different signatures cannot be compared.</p>"
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from qualiclip_metric.files import write_bytes
+from qualiclip_metric.signature import same
 from qualiclip_metric.streaming.done import DoneKeys
 from qualiclip_metric.streaming.rows import DIAGNOSIS, Layout, Row
 
@@ -189,7 +190,7 @@ def refuse_others(
         OtherRowsError: When one of them differs.
     """
     cure = "--overwrite starts afresh, another --out keeps both"
-    if held != signature:
+    if held != signature and not same(held, signature):
         raise OtherRowsError(f"{where} holds rows of {held}, these would be of {signature}; {cure}")
     if list(held_columns) != list(columns):
         raise OtherRowsError(

@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qualiclip_metric import formats, images
-from qualiclip_metric.build import from_checkpoint, load, to_checkpoint
+from qualiclip_metric import checkpoints, images
+from qualiclip_metric.build import from_checkpoint, to_checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training import data
@@ -143,7 +143,7 @@ def train_plus(
         model = dataclasses.replace(
             to_checkpoint(metric.eval(), origin), temperature=config.temperature, training=training
         )
-        formats.save(model, folder / files.MODEL)
+        checkpoints.save(model, folder / files.MODEL)
         return folder / files.MODEL
 
 
@@ -207,10 +207,10 @@ def plus_loss(
 
 def _with_context(
     config: PlusConfig, pretrained: str | Path
-) -> tuple[formats.Checkpoint, QualiCLIP]:
+) -> tuple[checkpoints.Checkpoint, QualiCLIP]:
     from qualiclip_metric.text.clip import initial_learner
 
-    base = load(pretrained)
+    base = checkpoints.load(pretrained)
     if not base.text:
         raise ValueError(f"{pretrained}: QualiCLIP+ starts from a checkpoint with CLIP's text side")
     learner = initial_learner(base.text, data.generator(config.seed, 0, _CONTEXT))

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.build import to_checkpoint
-from qualiclip_metric.formats import Checkpoint
+from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training.config import TrainConfig
@@ -107,7 +107,7 @@ class Run:
             temperature=self.config.temperature,
             training=training,
         )
-        formats.save(model, self.folder / files.MODEL)
+        checkpoints.save(model, self.folder / files.MODEL)
 
     def _drop_earlier_run(self) -> None:
         """Drop the validations of another run, with which this one's are not to be compared."""

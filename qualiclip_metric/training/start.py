@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric.build import from_checkpoint, load
+from qualiclip_metric.build import from_checkpoint
+from qualiclip_metric.checkpoints import Checkpoint, load
 from qualiclip_metric.encoders.imagenet import imagenet_state_dict
 from qualiclip_metric.encoders.lite import LiteEncoder
-from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.text.minilm import sentence_features

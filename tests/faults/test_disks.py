@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from benchmarks.__main__ import main
 from benchmarks.results import folder as results
 from benchmarks.results.store import Key, Row, Store
-from qualiclip_metric import formats, scoring, weights
+from qualiclip_metric import checkpoints, scoring
 from qualiclip_metric.cli import app
 from qualiclip_metric.streaming import rows
 from qualiclip_metric.training import TrainConfig, checkpoint, train
@@ -176,9 +176,9 @@ def test_download_onto_a_full_disk(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache"))
     monkeypatch.setenv("QUALICLIP_HOME", str(folder / "home"))
     assert "No space left" in refused("weights", "fetch", "qualiclip+", code=1)
-    assert weights.locate("qualiclip+") is None
+    assert checkpoints.locate("qualiclip+") is None
     remount("size=4m")
-    assert weights.resolve("qualiclip+").read_bytes() == body
+    assert checkpoints.resolve("qualiclip+").read_bytes() == body
 
 
 # --- read-only -------------------------------------------------------------------------------
@@ -232,4 +232,4 @@ def test_a_model_is_read_from_a_read_only_disk(
     copy = folder / "lite.safetensors"
     copy.write_bytes(random_lite.read_bytes())
     remount("ro")
-    assert formats.load(copy).digest() == formats.load(random_lite).digest()
+    assert checkpoints.read(copy).digest() == checkpoints.read(random_lite).digest()

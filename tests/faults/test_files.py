@@ -12,7 +12,7 @@ from benchmarks.datasets import load, parse
 from benchmarks.metrics.build import build
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.build import create
 from qualiclip_metric.cli import app
 from qualiclip_metric.files import atomic_write
@@ -72,7 +72,7 @@ def test_a_photo_that_vanishes_while_training(
                 path.unlink(missing_ok=True)
 
     model = train(config, copies, tmp_path / "run", pretrained=random_lite, report=lose)
-    assert formats.load(model).training["step"] == 3
+    assert checkpoints.read(model).training["step"] == 3
 
 
 # --- two writers -----------------------------------------------------------------------------

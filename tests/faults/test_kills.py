@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import main
 from benchmarks.results import folder as results
-from qualiclip_metric import formats, weights
+from qualiclip_metric import checkpoints
 from qualiclip_metric.cli import app
 from qualiclip_metric.training import checkpoint
 from tests.faults.processes import Start, children_of, wait_until_gone
@@ -256,7 +256,7 @@ def test_a_quick_export_is_whole_or_not_there(
     process.wait_for(lambda: any(tmp_path.iterdir()))
     process.end(number)
     if out.exists():
-        assert formats.load(out).architecture == "lite"
+        assert checkpoints.read(out).architecture == "lite"
 
 
 # --- benchmark -------------------------------------------------------------------------------
@@ -337,10 +337,10 @@ def test_download(start: Start, number: signal.Signals, hub: "Hub", tmp_path: Pa
         hub.hold.set()
     assert code == CODES[number]
     assert "Traceback" not in errors
-    assert weights.locate("qualiclip") is None
+    assert checkpoints.locate("qualiclip") is None
     hub.hold = None
-    assert weights.resolve("qualiclip").read_bytes() == BODY
+    assert checkpoints.resolve("qualiclip").read_bytes() == BODY
 
 
 def test_a_model_of_a_killed_run_is_whole(trained: Path) -> None:
-    assert formats.load(trained / checkpoint.MODEL).training["step"] == 8
+    assert checkpoints.read(trained / checkpoint.MODEL).training["step"] == 8

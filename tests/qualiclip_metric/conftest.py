@@ -16,8 +16,6 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from qualiclip_metric.weights import table
-
 COMMIT = "c0ffee" + "0" * 34
 
 
@@ -38,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(table, "_REGISTERED", {})
+    monkeypatch.setattr("qualiclip_metric.checkpoints.model_names._REGISTERED", {})
     return tmp_path / "home"
 
 

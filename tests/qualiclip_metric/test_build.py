@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from qualiclip_metric import build, formats
+from qualiclip_metric import build, checkpoints
 from qualiclip_metric.build import create
-from qualiclip_metric.formats import CheckpointError
+from qualiclip_metric.checkpoints import CheckpointError
 from qualiclip_metric.metric import QualiCLIP
 
 
@@ -30,8 +30,8 @@ IMG = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
 
 
 def test_published_layout(rn50: QualiCLIP) -> None:
-    assert str(rn50.signature).startswith("rn50|weights:")
-    assert "|prompts:7x2|T:2|fp32|" in str(rn50.signature)
+    assert str(rn50.signature).startswith("model:rn50|weights:")
+    assert "|prompts:7x2|temperature:2|precision:fp32|" in str(rn50.signature)
     assert float(rn50.logit_scale) == pytest.approx(100.0)
     assert not rn50.training
     assert not any(p.requires_grad for p in rn50.parameters())
@@ -105,8 +105,8 @@ def test_what_is_written_gives_the_same_scores(
     base: Path, seeded_plus: Path, rn50: QualiCLIP, tmp_path: Path
 ) -> None:
     for source, metric in ((base, rn50), (seeded_plus, create(seeded_plus))):
-        whole = build.to_checkpoint(metric, build.load(source))
-        for write in (formats.save, formats.save_pyiqa):
+        whole = build.to_checkpoint(metric, checkpoints.load(source))
+        for write in (checkpoints.save, checkpoints.save_pyiqa):
             write(whole, tmp_path / "written")
             again = create(tmp_path / "written")
             assert again.signature == metric.signature
@@ -128,12 +128,12 @@ def test_the_signature_follows_the_weights(random_lite: Path) -> None:
 
 
 def changed(path: Path, out: Path, **changes: Any) -> Path:
-    formats.save(replace(formats.load(path), **changes), out)
+    checkpoints.save(replace(checkpoints.read(path), **changes), out)
     return out
 
 
 def test_wrong_architectures_are_explained(random_lite: Path, tmp_path: Path) -> None:
-    encoder = dict(formats.load(random_lite).encoder)
+    encoder = dict(checkpoints.read(random_lite).encoder)
     with pytest.raises(CheckpointError, match=r"architecture: expected one of .*got 'vit'"):
         create(changed(random_lite, tmp_path / "a", architecture="vit"))
     with pytest.raises(CheckpointError, match=r"of a rn50 encoder: missing \['pool\.c_proj"):
@@ -158,6 +158,6 @@ def test_the_table_knows_licence_and_temperature_of_published_weights(
     monkeypatch.delenv("QUALICLIP_WEIGHTS", raising=False)
     monkeypatch.setenv("QUALICLIP_HOME", str(tmp_path))
     (tmp_path / "QualiCLIP.pth").symlink_to(seeded_official)
-    checkpoint = build.load("qualiclip")
+    checkpoint = checkpoints.load("qualiclip")
     assert (checkpoint.licence, checkpoint.temperature) == ("CC BY-NC 4.0", 2.0)
-    assert str(create("qualiclip").signature).startswith("qualiclip|weights:")
+    assert str(create("qualiclip").signature).startswith("model:qualiclip|weights:")

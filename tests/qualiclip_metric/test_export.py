@@ -6,13 +6,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from qualiclip_metric import checkpoints
 from qualiclip_metric import export as exporting
-from qualiclip_metric import formats
 from qualiclip_metric.build import create
+from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.cli import app
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.export import ExportError, deviation, export
-from qualiclip_metric.formats import Checkpoint
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -32,7 +32,7 @@ def random_weighted(tmp_path: Path) -> Path:
     )
     folder = tmp_path / "weights"
     folder.mkdir()
-    formats.save(model, folder / "weighted.safetensors")
+    checkpoints.save(model, folder / "weighted.safetensors")
     return folder / "weighted.safetensors"
 
 

@@ -214,8 +214,8 @@ def test_create_is_ready_and_frozen(random_lite: Path) -> None:
     assert not metric.training
     assert not any(p.requires_grad for p in metric.parameters())
     assert metric.signature is not None
-    assert str(metric.signature).startswith("lite|weights:")
-    assert "|prompts:7x2|T:2|fp32|v" in str(metric.signature)
+    assert str(metric.signature).startswith("model:lite|weights:")
+    assert "|prompts:7x2|temperature:2|precision:fp32|" in str(metric.signature)
     img = images(1, 3, 48, 48).requires_grad_()
     metric(img).sum().backward()
     assert img.grad is not None
@@ -232,14 +232,14 @@ def test_create_twice_is_the_same(random_lite: Path) -> None:
 def test_temperature_can_be_told(random_lite: Path) -> None:
     metric, warmer = create(random_lite), create(random_lite, temperature=8.0)
     img = images(1, 3, 64, 64)
-    assert "|T:8|" in str(warmer.signature)
+    assert "|temperature:8|" in str(warmer.signature)
     torch.testing.assert_close(warmer(img), antonym_score(metric.similarities(img), 100 / 8))
 
 
 def test_bf16_is_near_and_says_so(random_lite: Path) -> None:
     metric, fast = create(random_lite), create(random_lite, precision="bf16")
     img = images(1, 3, 64, 64)
-    assert "|bf16|" in str(fast.signature)
+    assert "|precision:bf16|" in str(fast.signature)
     assert fast(img).dtype == torch.float32
     difference = (fast.similarities(img) - metric.similarities(img)).abs().max().item()
     assert 0 < difference < 0.02  # bfloat16 has 8 bits of mantissa

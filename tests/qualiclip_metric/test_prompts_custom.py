@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from typer.testing import CliRunner
 
-from qualiclip_metric import build, create, formats
+from qualiclip_metric import build, checkpoints, create
+from qualiclip_metric.checkpoints import CheckpointError
 from qualiclip_metric.cli import app
-from qualiclip_metric.formats import CheckpointError
 from qualiclip_metric.prompts import PROMPTS, read_pairs
 
 PAIRS = (("Well lit photo.", "Underexposed photo."), ("Calm colours.", "Garish colours."))
@@ -80,7 +80,7 @@ def test_rn50_asks_its_own_text_tower(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("qualiclip_metric.text.clip.prompt_features", features)
     text = {"token_embedding.weight": torch.zeros(1)}
-    checkpoint = formats.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS, text=text)
+    checkpoint = checkpoints.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS, text=text)
     asked = build.with_prompts(checkpoint, list(PAIRS))
     assert seen == [(text, PAIRS)]
     assert asked == replace(checkpoint, prompts=asked.prompts, pairs=PAIRS)
@@ -89,13 +89,15 @@ def test_rn50_asks_its_own_text_tower(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_checkpoint_without_text_encoder_says_which_file_has_one() -> None:
-    bare = formats.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS)
+    bare = checkpoints.Checkpoint("rn50", {}, torch.zeros(7, 2, 1024), PROMPTS)
     with pytest.raises(CheckpointError, match=r"no text encoder; .*qualiclip\.pth"):
         build.with_prompts(bare, PAIRS)
 
 
 def test_learned_prompts_are_not_exchanged() -> None:
-    plus = formats.Checkpoint("rn50", {}, None, PROMPTS, learner={"ctx": torch.zeros(14, 16, 512)})
+    plus = checkpoints.Checkpoint(
+        "rn50", {}, None, PROMPTS, learner={"ctx": torch.zeros(14, 16, 512)}
+    )
     with pytest.raises(CheckpointError, match="learned and cannot be exchanged"):
         build.with_prompts(plus, PAIRS)
 

@@ -93,7 +93,7 @@ def test_pickling_keeps_states_and_model(random_lite: Path, reduction: Any) -> N
         assert copy.signature == metric.signature
         wanted = qualiclip_score(torch.cat(batches()[:2]), metric.model, reduction)
         torch.testing.assert_close(copy.compute(), wanted, atol=1e-5, rtol=0)
-    assert str(metric.signature).startswith("lite|weights:")
+    assert str(metric.signature).startswith("model:lite|weights:")
     again = QualiCLIPScore(random_lite, reduction)
     again.load_state_dict(metric.state_dict())
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.build import from_checkpoint
+from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.prompts import FAULT_PAIRS, PROMPTS
 from qualiclip_metric.text.minilm import sentence_features
 from qualiclip_metric.training import checkpoint as files
@@ -111,7 +111,7 @@ def train_anchored(
             "data": {**sources, "held_out": len(held)},
             "validation": checked.to_dict(),
         }
-        formats.save(dataclasses.replace(model, training=training), folder / files.MODEL)
+        checkpoints.save(dataclasses.replace(model, training=training), folder / files.MODEL)
         tell(Report("training", 1, 1, {"total": 1 - checked.mean}, validation=checked))
         return folder / files.MODEL
 

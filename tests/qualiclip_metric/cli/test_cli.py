@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qualiclip_metric import __version__, cli, weights
+from qualiclip_metric import __version__, checkpoints, cli
 from qualiclip_metric.cli import COMMANDS, app, main
 from qualiclip_metric.cli._metric import choose_device
 from qualiclip_metric.cli.terminal import Terminated, end_on_sigterm, printable
@@ -145,7 +145,7 @@ def test_info_as_json() -> None:
     facts = json.loads(result.stdout)
     assert facts["versions"]["qualiclip-metric"] == __version__
     assert facts["versions"]["torch"] != "not installed"
-    assert set(facts["models"]) == set(weights.names())
+    assert set(facts["models"]) == set(checkpoints.names())
     assert "threads for torch" in facts["device"]["cpu"]
     assert facts["device"]["bf16"].startswith("fast") == has_bf16_instructions()
     assert find_spec("pyiqa") is None or "pyiqa" in facts["pyiqa plugin"]["status"]

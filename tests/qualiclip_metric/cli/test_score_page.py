@@ -39,7 +39,7 @@ def test_the_page_has_the_rows_best_first(photos: Path, random_lite: Path) -> No
     assert shown == pytest.approx(expected, abs=6e-5)
     assert text.count("data:image/jpeg;base64,") == 3
     assert "broken.jpg: not an image" in text
-    assert "|fp32|" in text
+    assert "|precision:fp32|" in text
 
 
 def test_rows_that_are_there_already_are_asked_about(photos: Path, random_lite: Path) -> None:

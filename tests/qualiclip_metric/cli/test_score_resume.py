@@ -184,7 +184,7 @@ def test_rows_of_another_signature_are_refused(
         Path(out).rename(f"{out}.part")
     refused = run(image, "--out", out, "--size", "64")
     assert refused.exit_code == 2
-    assert "holds rows of lite|" in refused.stderr
+    assert "holds rows of model:lite|" in refused.stderr
     assert "|size:64|" in refused.stderr.split("these would be of")[1]
     assert "--overwrite starts afresh" in refused.stderr
     assert read(started(form, out)) == before

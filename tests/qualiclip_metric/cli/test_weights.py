@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
+from qualiclip_metric.checkpoints import PUBLISHED
 from qualiclip_metric.cli import weights as command
-from qualiclip_metric.weights import PUBLISHED
 
 if TYPE_CHECKING:
     from tests.qualiclip_metric.conftest import Hub
@@ -31,17 +31,19 @@ def test_list_shows_every_model(home: Path) -> None:
     assert [line.split()[0] for line in lines] == ["NAME", "lite", *PUBLISHED]
     assert lines[2].endswith(str(home / "QualiCLIP.pth"))
     assert lines[3].endswith("-")
-    assert "published" in lines[-1]
+    assert "pinned" in lines[-1]
 
 
 def test_verify(home: Path) -> None:
-    path = put(home / "QualiCLIP.pth")
-    assert run("verify", "qualiclip").stdout == f"qualiclip: ok (first use) {path}\n"
-    put(path, b"other")
+    put(home / "QualiCLIP.pth")
+    unknown = run("verify", "qualiclip")
+    assert unknown.exit_code == 0
+    assert "digest not known, sha256 is " in unknown.stdout
+    assert run("verify", "openai").exit_code == 1
+    put(home / "RN50.pt")
     bad = run("verify")
     assert bad.exit_code == 1
-    assert "qualiclip: BAD" in bad.stdout
-    assert run("verify", "openai").exit_code == 1
+    assert "openai: BAD" in bad.stdout
     assert run("verify", "nope").exit_code == 2
 
 

@@ -70,7 +70,8 @@ def test_files_of_the_first_format_are_read(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
     record = json.loads((tmp_path / "g.json").read_text())
     assert record["signature"] == {
-        "model": "mean", "weights": "aa", "precision": "fp32", "version": "1.0", "engine": "torch"
+        "model": "mean", "weights": "aa", "precision": "fp32", "version": "1.0", "engine": "torch",
+        "size": "native",
     }  # fmt: skip
     record |= {"format": 1, "signature": "mean|weights:aa|fp32|v1.0"}
     (tmp_path / "g.json").write_text(json.dumps(record))

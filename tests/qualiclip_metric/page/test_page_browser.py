@@ -234,7 +234,7 @@ def test_nothing_is_wider_than_a_phone(opened: Any) -> None:
 
 
 def test_the_signature_is_on_the_page(opened: Any) -> None:
-    assert text(opened, ".qc-foot code").startswith("lite|weights:")
+    assert text(opened, ".qc-foot code").startswith("model:lite|weights:")
 
 
 def test_a_port_that_is_taken_is_said_with_the_cure(served: SimpleNamespace) -> None:

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from typer.testing import CliRunner
 
 import qualiclip_metric
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.cli import app
 from qualiclip_metric.distortions import DISTORTIONS, LINKS
 from qualiclip_metric.encoders import LiteEncoder
@@ -225,14 +225,14 @@ def test_a_run_writes_a_model_that_scores_and_diagnoses(run):
     found = metric.diagnose(img)
     assert found.shape == (2, len(FAULTS) + 1)
     assert torch.allclose(found.sum(dim=1), torch.ones(2))
-    training = formats.load(run).training
+    training = checkpoints.read(run).training
     assert training["config"] == TINY.to_dict()
     assert 0 <= training["validation"]["mean"] <= 1
 
 
 def _same(path, other):
     """Whether two files hold the same model to the bit; the order in their headers may differ."""
-    one, two = formats.load(path), formats.load(other)
+    one, two = checkpoints.read(path), checkpoints.read(other)
     tensors = {**one.state(), "faults": one.fault_prompts}
     others = {**two.state(), "faults": two.fault_prompts}
     same = all(torch.equal(tensor, others[name]) for name, tensor in tensors.items())
@@ -276,7 +276,7 @@ def test_a_table_of_other_settings_is_refused(run, photos):
 def test_the_shipped_config_is_that_of_the_shipped_model():
     path = Path(__file__).parents[3] / "configs" / "lite.toml"
     config = AnchoredConfig.from_dict(read_settings(path))
-    shipped = qualiclip_metric.build.load("lite").training["config"]
+    shipped = qualiclip_metric.checkpoints.load("lite").training["config"]
     # settings that are younger than the file stand at what it was made with
     assert config == AnchoredConfig.from_dict(shipped), json.dumps(shipped)
 

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 import qualiclip_metric
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
+from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.formats import Checkpoint
 from qualiclip_metric.training import (
     TrainConfig,
     checkpoint,
@@ -62,7 +62,9 @@ def origin(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("origin") / "random.safetensors"
     features = torch.nn.functional.normalize(torch.randn(7, 2, 384), dim=-1)
-    formats.save(Checkpoint("lite", LiteEncoder().state_dict(), features, temperature=5.0), path)
+    checkpoints.save(
+        Checkpoint("lite", LiteEncoder().state_dict(), features, temperature=5.0), path
+    )
     return path
 
 
@@ -96,9 +98,9 @@ def test_a_run_writes_a_model_that_scores(photos, origin, tmp_path):
     assert trained[-1].validation is not None
     score = qualiclip_metric.create(path)(torch.rand(1, 3, 64, 64))
     assert 0 < score.item() < 1
-    made = formats.load(path).training
+    made = checkpoints.read(path).training
     assert made["config"] == TINY.to_dict() and made["step"] == 4
-    assert made["data"]["start"] == formats.load(origin).digest()
+    assert made["data"]["start"] == checkpoints.read(origin).digest()
     assert json.loads((tmp_path / "validation.jsonl").read_text())["step"] == 4
     assert list((tmp_path / "tensorboard").iterdir())
 
@@ -163,7 +165,7 @@ def test_an_earlier_run_in_the_folder_does_not_keep_the_model_of_a_new_one_back(
 ):
     checkpoint.log_validation(tmp_path, 1, {"mean": 1.0})
     path = train(TINY, photos, tmp_path, pretrained=origin)
-    assert formats.load(path).training["step"] == 4
+    assert checkpoints.read(path).training["step"] == 4
     assert [v["step"] for v in checkpoint.read_validations(tmp_path)] == [4]
 
 
@@ -193,7 +195,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):
         TINY, photos, tmp_path / "cut", pretrained=origin, resume=True, report=reports.append
     )
     assert steps_of(reports) == [3, 4]
-    ours, theirs = formats.load(resumed).encoder, formats.load(whole).encoder
+    ours, theirs = checkpoints.read(resumed).encoder, checkpoints.read(whole).encoder
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     logs = [(tmp_path / run / "validation.jsonl").read_text() for run in ("whole", "cut")]
     assert logs[0] == logs[1]
@@ -227,9 +229,9 @@ def test_resuming_something_else_is_refused(photos, origin, tmp_path):
 
 
 def test_only_what_should_learn_moves(photos, origin, tmp_path):
-    before = formats.load(origin)
+    before = checkpoints.read(origin)
     config = dataclasses.replace(TINY, trunk_learning_rate=1e-3, frozen_blocks=5)
-    after = formats.load(train(config, photos, tmp_path, pretrained=origin))
+    after = checkpoints.read(train(config, photos, tmp_path, pretrained=origin))
     moved = {k for k, v in after.encoder.items() if not torch.equal(v, before.encoder[k])}
     assert {k.split(".")[0] for k in moved} == {"projection", "trunk"}
     assert {int(k.split(".")[2]) for k in moved if k.startswith("trunk")} == {5, 6}
@@ -269,7 +271,7 @@ def test_workers_and_bf16_and_the_anchor(photos, origin, tmp_path):
     reports = []
     train(config, photos, tmp_path, pretrained=origin, report=reports.append)
     assert next(r for r in reports if r.phase == "training").losses["anchor"] > 0
-    formats.load(tmp_path / "model.safetensors")
+    checkpoints.read(tmp_path / "model.safetensors")
 
 
 def test_features_of_a_frozen_trunk_are_computed_once(photos, origin, tmp_path):
@@ -289,7 +291,7 @@ def test_features_of_a_frozen_trunk_are_computed_once(photos, origin, tmp_path):
     same = train(config, photos, tmp_path / "b", pretrained=origin, report=again.append)
     assert {r.phase for r in again} == {"photos", "training", "validation"}
     assert steps_of(again) == [1, 2, 3, 4]
-    ours, theirs = formats.load(same).encoder, formats.load(whole).encoder
+    ours, theirs = checkpoints.read(same).encoder, checkpoints.read(whole).encoder
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     other = dataclasses.replace(config, seed=1)
     with pytest.raises(ValueError, match=r"made with other \['seed'\]"):

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import pearsonr
 from typer.testing import CliRunner
 
-from qualiclip_metric import create, formats
+from qualiclip_metric import checkpoints, create
 from qualiclip_metric.cli import app
 from qualiclip_metric.training import PlusConfig, train_plus
 from qualiclip_metric.training.plus import plus_loss, read_labels
@@ -60,7 +60,7 @@ def test_a_run_fits_moves_only_the_context_and_resumes(labels, seeded_official, 
     path = train_plus(TINY, rows, tmp_path / "a", pretrained=seeded_official, report=reports.append)
     assert [r.epoch for r in reports] == [1, 2]
     assert reports[-1].loss < reports[0].loss
-    made, base = formats.load(path), formats.load(seeded_official)
+    made, base = checkpoints.read(path), checkpoints.read(seeded_official)
     assert all(torch.equal(made.encoder[k], base.encoder[k]) for k in base.encoder)
     assert made.training["opinion_aware"] is True
     assert 0 < create(path)(torch.rand(1, 3, 64, 64)).item() < 1
@@ -68,7 +68,7 @@ def test_a_run_fits_moves_only_the_context_and_resumes(labels, seeded_official, 
     with pytest.raises(Killed):
         train_plus(TINY, rows, tmp_path / "b", pretrained=seeded_official, report=kill)
     again = train_plus(TINY, rows, tmp_path / "b", pretrained=seeded_official, resume=True)
-    assert torch.equal(formats.load(again).learner["ctx"], made.learner["ctx"])
+    assert torch.equal(checkpoints.read(again).learner["ctx"], made.learner["ctx"])
     other = dataclasses.replace(TINY, seed=5)
     with pytest.raises(ValueError, match="other settings"):
         train_plus(other, rows, tmp_path / "b", pretrained=seeded_official, resume=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.images import to_picture
 from qualiclip_metric.training import checkpoint, features, train
@@ -38,8 +38,9 @@ def folder(tmp_path_factory):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = LiteEncoder().state_dict()
-    formats.save(
-        formats.Checkpoint("lite", encoder, prompts, temperature=5.0), folder / "origin.safetensors"
+    checkpoints.save(
+        checkpoints.Checkpoint("lite", encoder, prompts, temperature=5.0),
+        folder / "origin.safetensors",
     )
     photos = sorted((folder / "photos").iterdir())
     train_until_killed(
@@ -83,7 +84,7 @@ def ranks(folder):
 
 def weights(run):
     path = run / "model.safetensors"
-    return formats.load(path if path.exists() else run.with_suffix(".safetensors")).encoder
+    return checkpoints.read(path if path.exists() else run.with_suffix(".safetensors")).encoder
 
 
 def distance(run, other):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.distortions import DISTORTIONS
 from qualiclip_metric.training import TrainConfig, train
 
@@ -41,7 +41,7 @@ def run(photos, seeded_official, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     reports = []
     path = train(RECIPE, photos, folder, pretrained=seeded_official, report=reports.append)
-    return formats.load(path), reports
+    return checkpoints.read(path), reports
 
 
 def test_the_losses_fall(run):
@@ -50,7 +50,7 @@ def test_the_losses_fall(run):
 
 
 def test_only_the_image_encoder_moves_and_its_statistics_stay(run, seeded_official):
-    before, after = formats.load(seeded_official), run[0]
+    before, after = checkpoints.read(seeded_official), run[0]
     assert torch.equal(before.prompts, after.prompts)
     moved = {k for k, v in after.encoder.items() if not torch.equal(v, before.encoder[k])}
     statistics = {k for k in before.encoder if "running" in k or k.endswith("tracked")}
@@ -70,5 +70,5 @@ def test_resuming_is_exact(run, photos, seeded_official, tmp_path):
     with pytest.raises(Killed):
         train(RECIPE, photos, tmp_path, pretrained=seeded_official, report=kill)
     path = train(RECIPE, photos, tmp_path, pretrained=seeded_official, resume=True)
-    resumed, whole = formats.load(path).encoder, run[0].encoder
+    resumed, whole = checkpoints.read(path).encoder, run[0].encoder
     assert all(torch.equal(resumed[k], whole[k]) for k in whole)

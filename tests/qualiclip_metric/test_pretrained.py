@@ -7,10 +7,10 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 
-from qualiclip_metric import create, formats, from_pretrained, push_to_hub, save_pretrained
-from qualiclip_metric.hub import model_card
+from qualiclip_metric import checkpoints, create, from_pretrained, push_to_hub, save_pretrained
+from qualiclip_metric.checkpoints import WeightsError
+from qualiclip_metric.checkpoints.model_card import model_card
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.weights import WeightsError
 
 if TYPE_CHECKING:
     from tests.qualiclip_metric.conftest import Hub
@@ -28,7 +28,7 @@ def test_a_folder_and_back(random_lite: Path, tmp_path: Path) -> None:
     assert again.signature is not None
     assert again.signature.weights == metric.signature.weights  # type: ignore[union-attr]
     torch.testing.assert_close(from_pretrained(str(folder))(IMG), metric(IMG), atol=0, rtol=0)
-    assert formats.load(folder / "model.safetensors").licence == "CC0"
+    assert checkpoints.read(folder / "model.safetensors").licence == "CC0"
 
 
 def test_what_was_changed_in_the_module_is_saved(random_lite: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_the_card_is_made_of_the_checkpoints_own_words() -> None:
     for part in (checkpoint.training["data"]["digest"], "Good photo. / Bad photo.", "| unseen |"):
         assert part in card.text
     assert "nan" not in card.text.lower()
-    odd = formats.Checkpoint("lite", {}, torch.ones(1, 2, 5), licence="My | own")
+    odd = checkpoints.Checkpoint("lite", {}, torch.ones(1, 2, 5), licence="My | own")
     card = ModelCard(model_card(odd, "odd"))
     assert (card.data.license, card.data.license_name) == ("other", "My | own")
     assert "does not say how it was trained" in card.text
@@ -72,9 +72,9 @@ def test_a_hub_and_back(random_lite: Path, hub: "Hub") -> None:
     assert set(hub.files) == {f"{NAME}/model.safetensors", f"{NAME}/README.md"}
     metric = from_pretrained(NAME)
     torch.testing.assert_close(metric(IMG), create(random_lite)(IMG), atol=0, rtol=0)
-    assert str(metric.signature).startswith(f"{NAME}@c0ffee00|weights:")
+    assert str(metric.signature).startswith(f"model:{NAME}@c0ffee00|weights:")
     other = create(f"hf://{NAME}@v1.0", precision="bf16")
-    assert str(other.signature).startswith(f"{NAME}@c0ffee00|weights:")
+    assert str(other.signature).startswith(f"model:{NAME}@c0ffee00|weights:")
     assert any(path == f"/{NAME}/resolve/v1.0/model.safetensors" for _, path, _ in hub.asked)
 
 
@@ -98,9 +98,9 @@ def test_a_file_that_was_changed_in_the_cache(
     random_lite: Path, hub: "Hub", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.files[f"{NAME}/model.safetensors"] = random_lite.read_bytes()
-    from qualiclip_metric import weights
+    from qualiclip_metric import checkpoints
 
-    path = weights.resolve(f"hf://{NAME}").resolve()
+    path = checkpoints.resolve(f"hf://{NAME}").resolve()
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(WeightsError, match="not the one that the hub announced"):
@@ -108,9 +108,7 @@ def test_a_file_that_was_changed_in_the_cache(
 
 
 def test_what_the_hub_refuses(random_lite: Path, hub: "Hub") -> None:
-    with pytest.raises(
-        WeightsError, match=r"hf://user/none@main: model\.safetensors cannot be had"
-    ):
+    with pytest.raises(WeightsError, match="hf://user/none@main"):
         from_pretrained("user/none")
     from huggingface_hub.errors import HfHubHTTPError
 

@@ -1,4 +1,4 @@
-"""Checkpoint files: any format that we read -> `Checkpoint`, and back."""
+"""Read a checkpoint file of any known format."""
 
 import pickle
 import struct
@@ -9,13 +9,11 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
-from qualiclip_metric.formats.layouts import from_torch
-from qualiclip_metric.formats.ours import FORMAT, from_safetensors, save, save_pyiqa
-from qualiclip_metric.formats.torchfile import first_line, read_torch
-from qualiclip_metric.formats.validation import check_values
-
-__all__ = ["Checkpoint", "CheckpointError", "load", "save", "save_pyiqa"]
+from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
+from qualiclip_metric.checkpoints.layouts import from_torch
+from qualiclip_metric.checkpoints.own_format import FORMAT, from_safetensors
+from qualiclip_metric.checkpoints.torch_file import first_line, read_torch
+from qualiclip_metric.checkpoints.validation import check_values
 
 _PARSER_ERRORS = (
     ArithmeticError,
@@ -32,17 +30,17 @@ _PARSER_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What the libraries that take files apart raise where bytes make no sense."""
+"""Errors that the libraries raise on damaged files."""
 
 
-def load(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of ours, of QualiCLIP, QualiCLIP+, OpenAI's CLIP RN50 or open_clip.
+def read(path: str | Path) -> Checkpoint:
+    """Read a checkpoint of this package, QualiCLIP, QualiCLIP+, OpenAI's CLIP RN50 or open_clip.
 
-    The content decides, not the file's name. Nothing in the file is ever executed, and every value
-    is checked to be one that a model can have.
+    The format is recognised by content, not by suffix. No code in the file is executed, with the
+    one exception that `torch_file` states, and values that no model can have are refused.
 
     Args:
-        path: safetensors, a torch file, or a TorchScript archive.
+        path: safetensors, a torch file, or OpenAI's TorchScript archive.
 
     Returns:
         The model as data.
@@ -50,8 +48,8 @@ def load(path: str | Path) -> Checkpoint:
     Raises:
         FileNotFoundError: When there is no such file.
         PermissionError: When it may not be read.
-        CheckpointError: When the file is damaged, would run code, holds no such model, or holds
-            values that are not finite. The message names the file, and the tensor where it is one.
+        CheckpointError: When the file is damaged, could run code, holds no such model, or holds
+            values that are not finite. The message names the file, and the tensor at fault.
     """
     path = Path(path)
     if not path.is_file():

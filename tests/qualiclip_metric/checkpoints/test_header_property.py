@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
-from qualiclip_metric.formats import Checkpoint, CheckpointError, load
-from qualiclip_metric.formats.ours import header
+from qualiclip_metric.checkpoints import Checkpoint, CheckpointError, read
+from qualiclip_metric.checkpoints.own_format import header
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NUMBERS = st.one_of(
@@ -67,7 +67,7 @@ def test_a_changed_header_is_read_or_refused(changes: dict[str, str | None]) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = written({k: v for k, v in metadata.items() if v is not None}, folder)
         try:
-            found = load(path)
+            found = read(path)
         except CheckpointError as err:
             assert str(path) in str(err)
             return
@@ -100,6 +100,6 @@ def test_what_is_written_is_read(
         training=training,
     )
     with tempfile.TemporaryDirectory() as folder:
-        found = load(written(header(one), folder))
+        found = read(written(header(one), folder))
     for name in ("logit_scale", "temperature", "scoring_size", "licence", "training", "pairs"):
         assert getattr(found, name) == getattr(one, name)

@@ -1,4 +1,4 @@
-"""A model as data, whatever file it came in."""
+"""A model as data, independent of the file's format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from qualiclip_metric.prompts import Pair
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message says what was expected and what came."""
+    """A checkpoint that cannot be used; the message states what was expected and what was found."""
 
 
 @dataclass(frozen=True)
@@ -21,23 +21,22 @@ class Checkpoint:
 
     Args:
         architecture: Key of `encoders.ENCODERS`.
-        encoder: State dict of the encoder, fp32. Empty in a QualiCLIP+ file, which holds the
-            prompts alone.
-        prompts: Features of the antonym prompts, (P, 2, D), or None where they are still to be
-            computed from `learner` or `text`.
-        pairs: Texts of the prompts, or empty where the file does not tell.
-        logit_scale: Multiplier of the cosines before the temperature.
+        encoder: State dict of the encoder, fp32. Empty in a QualiCLIP+ file, which holds only the
+            learned prompts.
+        prompts: Features of the antonym prompts, (P, 2, D); None if they are still to be computed
+            from `learner` or `text`.
+        pairs: Texts of the prompts, positive first; empty if unknown.
+        logit_scale: Factor of the cosines before the temperature.
         temperature: Default temperature.
         licence: Licence of the weights.
-        training: How the weights were made, free-form, empty where unknown.
+        training: How the weights were trained, free-form; empty if unknown.
         learner: State dict of QualiCLIP+'s learned prompts, with or without the text tower.
-        text: Text side of CLIP, OpenAI's names, where the file has it.
-        scoring_size: Larger images are reduced to this shorter side before they are scored; 0
-            scores them as they are.
-        faults: What the diagnosis tells apart; empty where the model has none.
-        fault_pairs: Texts of the diagnosis' antonym pairs, one per fault, positive first.
+        text: Text tower of CLIP with OpenAI's names, if the file has it.
+        scoring_size: Shorter side in px to which larger images are reduced; 0: never.
+        faults: Names of the faults of the diagnosis; empty for a model without one.
+        fault_pairs: Antonym pairs of the diagnosis, one per fault, positive first.
         fault_prompts: Their features, (F, 2, D).
-        file: The file that it was read from, for messages.
+        file: Path of the file, for messages.
     """
 
     architecture: str
@@ -66,21 +65,21 @@ class Checkpoint:
         return state
 
     def digest(self) -> str:
-        """SHA-256 over every tensor that a score depends on, as in the metric's signature."""
+        """SHA-256 over every tensor that a score depends on, as in the signature."""
         return signature.digest(self.state())
 
     def with_base_model(self, base: "Checkpoint") -> "Checkpoint":
-        """These learned prompts with the encoder and the text side of another checkpoint.
+        """Add the encoder and the text tower of another checkpoint to these learned prompts.
 
         Args:
             base: A whole CLIP RN50 or QualiCLIP.
 
         Raises:
-            CheckpointError: When the base has no text side.
+            CheckpointError: When the base has no text tower.
         """
         if not base.text:
             raise CheckpointError(
-                "QualiCLIP+ needs CLIP's text side, which is in the published qualiclip.pth; "
+                "QualiCLIP+ needs CLIP's text tower, which is in the published qualiclip.pth; "
                 f"the base checkpoint ({base.architecture}) has none"
             )
         tower = {

@@ -1,6 +1,6 @@
-"""Checkpoints of QualiCLIP's authors, pyiqa, OpenAI and open_clip -> `Checkpoint`.
+"""Convert state dicts of QualiCLIP's authors, pyiqa, OpenAI and open_clip to `Checkpoint`.
 
-Each layout is told by a tensor that it alone has, in the order of `LAYOUTS`.
+A layout is recognised by a tensor that only it has, in the order of `LAYOUTS`.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
-from qualiclip_metric.formats.ours import (
+from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
+from qualiclip_metric.checkpoints.own_format import (
     FAULTS_KEY,
     HEADER_KEY,
     PYIQA_KEY,
@@ -18,7 +18,7 @@ from qualiclip_metric.formats.ours import (
     from_pyiqa,
     part,
 )
-from qualiclip_metric.formats.validation import check_storage
+from qualiclip_metric.checkpoints.validation import check_storage
 from qualiclip_metric.prompts import PROMPTS
 
 WRAPPERS = (PYIQA_KEY, "state_dict")
@@ -27,13 +27,13 @@ PUBLISHED_LICENCE = "CC BY-NC 4.0"
 
 
 def from_torch(content: Any) -> Checkpoint:
-    """A checkpoint from the content of a torch file or a foreign safetensors file.
+    """Convert the content of a torch file, or of a safetensors file of another project.
 
     Args:
-        content: Whatever the file holds.
+        content: What the file holds.
 
     Raises:
-        CheckpointError: When the layout is none of those in `LAYOUTS`, or a tensor is no plain one.
+        CheckpointError: When the layout is not in `LAYOUTS`, or a tensor is not dense.
     """
     tensors = _tensors(content)
     if isinstance(content, Mapping) and HEADER_KEY in content:
@@ -48,7 +48,7 @@ def from_torch(content: Any) -> Checkpoint:
 
 
 def _tensors(content: Any) -> dict[str, Tensor]:
-    """The tensors of a file by name, out of whatever they were wrapped in."""
+    """Tensors by name, taken out of `WRAPPERS` and of DistributedDataParallel's prefix."""
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
@@ -60,7 +60,7 @@ def _tensors(content: Any) -> dict[str, Tensor]:
 
 
 def _qualiclip(tensors: Mapping[str, Tensor]) -> Checkpoint:
-    """miccunifi/QualiCLIP's qualiclip.pth, and pyiqa's copy of it."""
+    """Convert miccunifi/QualiCLIP's qualiclip.pth, or pyiqa's copy of it."""
     clip = {k.removeprefix("clip_model."): v for k, v in tensors.items()}
     return Checkpoint(
         architecture="rn50",
@@ -74,7 +74,7 @@ def _qualiclip(tensors: Mapping[str, Tensor]) -> Checkpoint:
 
 
 def _qualiclip_plus(tensors: Mapping[str, Tensor]) -> Checkpoint:
-    """QualiCLIP+_*.pth as pyiqa has them: the learned prompts alone."""
+    """Convert pyiqa's QualiCLIP+_*.pth, which hold only the learned prompts."""
     learner = part(tensors, "prompt_learner.")
     ctx = learner["ctx"]
     if ctx.ndim not in (2, 3) or "token_prefix" not in learner:
@@ -95,7 +95,7 @@ def _qualiclip_plus(tensors: Mapping[str, Tensor]) -> Checkpoint:
 
 
 def _clip(tensors: Mapping[str, Tensor]) -> Checkpoint:
-    """OpenAI's and open_clip's CLIP: no prompts yet."""
+    """Convert OpenAI's or open_clip's CLIP; its prompts are still to be computed."""
     return Checkpoint(
         architecture="rn50",
         encoder=_image_side(tensors),
@@ -111,7 +111,7 @@ LAYOUTS: dict[str, Callable[[Mapping[str, Tensor]], Checkpoint]] = {
     "prompt_learner.ctx": _qualiclip_plus,
     "visual.conv1.weight": _clip,
 }
-"""Name of a tensor that tells the layout -> its reader."""
+"""Name of a tensor that only this layout has -> converter."""
 
 _TEXT_SIDE = (
     "token_embedding.",
@@ -122,16 +122,18 @@ _TEXT_SIDE = (
 )
 _POOL = "attnpool."
 _UNUSED = ("attnpool.positional_embedding",)
+"""QualiCLIP pools without it, so that any image size fits."""
 
 
 def _image_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of `RN50Encoder`; the positional embedding is not used at any size."""
+    """State dict of `RN50Encoder`."""
     encoder = {}
     for key, tensor in part(clip, "visual.").items():
         if key not in _UNUSED:
             pooling = key.startswith(_POOL)
             encoder["pool." + key.removeprefix(_POOL) if pooling else "trunk." + key] = tensor
     for key in [key for key in encoder if key.endswith(".running_var")]:
+        # OpenAI's archive lacks batch normalisation's counters, which torch's modules have
         counter = key.removesuffix("running_var") + "num_batches_tracked"
         encoder.setdefault(counter, torch.tensor(0))
     return encoder
@@ -142,7 +144,7 @@ def _text_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _paired(features: Tensor) -> Tensor:
-    """(2P, D) in pairs: (P, 2, D)."""
+    """(2P, D) -> (P, 2, D)."""
     if features.ndim != 2 or len(features) % 2 or not features.numel():
         raise CheckpointError(
             f"prompts_features: expected (2 x pairs, D), got {tuple(features.shape)}"

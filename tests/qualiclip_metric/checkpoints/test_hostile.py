@@ -1,7 +1,6 @@
 """Checkpoints that are damaged, mad or malicious: one line that names the file, and no score."""
 
 import json
-import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -15,9 +14,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 from qualiclip_metric.build import create
-from qualiclip_metric.formats import Checkpoint, CheckpointError
+from qualiclip_metric.checkpoints import Checkpoint, CheckpointError
 
 HEADER = {
     "format": "qualiclip_metric/1",
@@ -39,7 +38,7 @@ def model(**changes: Any) -> Checkpoint:
 def refused(path: Path, message: str) -> None:
     """It is refused in one line that begins with the file's name."""
     with pytest.raises(CheckpointError, match=message) as error:
-        formats.load(path)
+        checkpoints.read(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
 
@@ -54,7 +53,7 @@ def with_value(tensor: torch.Tensor, value: float) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("write", [formats.save, formats.save_pyiqa])
+@pytest.mark.parametrize("write", [checkpoints.save, checkpoints.save_pyiqa])
 def test_one_value_that_is_not_finite(write: Any, value: float, tmp_path: Path) -> None:
     path = tmp_path / "m.any"
     write(model(encoder={"a.weight": with_value(torch.rand(3, 2), value)}), path)
@@ -66,14 +65,14 @@ def test_one_value_that_is_not_finite(write: Any, value: float, tmp_path: Path) 
 
 
 def test_values_whose_sum_is_too_large_are_finite(tmp_path: Path) -> None:
-    formats.save(model(encoder={"a.weight": torch.full((4,), 3e38)}), tmp_path / "m")
-    assert formats.load(tmp_path / "m").encoder["a.weight"].isfinite().all()
+    checkpoints.save(model(encoder={"a.weight": torch.full((4,), 3e38)}), tmp_path / "m")
+    assert checkpoints.read(tmp_path / "m").encoder["a.weight"].isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["logit_scale", "temperature"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
 def test_a_scale_that_is_none(name: str, value: float, tmp_path: Path) -> None:
-    formats.save(model(**{name: value}), tmp_path / "m")
+    checkpoints.save(model(**{name: value}), tmp_path / "m")
     refused(tmp_path / "m", f"{name}: expected a finite number above 0, got {value}")
 
 
@@ -88,31 +87,63 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(0, 2, 5), (7, 2, 0), (7, 3, 5), (14, 5), ()])
 def test_prompts_of_another_shape(shape: tuple[int, ...], tmp_path: Path) -> None:
-    formats.save(model(prompts=torch.rand(shape)), tmp_path / "m")
+    checkpoints.save(model(prompts=torch.rand(shape)), tmp_path / "m")
     refused(tmp_path / "m", r"prompts: expected features of shape \(pairs, 2, D\)")
 
 
 def test_prompts_and_their_texts_differ_in_number(tmp_path: Path) -> None:
-    formats.save(model(pairs=(("Good.", "Bad."),)), tmp_path / "m")
+    checkpoints.save(model(pairs=(("Good.", "Bad."),)), tmp_path / "m")
     refused(tmp_path / "m", "as many pairs of features as of texts, got 7 and 1")
 
 
+FAULTS = {
+    "faults": ("blur", "noise"),
+    "fault_pairs": (("Sharp.", "Blurred."), ("Clean.", "Noisy.")),
+    "fault_prompts": torch.rand(2, 2, 5),
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fault_prompts": with_value(torch.rand(2, 2, 5), float("nan"))},
+        {"fault_prompts": torch.rand(3, 2, 5)},
+        {"fault_prompts": torch.rand(2, 3, 5)},
+        {"fault_prompts": torch.rand(2, 2, 4)},
+        {"fault_prompts": None},
+        {"faults": ("blur", "noise", "colour")},
+        {"faults": ("blur", "blur")},
+        {"faults": ()},
+        {"fault_pairs": FAULTS["fault_pairs"][:1]},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("write", [checkpoints.save, checkpoints.save_pyiqa])
+def test_a_diagnosis_whose_parts_do_not_fit(
+    write: Any, change: dict[str, Any], tmp_path: Path
+) -> None:
+    write(model(**FAULTS), tmp_path / "m")
+    assert checkpoints.read(tmp_path / "m").faults == ("blur", "noise")
+    write(model(**(FAULTS | change)), tmp_path / "m")
+    refused(tmp_path / "m", "fault_prompts")
+
+
 def test_a_weight_of_another_shape_names_file_and_tensor(random_lite: Path, tmp_path: Path) -> None:
-    checkpoint = formats.load(random_lite)
+    checkpoint = checkpoints.read(random_lite)
     encoder = {**checkpoint.encoder, "projection.bias": torch.zeros(384, 1)}
     path = tmp_path / "m.safetensors"
-    formats.save(replace(checkpoint, encoder=encoder), path)
+    checkpoints.save(replace(checkpoint, encoder=encoder), path)
     with pytest.raises(CheckpointError, match=r"projection\.bias should have shape") as error:
         create(path)
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_a_text_side_of_another_shape(seeded_official: Path) -> None:
-    whole = formats.load(seeded_official)
+def test_a_text_tower_of_another_shape(seeded_official: Path) -> None:
+    whole = checkpoints.read(seeded_official)
     text = {**whole.text, "ln_final.bias": torch.zeros(3)}
     from qualiclip_metric.build import from_checkpoint
 
-    with pytest.raises(CheckpointError, match="text side is not that of CLIP RN50"):
+    with pytest.raises(CheckpointError, match="text tower"):
         from_checkpoint(replace(whole, prompts=None, text=text))
 
 
@@ -198,7 +229,7 @@ def test_every_byte_of_a_small_file_may_be_wrong(tmp_path: Path) -> None:
     """Whatever a flipped byte does, the answer is a checkpoint or a CheckpointError."""
     rng = torch.Generator().manual_seed(0)
     path = tmp_path / "m.pth"
-    for write in (formats.save, formats.save_pyiqa, legacy, torchscript):
+    for write in (checkpoints.save, checkpoints.save_pyiqa, legacy, torchscript):
         write(model(), path)
         whole = path.read_bytes()
         for _ in range(100):
@@ -207,7 +238,7 @@ def test_every_byte_of_a_small_file_may_be_wrong(tmp_path: Path) -> None:
                 content[place] = int(torch.randint(256, (1,), generator=rng))
             path.write_bytes(content)
             try:
-                formats.load(path)
+                checkpoints.read(path)
             except CheckpointError as err:
                 assert str(err).startswith(f"{path}: ")
 
@@ -253,30 +284,17 @@ def test_a_sparse_tensor(tmp_path: Path) -> None:
     refused(tmp_path / "m.pth", "expected a dense tensor|damaged|refused")
 
 
-def test_a_torchscript_archive_of_records_within_records(tmp_path: Path) -> None:
-    """Forty levels of a record that holds the next one twice: 2^40 ways down, each walked once."""
-    lines = [b"c__torch__.m\nR\n)\x81" for _ in range(41)]
-    body = b"".join(line + b"q" + bytes([i]) + b"0" for i, line in enumerate(lines))
-    for i in range(40):
-        low = b"h" + bytes([i + 1])
-        body += b"h" + bytes([i]) + b"}(X\x01\0\0\0a" + low + b"X\x01\0\0\0b" + low + b"ub0"
-    content = b"\x80\x02" + body + b"h\x00."
-    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
-        archive.writestr("m/data.pkl", content)
-        archive.writestr("m/constants.pkl", pickle.dumps(()))
-    refused(tmp_path / "m.pt", "layout: expected a tensor named")
-
-
 # --- the same model, the same bytes --------------------------------------------------------------
 
 WRITE = """
 import sys, torch
-from qualiclip_metric import formats
+from qualiclip_metric import checkpoints
 encoder = {f"layer{i}.weight": torch.full((3, 2), float(i)) for i in range(20)}
 pairs = (("Gutes Bild.", "Schlechtes Bild – unscharf."),)
-model = formats.Checkpoint("lite", encoder, torch.ones(1, 2, 5), pairs, training={"b": 1, "a": 2})
-formats.save(model, sys.argv[1] + ".safetensors")
-formats.save_pyiqa(model, sys.argv[1] + ".pth")
+training = {"b": 1, "a": 2}
+model = checkpoints.Checkpoint("lite", encoder, torch.ones(1, 2, 5), pairs, training=training)
+checkpoints.save(model, sys.argv[1] + ".safetensors")
+checkpoints.save_pyiqa(model, sys.argv[1] + ".pth")
 """
 
 
@@ -286,7 +304,7 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     for suffix in (".safetensors", ".pth"):
         contents = {(tmp_path / f"{name}{suffix}").read_bytes() for name in "abc"}
         assert len(contents) == 1, suffix
-    assert formats.load(tmp_path / "a.safetensors").pairs[0][1] == "Schlechtes Bild – unscharf."
+    assert checkpoints.read(tmp_path / "a.safetensors").pairs[0][1] == "Schlechtes Bild – unscharf."
     data = (tmp_path / "a.safetensors").read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     assert list(header["__metadata__"]) == sorted(header["__metadata__"])

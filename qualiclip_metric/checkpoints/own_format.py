@@ -1,4 +1,4 @@
-"""Our safetensors format, and the same in pyiqa's checkpoint layout: writing and reading."""
+"""This package's safetensors format, and the same content in pyiqa's layout: write and read."""
 
 import io
 import json
@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
+from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.files import write_bytes
-from qualiclip_metric.formats.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.prompts import check_pairs
 
 FORMAT = "qualiclip_metric/1"
@@ -21,12 +21,12 @@ FAULTS_KEY = "qualiclip_metric_faults"
 
 
 def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
-    """Write our safetensors format, atomically; the same model gives the same bytes.
+    """Write a safetensors file atomically; the same model gives the same bytes.
 
     Args:
         checkpoint: The model.
-        path: File to write; it appears whole or not at all.
-        dtype: How the encoder's tensors are stored; the prompts' features stay fp32.
+        path: File to write.
+        dtype: Type in which the encoder is stored; the prompts' features are stored as fp32.
     """
     tensors = {f"encoder.{k}": v.detach().cpu().to(dtype) for k, v in checkpoint.encoder.items()}
     tensors |= {f"learner.{k}": v.detach().cpu().float() for k, v in checkpoint.learner.items()}
@@ -39,9 +39,9 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
 
 
 def _with_sorted_metadata(file: bytes) -> bytes:
-    """Put the header's metadata in order: the library writes it in a random one.
+    """Sort the header's metadata, whose order in the library is random.
 
-    A safetensors file begins with eight bytes of length and that much JSON, padded by spaces.
+    A safetensors file begins with eight bytes of length and that much JSON, padded with spaces.
     """
     length = int.from_bytes(file[:8], "little")
     content = json.loads(file[8 : 8 + length])
@@ -53,13 +53,13 @@ def _with_sorted_metadata(file: bytes) -> bytes:
 
 
 def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
-    """Write what `metric.load_weights(path)` of pyiqa reads: `{'params': state dict}`, atomically.
+    """Write a file for pyiqa's `metric.load_weights(path)`: `{'params': state dict}`, atomically.
 
-    Our header rides along under a key of its own, so that `load` reads the file, too.
+    The header is stored under a separate key, so that `read` can read the file as well.
 
     Args:
         checkpoint: The model.
-        path: File to write; it appears whole or not at all.
+        path: File to write.
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in checkpoint.state().items()}
     content: dict[str, object] = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
@@ -71,7 +71,7 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
 
 
 def header(checkpoint: Checkpoint) -> dict[str, str]:
-    """What the tensors do not say, as the strings that safetensors' metadata wants."""
+    """The checkpoint's settings as strings, which is all that safetensors' metadata allows."""
     return {
         "format": FORMAT,
         "architecture": checkpoint.architecture,
@@ -87,14 +87,14 @@ def header(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
-    """A checkpoint from the content of our safetensors format.
+    """Parse the content of a file that `save` wrote.
 
     Args:
         tensors: By name.
         metadata: The file's header, as `header` makes it.
 
     Raises:
-        CheckpointError: When the header is not ours, or the prompts are missing.
+        CheckpointError: When the header is another, or the prompts are missing.
     """
     learner, prompts = part(tensors, "learner."), tensors.get("prompts")
     if metadata.get("format") != FORMAT or (prompts is None and not learner):
@@ -109,15 +109,15 @@ def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
 def from_pyiqa(
     state: Mapping[str, Tensor], metadata: Any, faults: Tensor | None = None
 ) -> Checkpoint:
-    """A checkpoint from the parts of `save_pyiqa`'s file.
+    """Parse the content of a file that `save_pyiqa` wrote.
 
     Args:
         state: State dict of a `QualiCLIP` module.
-        metadata: What the file holds in place of a header.
-        faults: Features of the diagnosis' prompts, where the file has them.
+        metadata: The file's header.
+        faults: Features of the diagnosis' prompts, if the file has them.
 
     Raises:
-        CheckpointError: When the header is not ours.
+        CheckpointError: When the header is another.
     """
     if not isinstance(metadata, Mapping) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError(
@@ -162,7 +162,7 @@ def _from_parts(
 
 
 def _json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
-    """A header's value that is JSON; empty where it is not there."""
+    """Value of a JSON entry; empty if the entry is missing."""
     try:
         value = json.loads(metadata[key]) if key in metadata else kind()
     except (ValueError, RecursionError) as err:
@@ -175,7 +175,7 @@ def _json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
 
 
 def _names(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
-    """A header's list of names; empty where it is not there."""
+    """List of names in an entry; empty if the entry is missing."""
     names = _json(metadata, key, list)
     if not all(isinstance(name, str) for name in names):
         raise CheckpointError(f"header: expected {key} to be a list of names, got {names!r:.60}")
@@ -183,7 +183,7 @@ def _names(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
 
 
 def _side(metadata: Mapping[str, str]) -> int:
-    """A header's scoring size in px; 0 where it is not there."""
+    """Scoring size in px; 0 if the entry is missing."""
     value = _number(metadata, "scoring_size") if "scoring_size" in metadata else 0.0
     if not (value >= 0 and value.is_integer()):
         raise CheckpointError(f"header: expected scoring_size of 0 or more px, got {value}")
@@ -198,11 +198,14 @@ def _number(metadata: Mapping[str, str], key: str) -> float:
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names start with a prefix, without it, floating point as fp32.
+    """Select the tensors whose names start with a prefix, and remove the prefix.
 
     Args:
         tensors: By name.
         prefix: Such as `encoder.`.
+
+    Returns:
+        Floating-point tensors as fp32.
     """
     return {
         key.removeprefix(prefix): as_fp32(tensor)
@@ -212,5 +215,5 @@ def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def as_fp32(tensor: Tensor) -> Tensor:
-    """Floating point values as fp32; others as they are, to be refused where they are weights."""
+    """Convert floating-point values to fp32; `check_values` refuses others among the weights."""
     return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,0 +1,111 @@
+"""Checks of the tensors and settings of a checkpoint.
+
+A single NaN among millions of weights can still give a plausible score, so every value is checked
+once when a file is read.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
+
+COUNTER = "num_batches_tracked"
+"""Batch normalisation's counter, the only integer tensor of a model; no score depends on it."""
+
+
+def check_storage(tensors: Mapping[str, Tensor]) -> None:
+    """Raise unless all tensors are dense arrays on the CPU, before anything is computed with them.
+
+    Args:
+        tensors: The file's tensors by name.
+
+    Raises:
+        CheckpointError: When a tensor is sparse, quantised or without values, or states a larger
+            shape than the file has values for (a few bytes can state terabytes).
+    """
+    for name, tensor in tensors.items():
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not plain or tensor.is_quantized or tensor.is_nested:
+            raise CheckpointError(f"{name}: expected a dense tensor, got {tensor.layout}")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(
+                f"{name}: its shape {tuple(tensor.shape)} is larger than what the file holds of it"
+            )
+
+
+def check_values(checkpoint: Checkpoint) -> None:
+    """Raise if weights, prompts or settings are not those of a model.
+
+    Args:
+        checkpoint: A checkpoint as it was read.
+
+    Raises:
+        CheckpointError: When a tensor is not floating point or holds a value that is not finite;
+            when prompts are empty, not of shape (P, 2, D), or not as many as their texts; when the
+            diagnosis' prompts are not one pair per fault, of the width of the other prompts; or
+            when logit scale or temperature is not a finite number above 0.
+    """
+    for group in ("encoder", "learner", "text"):
+        for name, tensor in getattr(checkpoint, group).items():
+            if not name.endswith(COUNTER):
+                _check_tensor(f"{group}.{name}", tensor)
+    if checkpoint.prompts is not None:
+        _check_prompts("prompts", checkpoint.prompts, len(checkpoint.pairs))
+    _check_faults(checkpoint)
+    for name in ("logit_scale", "temperature"):
+        value = getattr(checkpoint, name)
+        if not (math.isfinite(value) and value > 0):
+            raise CheckpointError(f"{name}: expected a finite number above 0, got {value}")
+
+
+def _check_tensor(name: str, tensor: Tensor) -> None:
+    if not tensor.is_floating_point():
+        raise CheckpointError(f"{name}: expected floating point values, got {tensor.dtype}")
+    if tensor.sum().isfinite():  # one pass without a copy; NaN and infinity persist in a sum
+        return
+    finite = tensor.isfinite()
+    if not finite.all():  # otherwise only the sum overflowed
+        count = int(finite.numel() - finite.sum())
+        raise CheckpointError(
+            f"{name}: {count} of {finite.numel()} values are NaN or infinite; the file is damaged, "
+            "or the training that wrote it diverged"
+        )
+
+
+def _check_faults(checkpoint: Checkpoint) -> None:
+    """Raise unless the diagnosis has one name, pair and feature per fault, or none of them."""
+    features, names = checkpoint.fault_prompts, checkpoint.faults
+    if features is None:
+        if names or checkpoint.fault_pairs:
+            raise CheckpointError(
+                f"fault_prompts: missing; expected features of {len(names)} faults"
+            )
+        return
+    _check_prompts("fault_prompts", features, len(checkpoint.fault_pairs))
+    if len(names) != len(features) or len(set(names)) != len(names):
+        raise CheckpointError(
+            f"fault_prompts: expected one pair per fault, got {len(features)} pairs and the faults "
+            f"{', '.join(names) or '(none)'}"
+        )
+    if checkpoint.prompts is not None and checkpoint.prompts.shape[2] != features.shape[2]:
+        raise CheckpointError(
+            f"fault_prompts: expected the prompts' width {checkpoint.prompts.shape[2]}, "
+            f"got {features.shape[2]}"
+        )
+
+
+def _check_prompts(name: str, prompts: Tensor, texts: int) -> None:
+    if prompts.ndim != 3 or prompts.shape[1] != 2 or prompts.numel() == 0:
+        raise CheckpointError(
+            f"{name}: expected features of shape (pairs, 2, D), none of them 0, "
+            f"got {tuple(prompts.shape)}"
+        )
+    _check_tensor(name, prompts)
+    if texts and texts != len(prompts):
+        raise CheckpointError(
+            f"{name}: expected as many pairs of features as of texts, "
+            f"got {len(prompts)} and {texts}"
+        )
