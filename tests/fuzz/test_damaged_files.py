@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.datasets import DatasetError, load, parse
-from qualiclip_metric import create, formats
+from qualiclip_metric import checkpoints, create
 from qualiclip_metric.decoding.files import MAX_PIXELS, WHOLE_PIXELS
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.scoring import score_files
@@ -96,8 +96,8 @@ def is_refused_image(path: Path) -> bool:
 
 def is_refused_checkpoint(path: Path) -> bool:
     try:
-        formats.load(path)
-    except formats.CheckpointError as err:
+        checkpoints.read(path)
+    except checkpoints.CheckpointError as err:
         return bool(str(err))
     return False
 
