@@ -24,6 +24,7 @@ PAGES = sorted(
     }
     - {*LAB}
 )
+SCRIPTS = sorted((ROOT / "runs").glob("*.sh"))
 RECIPES = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
 NAME = r"\b(?:X|NAME|COMMAND)\b"
 """Words that stand for any name."""
@@ -49,7 +50,7 @@ def test_files_of_recipes_exist(page: Path) -> None:
     assert sorted(name for name in named if not any(ROOT.glob(re.sub(NAME, "*", name)))) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=_id)
+@pytest.mark.parametrize("page", [*PAGES, *SCRIPTS], ids=_id)
 def test_commands_and_options_exist(page: Path) -> None:
     assert [problem for words in commands(page) if (problem := _problem(words))] == []
 
@@ -78,8 +79,9 @@ def test_every_page_is_in_the_navigation() -> None:
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Words of every call of ours in a page: in code blocks, and in spans with an argument."""
-    for code in _code(page.read_text("utf-8")):
+    """Words of every call of ours in a script, or in a page's code blocks and spans."""
+    text = page.read_text("utf-8")
+    for code in [text] if page.suffix == ".sh" else _code(text):
         for line in code.replace("\\\n", " ").splitlines():
             for part in re.split(r"&&|\|\|?|;|>", re.sub(r"(^|\s)#.*", "", line)):
                 try:
