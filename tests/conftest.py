@@ -42,14 +42,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return min(len(os.sched_getaffinity(0)), 4) if whole else 0
 
 
-LONG = {"test_plus.py", "test_processes.py", "test_loop.py", "test_faults.py", "test_kills.py"}
-"""Files that take a minute or so: begun last, one of them would keep a core waiting."""
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    """Begin with files that have a slow test: begun last, one of them would keep a core waiting."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def _is_local(host: Any) -> bool:

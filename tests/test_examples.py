@@ -32,8 +32,9 @@ PAGES = [
     "docs/guide/explain.md",
     "docs/guide/gmad.md",
     "docs/guide/pyiqa.md",
-    "docs/guide/torchmetrics.md",
     "docs/guide/python.md",
+    "docs/guide/torchmetrics.md",
+    "docs/lab/pyiqa.md",
 ]
 
 
