@@ -1,81 +1,58 @@
-"""`python -m benchmarks COMMAND`: imports the module of the command and no other.
+"""`python -m benchmarks COMMAND`, each command in a module of its own.
 
-A command is one file: a module whose ``app`` is a typer app or one function. To add one, add a
-row to :data:`COMMANDS`.
+To add a command, write its module in `benchmarks/cli` and add a row to `COMMANDS`.
 """
-
-import importlib
-import sys
 
 import typer
 
-from benchmarks.cli._console import message
+from qualiclip_metric.cli.lazy import lazy_app
+from qualiclip_metric.cli.terminal import USAGE_ERROR
 from qualiclip_metric.files import error_text
 
-COMMANDS: dict[str, tuple[str, str]] = {
-    "run": ("benchmarks.cli.run", "Score datasets with metrics; only what is missing."),
-    "datasets": ("benchmarks.cli.datasets", "What is on the disk, and where to get the rest."),
-    "summary": ("benchmarks.cli.summary", "Correlations, fits and intervals of a results folder."),
-    "table": ("benchmarks.cli.table", "Cross-dataset table in Markdown or LaTeX."),
-    "compare": ("benchmarks.cli.compare", "Which differences between metrics are significant."),
-    "predictions": ("benchmarks.cli.predictions", "Published predictions, without images."),
-    "golden": ("benchmarks.cli.golden", "Freeze and check metric values, for CI."),
-    "parity": ("benchmarks.cli.parity", "Differences to pyiqa's class and the official hub."),
-    "gmad": ("benchmarks.cli.gmad", "The gMAD competition on score tables."),
-    "report": ("benchmarks.cli.report", "A self-contained report page."),
-    "speed": ("benchmarks.cli.speed", "Seconds per image and memory."),
-    "explain": (
-        "benchmarks.cli.explain",
-        "Do maps and profiles find the fault?",
-    ),
-    "sizes": ("benchmarks.cli.sizes", "Does the score depend on a photo's pixels?"),
-    "diagnosis": ("benchmarks.cli.diagnosis", "Is the fault of a degraded photo named?"),
-    "prompts": ("benchmarks.cli.prompts", "Which prompts carry the score."),
-    "robustness": (
-        "benchmarks.cli.robustness",
-        "Do changes nobody sees move the score?",
-    ),
+COMMANDS = {
+    "run": ("run", "Score datasets with metrics; only what is missing."),
+    "datasets": ("datasets", "List which datasets are on the disk, and where to get the rest."),
+    "summary": ("summary", "Correlations, fits and intervals of a results folder."),
+    "table": ("table", "Cross-dataset table in Markdown or LaTeX."),
+    "compare": ("compare", "Test which differences between metrics are significant."),
+    "predictions": ("predictions", "Correlations of published predictions, without images."),
+    "golden": ("app", "Freeze and check metric values, for CI."),
+    "parity": ("parity", "Differences to pyiqa's class and the official hub."),
+    "gmad": ("app", "The gMAD competition on score tables."),
+    "report": ("app", "Write a self-contained report page."),
+    "speed": ("app", "Seconds per image, memory and images per second."),
+    "explain": ("explain", "Do maps and profiles find the fault?"),
+    "sizes": ("sizes", "Does the score depend on a photo's pixels?"),
+    "diagnosis": ("diagnosis", "Is the fault of a degraded photo named?"),
+    "prompts": ("prompts", "Which prompts carry the score?"),
+    "robustness": ("robustness", "Do changes that nobody sees move the score?"),
 }
-"""Command -> (module with ``app``, help)."""
+"""Command, which is also its module in `benchmarks.cli` -> Typer app or function, line of help."""
 
-
-def build(argv: list[str]) -> typer.Typer:
-    """The application: the command that ``argv`` names, and the others as lines of help."""
-    app = typer.Typer(
-        help="Benchmark no-reference image quality metrics on real datasets.",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
-    wanted = next((word for word in argv if not word.startswith("-")), None)
-    for name, (module, text) in COMMANDS.items():
-        if name == wanted:
-            command = importlib.import_module(module).app
-            if isinstance(command, typer.Typer):
-                app.add_typer(command, name=name, help=text)
-            else:
-                app.command(name, help=text)(command)
-        else:
-            app.command(name, help=text)(_listed)
-    return app
+app = lazy_app(
+    {
+        name: (f"benchmarks.cli.{name}", attribute, summary)
+        for name, (attribute, summary) in COMMANDS.items()
+    },
+    name="benchmarks",
+    help="Benchmark no-reference image quality metrics on real datasets.",
+    add_completion=False,
+)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; an error of the user is one line on stderr and exit code 2."""
-    words = sys.argv[1:] if argv is None else argv
     try:
-        build(words)(words, prog_name="python -m benchmarks")
+        app(argv, prog_name="python -m benchmarks")
     except ModuleNotFoundError as err:
-        message(f"error: {err}; try: pip install 'qualiclip-metric[benchmarks]'")
-        raise SystemExit(2) from err
+        _fail(f"{err}; try: pip install 'qualiclip-metric[benchmarks]'", err)
     except (ValueError, ImportError, OSError) as err:
-        message(f"error: {error_text(err)}")
-        raise SystemExit(2) from err
+        _fail(error_text(err), err)
 
 
-def _listed() -> None:
-    """Stand in for a command that is listed, not called."""
+def _fail(text: str, err: Exception) -> None:
+    typer.echo(f"error: {text}", err=True)
+    raise SystemExit(USAGE_ERROR) from err
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import typer
 
-from benchmarks.__main__ import build as benchmarks_app
+from benchmarks.__main__ import app as benchmarks_app
 from qualiclip_metric.cli import app
 
 ROOT = Path(__file__).parents[1]
@@ -105,7 +105,7 @@ def _problem(words: list[str]) -> str:
     """Name a command or option of a call that does not exist; empty where all do."""
     count = 1 if words[0] == "qualiclip" else 3
     called, arguments = " ".join(words[:count]), words[count:]
-    command = _application(called, arguments[0] if arguments else "")
+    command = _application(called)
     while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
         name = arguments.pop(0)
         if re.fullmatch(NAME, name):
@@ -120,11 +120,11 @@ def _problem(words: list[str]) -> str:
 
 
 @cache
-def _application(called: str, name: str) -> Any:
-    return typer.main.get_command(app if called == "qualiclip" else benchmarks_app([name]))
+def _application(called: str) -> Any:
+    return typer.main.get_command(app if called == "qualiclip" else benchmarks_app)
 
 
 def _subcommand(group: Any, name: str) -> Any:
-    """The real command, which `qualiclip` imports at its first use."""
+    """The real command, which is imported at its first use."""
     context = group.make_context("x", [name], resilient_parsing=True)
     return group.resolve_command(context, [name])[1]

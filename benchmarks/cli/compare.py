@@ -52,6 +52,3 @@ def _with_scores(scores: pd.DataFrame, name: str, asked: list[str] | None) -> li
         if metric not in scored:
             message(f"left out: {metric} scored no image of {name}")
     return scored
-
-
-app = compare

@@ -51,6 +51,3 @@ def _table(found: list[Status]) -> str:
             counts = [str(number) for number in numbers]
         rows.append([status.name, status.state, where, *counts])
     return markdown(header, rows, 3)
-
-
-app = datasets

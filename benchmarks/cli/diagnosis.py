@@ -18,10 +18,10 @@ from benchmarks.stats.bootstrap import interval, mean_samples
 from qualiclip_metric import create
 from qualiclip_metric.distortions import LEVELS
 
-__all__ = ["app", "table"]
+__all__ = ["diagnosis", "table"]
 
 
-def app(
+def diagnosis(
     *,
     model: Annotated[
         str, typer.Option("--model", help="lite, or a checkpoint that has a diagnosis.")

@@ -17,10 +17,10 @@ from qualiclip_metric import create
 from qualiclip_metric.explanations.pairs import names
 from qualiclip_metric.metric import QualiCLIP
 
-__all__ = ["app", "tables"]
+__all__ = ["explain", "tables"]
 
 
-def app(
+def explain(
     *,
     model: Models = None,
     images: Images = None,

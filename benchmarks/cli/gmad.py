@@ -30,7 +30,9 @@ from qualiclip_metric.files import write_text
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="gMAD: metrics attack each other on one pool of images.", no_args_is_help=True
+    help="gMAD: metrics attack each other on one pool of images.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 RANKED = ("aggressiveness", "resistance")
 

@@ -9,7 +9,7 @@ from benchmarks.metrics.build import build
 from benchmarks.metrics.scorer import Scorer
 from qualiclip_metric import golden as store
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -8,13 +8,21 @@ import torch
 import typer
 
 from benchmarks.formatting import markdown
-from benchmarks.reference import parity
+from benchmarks.reference.parity import (
+    BATCHES,
+    SIZES,
+    TOLERANCE,
+    Difference,
+    compare_gradients,
+    compare_scores,
+    metric_pairs,
+)
 from benchmarks.reference.seeded import write_official, write_plus
 
 GRADIENT_SIZES = ((224, 224), (257, 611))
 
 
-def app(
+def parity(
     official: Annotated[
         Path | None, typer.Option(help="qualiclip.pth to compare on; a seeded random one if none.")
     ] = None,
@@ -30,23 +38,23 @@ def app(
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = official or write_official(Path(folder) / "qualiclip.pth", seed)
         learned = plus or write_plus(Path(folder) / "QualiCLIP+_koniq.pth", checkpoint, seed)
-        pairs = parity.pairs(checkpoint, learned)
+        pairs = metric_pairs(checkpoint, learned)
         scores = [
-            parity.compare(pair, size, batch)
-            for size in parity.SIZES
-            for batch in parity.BATCHES
+            compare_scores(pair, size, batch)
+            for size in SIZES
+            for batch in BATCHES
             for pair in pairs
             if size[0] * size[1] <= largest
         ]
-        gradients = [parity.gradients(checkpoint, size, 1) for size in GRADIENT_SIZES]
+        gradients = [compare_gradients(checkpoint, size, 1) for size in GRADIENT_SIZES]
     header = ["model", "reference", "height x width", "batch", "score spread", "max difference"]
     typer.echo(f"torch {torch.__version__}, CPU, fp32\n")
     typer.echo(markdown(header, [_cells(row) for row in (*scores, *gradients)], 4), nl=False)
     worst = max((row.difference for row in scores), default=0.0)
-    raise typer.Exit(int(worst > parity.TOLERANCE))
+    raise typer.Exit(int(worst > TOLERANCE))
 
 
-def _cells(row: parity.Difference) -> list[str]:
+def _cells(row: Difference) -> list[str]:
     size = f"{row.size[0]} x {row.size[1]}"
     spread, difference = f"{row.spread:.2g}", f"{row.difference:.1e}"
     return [row.model, row.reference, size, str(row.batch), spread, difference]

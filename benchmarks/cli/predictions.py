@@ -30,6 +30,3 @@ def predictions(
                 remarks.append(f"- {r['metric']}: {name.upper()} fit {r[f'{name}_status']}")
     typer.echo(markdown(header, rows))
     typer.echo("\n".join(remarks))
-
-
-app = predictions

@@ -29,12 +29,12 @@ from qualiclip_metric import create
 from qualiclip_metric.explanations.pairs import names
 from qualiclip_metric.metric import QualiCLIP
 
-__all__ = ["app", "tables"]
+__all__ = ["prompts", "tables"]
 
 NOTE = "Reported only: choose no setting by these figures.\n"
 
 
-def app(
+def prompts(
     *,
     model: Annotated[str, typer.Option(help="lite, qualiclip, or a checkpoint.")] = "lite",
     dataset: Dataset = None,

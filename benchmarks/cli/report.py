@@ -34,7 +34,11 @@ __all__ = ["app"]
 
 TITLE = "Image quality metrics compared"
 
-app = typer.Typer(help="A self-contained report page on a results folder.", no_args_is_help=True)
+app = typer.Typer(
+    help="A self-contained report page on a results folder.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 
 @app.callback(invoke_without_command=True)

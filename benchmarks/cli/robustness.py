@@ -14,12 +14,12 @@ from benchmarks.metrics.build import build, display_name
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.report.robustness import ROBUSTNESS
 
-__all__ = ["app", "table"]
+__all__ = ["robustness", "table"]
 
 DEFAULT = ("lite", "sharpness", "jpegsize", "pyiqa:piqe")
 
 
-def app(
+def robustness(
     *,
     metric: MetricSpecs = None,
     images: Images = None,

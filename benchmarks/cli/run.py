@@ -193,6 +193,3 @@ def _nothing_computed(results: list[runner.RunResult]) -> str:
             "(--retry-errors tries them again)"
         )
     return "nothing to compute: every score was there already"
-
-
-app = run

@@ -13,10 +13,10 @@ from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create
 from qualiclip_metric.images import find, read, size
 
-__all__ = ["app", "table"]
+__all__ = ["sizes", "table"]
 
 
-def app(
+def sizes(
     *,
     images: Annotated[
         list[Path],

@@ -18,6 +18,7 @@ from qualiclip_metric import create
 app = typer.Typer(
     help="Seconds per image, memory and images per second.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 

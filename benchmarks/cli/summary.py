@@ -18,6 +18,3 @@ def summary(
 ) -> None:
     """Write summary.csv, .json, .md and print the latter."""
     typer.echo(write_summary(results, Statistics(resamples, seed, splits, split_seed)))
-
-
-app = summary

@@ -41,6 +41,3 @@ def table(
     else:
         render = cross_latex if form is Form.latex else cross_markdown
         typer.echo(render(found), nl=False)
-
-
-app = table

@@ -99,7 +99,7 @@ def hub_score(net: nn.Module, img: Tensor) -> Tensor:
     return antonym_score(cosine.reshape(len(img), -1, 2), 100.0)
 
 
-def images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
+def random_images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
     """Random images that differ in structure: blocks from coarse to fine.
 
     Args:
@@ -120,7 +120,7 @@ def images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
     return torch.cat(made)
 
 
-def pairs(official: str | Path, plus: str | Path) -> list[Pair]:
+def metric_pairs(official: str | Path, plus: str | Path) -> list[Pair]:
     """Ours and theirs, on the same files.
 
     Args:
@@ -141,7 +141,7 @@ def pairs(official: str | Path, plus: str | Path) -> list[Pair]:
     ]
 
 
-def compare(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
+def compare_scores(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
     """Largest difference of the scores of one batch.
 
     Args:
@@ -152,7 +152,7 @@ def compare(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
     Returns:
         The difference, and the range of the scores as `spread`.
     """
-    img = images(size, batch)
+    img = random_images(size, batch)
     with torch.no_grad():
         scores, expected = pair.ours(img), pair.theirs(img)
     return Difference(
@@ -165,8 +165,8 @@ def compare(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
     )
 
 
-def gradients(official: str | Path, size: tuple[int, int], batch: int) -> Difference:
-    """As `compare`, for the gradient of the summed score with respect to the image, in fp64.
+def compare_gradients(official: str | Path, size: tuple[int, int], batch: int) -> Difference:
+    """As `compare_scores`, for the gradient of the summed score with respect to the image, in fp64.
 
     In fp32 a rounding error that moves an activation across a ReLU's zero changes single entries
     of any implementation's gradient by a per cent; in fp64 a difference would be one of formulas.
@@ -181,7 +181,7 @@ def gradients(official: str | Path, size: tuple[int, int], batch: int) -> Differ
     """
     net = upstream("qualiclip", official).double()
     vars(net)["prompts_features"] = vars(net)["prompts_features"].double()
-    img = images(size, batch).double()
+    img = random_images(size, batch).double()
     ours, theirs = _gradient(create(official).double(), img), _gradient(net, img)
     largest = theirs.abs().max()
     return Difference(

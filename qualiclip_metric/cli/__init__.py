@@ -1,17 +1,12 @@
-"""The command line: `qualiclip COMMAND`, each command in a module of its own.
-
-A command's module is imported when the command is used, and not before: help and version stay
-quick, and a missing extra stops the command that needs it and no other.
-"""
+"""The command line: `qualiclip COMMAND`, each command in a module of its own."""
 
 import sys
-from importlib import import_module
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from qualiclip_metric._version import __version__
+from qualiclip_metric.cli.lazy import lazy_app
 from qualiclip_metric.cli.terminal import USAGE_ERROR, end_on_sigterm
 
 COMMANDS = {
@@ -29,33 +24,13 @@ COMMANDS = {
 """Command -> module of this package, its Typer app or plain function, one line of help."""
 
 
-class LazyGroup(TyperGroup):
-    """A group that imports a command's module when the command is called."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As Typer's, with the real command in place of the line of help that stands for it."""
-        name, command, rest = super().resolve_command(ctx, args)
-        return name, _load(name) if name in COMMANDS else command, rest
-
-
-def _load(name: str) -> Any:
-    module, attribute, summary = COMMANDS[name]
-    target = getattr(import_module(f"{__name__}.{module}"), attribute)
-    if not isinstance(target, typer.Typer):
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name, short_help=summary)(target)
-        target = single
-    target.rich_markup_mode = None  # plain help wraps at any width; boxes leave a column of words
-    return typer.main.get_command(target)
-
-
-app = typer.Typer(
+app = lazy_app(
+    {
+        name: (f"{__name__}.{module}", attribute, summary)
+        for name, (module, attribute, summary) in COMMANDS.items()
+    },
     name="qualiclip",
-    cls=LazyGroup,
     help="No-reference image quality with antonym prompts: score, explain, degrade, train.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -74,10 +49,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-for _name, (_, _, _help) in COMMANDS.items():
-    app.command(_name, help=_help)(lambda: None)
 
 
 def main() -> None:

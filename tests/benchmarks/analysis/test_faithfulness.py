@@ -192,12 +192,12 @@ def test_maps_may_be_chosen_and_profiles_left_out(command, random_lite, tmp_path
 
 def test_the_command(random_lite, tmp_path):
     pytest.importorskip("captum", reason="maps by gradient need captum")
-    from benchmarks.__main__ import build as application
+    from benchmarks.__main__ import app as application
 
     Image.effect_noise((150, 120), 40).convert("RGB").save(tmp_path / "a.png")
     words = ["explain", "--model", str(random_lite), "--images", str(tmp_path / "a.png")]
     words += ["--side", "96", "--resamples", "20", "--out", str(tmp_path / "explain.json")]
-    result = CliRunner().invoke(application(words), words)
+    result = CliRunner().invoke(application, words)
     assert result.exit_code == 0, result.output
     for text in (
         "| centre |",

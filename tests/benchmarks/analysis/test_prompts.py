@@ -139,7 +139,7 @@ def test_ladders_begin_with_the_photo(tiny):
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_the_command(labelled, random_lite, tmp_path):
-    from benchmarks.__main__ import build as application
+    from benchmarks.__main__ import app as application
 
     names = [f"{i}.png" for i in range(5 if labelled else 1)]
     for i, name in enumerate(names):
@@ -150,7 +150,7 @@ def test_the_command(labelled, random_lite, tmp_path):
     source = source if labelled else ["--images", str(tmp_path / "0.png")]
     words = ["prompts", "--model", str(random_lite), *source, "--out", str(tmp_path / "out")]
     words += ["--resamples", "20"]
-    result = CliRunner().invoke(application(words), words)
+    result = CliRunner().invoke(application, words)
     assert result.exit_code == 0, result.output
     assert "Reported only" in result.stdout and "| all pairs |" in result.stdout
     data = json.loads(

@@ -181,13 +181,13 @@ def test_a_constant_metric_has_no_percentage():
 
 
 def test_the_command_feeds_the_report_and_names_what_is_left_out(tmp_path):
-    from benchmarks.__main__ import build as application
+    from benchmarks.__main__ import app as application
 
     pixels = noise()[0].permute(1, 2, 0).mul(255).byte().numpy()
     Image.fromarray(pixels).save(tmp_path / "a.png")
     words = ["robustness", "--images", str(tmp_path / "a.png"), "--metric", "sharpness"]
     words += ["--metric", "no", "--results", str(tmp_path), "--resamples", "20"]
-    result = CliRunner().invoke(application(words), words)
+    result = CliRunner().invoke(application, words)
     assert result.exit_code == 0, result.output
     assert "left out: unknown metric 'no'" in result.stderr
     assert "| sharpness |" in result.stdout.splitlines()[0]

@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pairs(theirs: None, seeded_official: Path, seeded_plus: Path) -> list[parity.Pair]:
-    return parity.pairs(seeded_official, seeded_plus)
+    return parity.metric_pairs(seeded_official, seeded_plus)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -37,19 +37,19 @@ def pairs(theirs: None, seeded_official: Path, seeded_plus: Path) -> list[parity
     ("size", "batch"), [((224, 224), 1), ((224, 224), 3), ((384, 512), 1), ((257, 611), 3)]
 )
 def test_scores(size: tuple[int, int], batch: int, which: int, pairs: list[parity.Pair]) -> None:
-    row = parity.compare(pairs[which], size, batch)
+    row = parity.compare_scores(pairs[which], size, batch)
     assert row.difference < parity.TOLERANCE, row
     assert batch == 1 or row.spread > 0.02, row
 
 
 def test_scores_of_a_large_image(pairs: list[parity.Pair]) -> None:
-    assert parity.compare(pairs[0], (1080, 1920), 1).difference < parity.TOLERANCE
+    assert parity.compare_scores(pairs[0], (1080, 1920), 1).difference < parity.TOLERANCE
 
 
 def test_another_temperature_would_be_noticed(pairs: list[parity.Pair]) -> None:
     wrong = pairs[0]._replace(theirs=pairs[2].theirs)
-    assert parity.compare(wrong, (224, 224), 1).difference > 100 * parity.TOLERANCE
+    assert parity.compare_scores(wrong, (224, 224), 1).difference > 100 * parity.TOLERANCE
 
 
 def test_gradients(pairs: list[parity.Pair], seeded_official: Path) -> None:
-    assert parity.gradients(seeded_official, (97, 131), 2).difference < 1e-6
+    assert parity.compare_gradients(seeded_official, (97, 131), 2).difference < 1e-6

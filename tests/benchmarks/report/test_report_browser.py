@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.__main__ import build as application
+from benchmarks.__main__ import app as application
 from benchmarks.cli.report import app
 
 By = pytest.importorskip("selenium.webdriver.common.by").By
@@ -23,7 +23,7 @@ def report(results, tmp_path_factory):
     robust = ["robustness", "--images", image, "--results", results, "--resamples", "20"]
     for name in ("sharpness", "jpegsize"):
         robust += ["--metric", name]
-    assert CliRunner().invoke(application(robust), [str(w) for w in robust]).exit_code == 0
+    assert CliRunner().invoke(application, [str(w) for w in robust]).exit_code == 0
     words = ["--results", results, "--out", folder / "report.html", "--resamples", 100]
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output

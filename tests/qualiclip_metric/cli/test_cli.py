@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qualiclip_metric import __version__, checkpoints, cli
-from qualiclip_metric.cli import COMMANDS, app, main
+from qualiclip_metric import __version__, checkpoints
+from qualiclip_metric.cli import COMMANDS, app, lazy, main
 from qualiclip_metric.cli._metric import choose_device
 from qualiclip_metric.cli.terminal import Terminated, end_on_sigterm, printable
 from qualiclip_metric.engines.processor import has_bf16_instructions
@@ -72,7 +72,7 @@ def test_a_missing_extra_stops_its_command_with_the_cure(
     def needy() -> None:
         raise ImportError("needs a thing: pip install 'qualiclip-metric[thing]'")
 
-    monkeypatch.setattr(cli, "_load", lambda name: typer.main.get_command(_typer(needy)))
+    monkeypatch.setattr(lazy, "_imported", lambda *_: typer.main.get_command(_typer(needy)))
     monkeypatch.setattr(sys, "argv", ["qualiclip", "info"])
     with pytest.raises(SystemExit) as end:
         main()
@@ -92,7 +92,7 @@ def test_an_import_error_without_a_cure_is_a_mistake(monkeypatch: pytest.MonkeyP
     def broken() -> None:
         raise ImportError("no such name")
 
-    monkeypatch.setattr(cli, "_load", lambda name: typer.main.get_command(_typer(broken)))
+    monkeypatch.setattr(lazy, "_imported", lambda *_: typer.main.get_command(_typer(broken)))
     monkeypatch.setattr(sys, "argv", ["qualiclip", "info"])
     with pytest.raises(ImportError, match="no such name"):
         main()
