@@ -1,9 +1,8 @@
-"""Images as tensors, and image files in folders: what the rest of the package reads them with."""
+"""Images as tensors, and the image files of folders and patterns."""
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +18,14 @@ from qualiclip_metric.decoding import (
     MAX_PIXELS,
     RGB,
     WHITE,
+    Colour,
     ImageError,
     Source,
     pixels,
     size,
     to_pixels,
 )
+from qualiclip_metric.decoding.convert import copy_with_exif
 from qualiclip_metric.decoding.formats import CURE, SUFFIXES, is_image, missing_package
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "RGB",
     "SUFFIXES",
     "WHITE",
+    "Colour",
     "Found",
     "ImageError",
     "find",
@@ -55,6 +57,7 @@ def read(
     *,
     max_pixels: int = MAX_PIXELS,
     allow_truncated: bool = False,
+    colour: Colour = "srgb",
 ) -> Float[Tensor, "3 h w"]:
     """Read an image as a viewer would show it.
 
@@ -62,9 +65,11 @@ def read(
         path: A file of any format of `decoding.formats`, or its content (`decoding.Encoded`). Of an
             animation or a multi-page file, the first frame; of a camera's raw data, the picture as
             the camera balanced it.
-        background: RGB in 0..255 under transparent pixels.
-        max_pixels: A file whose header promises more is refused before anything is decoded.
+        background: sRGB in 0..255 under transparent pixels.
+        max_pixels: A file whose header states more is refused before anything is decoded.
         allow_truncated: Whether a file that ends too early is read, grey where data is missing.
+        colour: `srgb` converts colours to sRGB by the file's profile, as viewers do, and tone-maps
+            HDR; `raw` keeps the file's numbers, as pyiqa does.
 
     Returns:
         (3, H, W), float32 RGB in [0, 1].
@@ -76,16 +81,21 @@ def read(
         >>> read("photo.jpg").shape  # 128 px wide, 96 px high
         torch.Size([3, 96, 128])
     """
-    options: dict[str, Any] = {"max_pixels": max_pixels, "allow_truncated": allow_truncated}
-    return _to_tensor(pixels(path, background, **options))
+    array = pixels(
+        path, background, max_pixels=max_pixels, allow_truncated=allow_truncated, colour=colour
+    )
+    return _to_tensor(array)
 
 
-def to_tensor(image: Image.Image, background: RGB = WHITE) -> Float[Tensor, "3 h w"]:
+def to_tensor(
+    image: Image.Image, background: RGB = WHITE, colour: Colour = "srgb"
+) -> Float[Tensor, "3 h w"]:
     """Convert a Pillow image of any mode, turned upright.
 
     Args:
         image: The image; it stays as it is.
-        background: RGB in 0..255 under transparent pixels.
+        background: sRGB in 0..255 under transparent pixels.
+        colour: As for `read`.
 
     Returns:
         (3, H, W), float32 RGB in [0, 1].
@@ -93,14 +103,11 @@ def to_tensor(image: Image.Image, background: RGB = WHITE) -> Float[Tensor, "3 h
     Raises:
         ValueError: When values of more than 8 bits are not finite, or lie outside [0, 1].
     """
-    copy = image.copy()
-    with suppress(Exception):  # a copy of a TIFF has no EXIF; damaged EXIF raises anything
-        copy.info.setdefault("exif", image.getexif().tobytes())
-    return _to_tensor(to_pixels(copy, background))
+    return _to_tensor(to_pixels(copy_with_exif(image), background, colour))
 
 
 def to_uint8(img: Tensor) -> UInt8[Tensor, "*shape"]:
-    """RGB in [0, 1] -> bytes of the same shape: rounded, what lies outside is clipped."""
+    """RGB in [0, 1] -> bytes of the same shape, rounded; values outside are clipped."""
     return img.detach().float().mul(255).round().clamp(0, 255).to("cpu", torch.uint8)
 
 
@@ -121,28 +128,28 @@ def _to_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
 
 
 LINKED_FOLDERS = "links to folders"
-"""Stands for them among the suffixes of what is left out."""
+"""Key of `Found.left_out` that counts them."""
 
 
 class Found(NamedTuple):
-    """Image files, and what was left out of folders.
+    """Image files, and the files of folders that were left out.
 
     Args:
         files: In the order of the arguments, sorted within a folder or a pattern.
-        left_out: Suffix -> how many files of folders have it and need a package that is missing;
-            `LINKED_FOLDERS` -> how many links to folders were not entered.
+        left_out: Suffix -> number of files in folders that need a package that is missing;
+            `LINKED_FOLDERS` -> number of links to folders, which are not entered.
     """
 
     files: list[Path]
     left_out: Counter[str]
 
     def note(self) -> str | None:
-        """One line about what was left out, with the cure; None where nothing was."""
+        """One line about the files left out, with the cure; None if there are none."""
         notes = []
         unread = sorted(set(self.left_out) - {LINKED_FOLDERS})
         if unread:
             kinds = ", ".join(f"{self.left_out[suffix]} {suffix}" for suffix in unread)
-            notes.append(f"left out, for nothing here reads them: {kinds}; {CURE}")
+            notes.append(f"left out, a package that reads them is missing: {kinds}; {CURE}")
         if links := self.left_out[LINKED_FOLDERS]:
             notes.append(f"left out: {LINKED_FOLDERS} ({links}); name those that are to be entered")
         return "; ".join(notes) or None
@@ -168,13 +175,13 @@ def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
     """Image files named by files, folders and glob patterns, in a stable order.
 
     Args:
-        paths: Files are taken whatever their suffix (so a wrong one is reported, not skipped), and
-            so is what a pattern matches (it may use `**`); folders give the files with an image
-            suffix, as `walk` does.
+        paths: A file, and whatever a pattern matches (it may use `**`), is taken with any suffix,
+            so that a wrong one is reported; of folders, the files with an image suffix, as `walk`
+            finds them.
         recursive: Whether folders are entered to any depth.
 
     Returns:
-        The files, each as often as it is named, and what was left out of folders.
+        The files, each as often as it is named, and those of folders that were left out.
 
     Raises:
         ValueError: When a name is empty, or a pattern or a folder holds no image.
@@ -197,11 +204,11 @@ def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
 
 
 def nothing_found(name: object, left_out: Counter[str]) -> str:
-    """What to say of a folder or a pattern that holds no image.
+    """Message about a folder or a pattern that holds no image.
 
     Args:
         name: The folder or pattern.
-        left_out: What was left out there, as `Found` has it.
+        left_out: Files left out there, as in `Found`.
     """
     reason = Found([], left_out).note() or f"looked for {' '.join(sorted(SUFFIXES))}"
     return f"{name}: no image found; {reason}"
@@ -210,16 +217,16 @@ def nothing_found(name: object, left_out: Counter[str]) -> str:
 def walk(
     folder: str | Path, recursive: bool = True, left_out: Counter[str] | None = None
 ) -> Iterator[Path]:
-    """Image files of a folder as they are found, sorted; hidden ones are left out.
+    """Yield the image files of a folder, sorted, without hidden ones.
 
     Args:
-        folder: The names of one folder at a time are held.
+        folder: Where to look; the names of one folder at a time are in memory.
         recursive: Whether folders are entered to any depth; links to folders are not.
-        left_out: Counts what is left out, as `Found` has it.
+        left_out: Counter of the files left out, as in `Found`.
 
     Yields:
-        Their paths; that of a folder that cannot be listed, and of a link that leads nowhere, too,
-        so that whoever reads them reports them.
+        Their paths. A folder that cannot be listed and a broken link are among them, so that
+        reading them reports an error.
     """
     left_out = Counter() if left_out is None else left_out
     names, folders = [], set()
@@ -243,12 +250,12 @@ def walk(
             yield from walk(path, recursive, left_out)
         elif missing_package(path):
             left_out[path.suffix.lower()] += 1
-        elif not _is_other(path):
+        elif not _is_special_file(path):
             yield path
 
 
-def _is_other(path: Path) -> bool:
-    """Whether a folder, a device or a pipe is there; what cannot be told is left to its reader."""
+def _is_special_file(path: Path) -> bool:
+    """Whether the path is a device, a pipe or a link to a folder; False where unknown."""
     try:
         return not path.is_file() and path.exists()
     except OSError:

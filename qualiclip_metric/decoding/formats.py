@@ -1,24 +1,113 @@
-"""Which files are images: by suffix in a folder, by content when opened; what needs an extra."""
+"""The table of image formats: suffixes, signatures, and the packages that read them."""
 
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-SUFFIXES = frozenset(
-    ".avif .bmp .gif .j2k .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm"
-    " .png .pnm .ppm .qoi .tga .tif .tiff .webp".split()
+
+@dataclass(frozen=True)
+class Format:
+    """An image format that is read.
+
+    Args:
+        pillow: Pillow's name of it; empty for what Pillow does not read.
+        suffixes: Suffixes in lower case that make a file in a folder such an image.
+        package: Optional package that reads it; empty if the required packages do.
+    """
+
+    pillow: str
+    suffixes: str
+    package: str = ""
+
+
+RAW = Format(
+    "",
+    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef"
+    " .raf .rw2 .rwl .sr2 .srf .srw .x3f",
+    package="rawpy",
 )
-"""Suffixes, in lower case, that make a file in a folder an image."""
-HEIF_SUFFIXES = frozenset(".heic .heif .hif".split())
-RAW_SUFFIXES = frozenset(".arw .cr2 .cr3 .dng .nef .nrw .orf .pef .raf .rw2 .srw".split())
-FORMATS = tuple("AVIF BMP DIB GIF ICO JPEG JPEG2000 PCX PNG PPM QOI SGI TGA TIFF WEBP".split())
-"""Formats that Pillow decodes, told by content. Its others call programs or hold no photos."""
+"""Sensor data of cameras."""
+
+FORMATS = (
+    Format("AVIF", ".avif"),
+    Format("BMP", ".bmp"),
+    Format("DIB", ".dib"),
+    Format("GIF", ".gif"),
+    Format("HEIF", ".heic .heif .hif", package="pillow_heif"),
+    Format("ICO", ".ico"),
+    Format("JPEG", ".jpg .jpeg .jpe .jfif .mpo"),
+    Format("JPEG2000", ".jp2 .j2k .j2c .jpf .jpx"),
+    Format("PCX", ".pcx"),
+    Format("PNG", ".png .apng"),
+    Format("PPM", ".pbm .pfm .pgm .pnm .ppm"),
+    Format("QOI", ".qoi"),
+    Format("SGI", ".sgi"),
+    Format("TGA", ".tga"),
+    Format("TIFF", ".tif .tiff"),
+    Format("WEBP", ".webp"),
+    RAW,
+)
+"""Pillow's other formats call programs or hold no photos."""
+
+_BY_SUFFIX = {suffix: one for one in FORMATS for suffix in one.suffixes.split()}
+
+SUFFIXES = frozenset(suffix for suffix, one in _BY_SUFFIX.items() if not one.package)
+"""Suffixes that are read without optional packages."""
+
+NOISY_SUFFIXES = frozenset({".tif", ".tiff"})
+"""Suffixes of formats whose library prints warnings on stderr."""
+
 CURE = "pip install 'qualiclip-metric[formats]' lets it be read"
 
-_PACKAGES = {
-    **dict.fromkeys(HEIF_SUFFIXES, "pillow_heif"),
-    **dict.fromkeys(RAW_SUFFIXES, "rawpy"),
-}
+_SIGNATURES = (
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (8, b"WEBP", "WEBP"),
+    (8, b"CR\x02", "RAW"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),
+    (0, b"MM\0+", "TIFF"),
+    (4, b"ftypavif", "AVIF"),
+    (4, b"ftypavis", "AVIF"),
+    (4, b"ftypcrx ", "RAW"),
+    *((4, b"ftyp" + brand, "HEIF") for brand in (b"heic", b"heix", b"hevc", b"hevx", b"heim")),
+    *((4, b"ftyp" + brand, "HEIF") for brand in (b"mif1", b"msf1", b"hevm", b"hevs", b"heis")),
+    (0, b"\0\0\0\x0cjP  ", "JPEG2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG2000"),
+    *((0, magic, "RAW") for magic in (b"IIRO", b"IIRS", b"MMOR", b"IIU\0")),  # Olympus, Panasonic
+    *((0, magic, "RAW") for magic in (b"FUJIFILMCCD-RAW", b"\0MRM", b"FOVb")),
+    (6, b"HEAPCCDR", "RAW"),
+    # Not read: known by name, so that the error can say what the file is.
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (0, b"8BPS", "Photoshop"),
+    (0, b"%!PS", "PostScript"),
+    (0, b"%PDF", "PDF"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"DDS ", "DDS"),
+    (0, b"<svg", "SVG"),
+)
+"""Offset, bytes, name. A TIFF may still be a camera's raw data: see `with_tifffile.is_raw`."""
+
+HEAD = 32
+"""Bytes at the start of a file that the signatures need."""
+
+
+def format_of(head: bytes) -> str:
+    """The format's name by the first `HEAD` bytes of a file; empty where no signature fits."""
+    fits = (name for at, magic, name in _SIGNATURES if head.startswith(magic, at))
+    return next(fits, "")
+
+
+def installed(package: str) -> bool:
+    """Whether an optional package is installed."""
+    return find_spec(package) is not None
 
 
 def missing_package(path: str | Path) -> str | None:
@@ -26,34 +115,32 @@ def missing_package(path: str | Path) -> str | None:
 
     A build of Pillow without AVIF needs another build of Pillow.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".avif" and "AVIF" not in pillow_formats():
-        return "pillow with AVIF"
-    package = _PACKAGES.get(suffix)
-    return None if package is None or find_spec(package) else package
+    one = _BY_SUFFIX.get(Path(path).suffix.lower())
+    if one is None:
+        return None
+    if one.package:
+        return None if installed(one.package) else one.package
+    return None if one.pillow != "AVIF" or "AVIF" in pillow_formats() else "pillow with AVIF"
 
 
 def is_image(path: str | Path) -> bool:
     """Whether a file's suffix is that of an image, readable here or not."""
-    suffix = Path(path).suffix.lower()
-    return suffix in SUFFIXES or suffix in _PACKAGES
+    return Path(path).suffix.lower() in _BY_SUFFIX
 
 
-def is_raw(path: str | Path) -> bool:
+def has_raw_suffix(path: str | Path) -> bool:
     """Whether a file's suffix is that of a camera's raw data."""
-    return Path(path).suffix.lower() in RAW_SUFFIXES
+    return _BY_SUFFIX.get(Path(path).suffix.lower()) is RAW
 
 
 @cache
 def pillow_formats() -> tuple[str, ...]:
-    """Formats that may be opened: those of `FORMATS` that Pillow has, HEIF with its package."""
+    """Formats that Pillow may open: those of `FORMATS` that it has, HEIF with its package."""
     from PIL import Image
 
     Image.init()
-    names = [name for name in FORMATS if name in Image.OPEN]
-    if find_spec("pillow_heif"):
+    if installed("pillow_heif"):
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-        names.append("HEIF")
-    return tuple(names)
+    return tuple(one.pillow for one in FORMATS if one.pillow in Image.OPEN)

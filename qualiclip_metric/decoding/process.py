@@ -14,8 +14,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qualiclip_metric.decoding import MAX_PIXELS, ImageError, pixels, size
 from qualiclip_metric.decoding.convert import RGB, WHITE, as_rgb
-from qualiclip_metric.decoding.files import MAX_PIXELS, ImageError, pixels, size
 
 _GRACE = 5
 """Seconds after which a decoder ends itself, should nobody be left to end it."""

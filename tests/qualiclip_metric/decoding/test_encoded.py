@@ -35,7 +35,7 @@ def test_pixels_and_size_are_those_of_the_file(tmp_path: Path, suffix: str) -> N
     [
         ("a.jpg", b"", "the file is empty"),
         ("a.jpg", b"no image", "not an image, or of an unknown format"),
-        ("a.dng", b"no image", "cannot be read as an image"),
+        ("a.dng", b"no image", "not an image, or of an unknown format"),
     ],
 )
 def test_errors_name_the_place_and_the_reason(name: str, content: bytes, reason: str) -> None:

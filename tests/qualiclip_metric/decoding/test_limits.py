@@ -1,6 +1,5 @@
 """What files promise and do not keep: huge headers, truncation, pipes, missing packages."""
 
-import io
 import os
 import struct
 import threading
@@ -41,7 +40,7 @@ def test_the_header_is_asked_before_anything_is_decoded(
 def test_formats_that_take_more_memory_have_a_limit_of_their_own(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qualiclip_metric.decoding.files.WHOLE_PIXELS", 2079)
+    monkeypatch.setattr("qualiclip_metric.decoding.decode.WHOLE_PIXELS", 2079)
     path = write(tmp_path / f"a.{suffix}")
     with pytest.raises(ImageError, match="2080 pixels by its header, more than the limit of 2079"):
         decoding.pixels(path)
@@ -140,7 +139,7 @@ def test_equal_channels_are_kept_once(tmp_path: Path) -> None:
 def test_what_is_long_and_thin_is_refused_for_the_size_it_is_scored_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qualiclip_metric.decoding.files.MAX_REDUCED_PIXELS", 1000)
+    monkeypatch.setattr("qualiclip_metric.decoding.decode.MAX_RESIZED_PIXELS", 1000)
     path = write(tmp_path / "a.png")
     message = r"a\.png: 52x40 pixels, 1240 of them left at a shorter side of 31, more than .* 1000"
     with pytest.raises(ImageError, match=message):
@@ -162,43 +161,6 @@ def test_heic_is_read(tmp_path: Path) -> None:
     assert np.abs(array.astype(int) - smooth).mean() < 4
 
 
-def test_raw_data_is_developed(tmp_path: Path) -> None:
-    pytest.importorskip("rawpy")
-    path = tmp_path / "a.dng"
-    path.write_bytes(flat_dng(64, 96))
-    assert decoding.size(path) == (64, 96)
-    array = decoding.pixels(path)
-    assert array.shape == (64, 96, 3)
-    assert array.dtype == np.uint8
-    with pytest.raises(ImageError, match="6144 pixels by its header"):
-        decoding.pixels(path, max_pixels=100)
-
-
-def test_damaged_raw_data_is_an_image_error(tmp_path: Path) -> None:
-    pytest.importorskip("rawpy")
-    (tmp_path / "a.nef").write_bytes(b"II*\0 no raw data")
-    with pytest.raises(ImageError, match=r"a\.nef: "):
-        decoding.pixels(tmp_path / "a.nef")
-
-
-def flat_dng(height: int, width: int) -> bytes:
-    """A grey wall as an uncompressed DNG with a Bayer pattern, by the DNG specification 1.4."""
-    tifffile = pytest.importorskip("tifffile")
-    out = io.BytesIO()
-    tags = [
-        (50706, 1, 4, (1, 4, 0, 0), True),  # DNGVersion
-        (50708, 2, 0, "Test", True),  # UniqueCameraModel
-        (33421, 3, 2, (2, 2), True),  # CFARepeatPatternDim
-        (33422, 1, 4, (0, 1, 1, 2), True),  # CFAPattern
-        (50721, 10, 9, (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1), True),
-        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
-        (50778, 3, 1, 21, True),  # CalibrationIlluminant1
-    ]
-    wall = np.full((height, width), 8000, np.uint16)
-    tifffile.imwrite(out, wall, photometric=32803, extratags=tags)
-    return out.getvalue()
-
-
 def test_without_the_package_files_are_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,5 +175,6 @@ def test_without_the_package_files_are_left_out_and_counted(
     (tmp_path / "a.png").unlink()
     with pytest.raises(ValueError, match=r"no image found; left out, .* 2 \.heic"):
         find_images([tmp_path])
+    (tmp_path / "d.nef").write_bytes(b"sensor data")
     with pytest.raises(ImageError, match=r"d\.nef: needs rawpy; pip install"):
         decoding.pixels(tmp_path / "d.nef")

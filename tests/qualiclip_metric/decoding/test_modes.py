@@ -1,6 +1,5 @@
 """Pixels of every mode and depth are those a viewer shows."""
 
-import io
 import struct
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from PIL import Image, ImageCms
 
 from qualiclip_metric.images import ImageError, pixels, read, to_tensor
-from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO, RNG, expect, grey, png
+from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO, expect, grey, png
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm", "tga"])
@@ -111,17 +110,6 @@ def test_16_bit_colour_png_to_8_bits(tmp_path: Path, kind: int) -> None:
     expect(tmp_path / "a.png", DEEP / 65535, atol=1.01 / 255)
 
 
-def test_16_bit_and_float_tiff(tmp_path: Path) -> None:
-    tifffile = pytest.importorskip("tifffile")
-    tifffile.imwrite(tmp_path / "grey.tif", DEEP[..., 0])
-    expect(tmp_path / "grey.tif", grey(DEEP[..., 0] / 65535), atol=1e-7)
-    tifffile.imwrite(tmp_path / "rgb.tif", DEEP, photometric="rgb")
-    expect(tmp_path / "rgb.tif", DEEP / 65535, atol=1.01 / 255)
-    values = RNG.random((40, 52), dtype=np.float32)
-    tifffile.imwrite(tmp_path / "float.tif", values)
-    expect(tmp_path / "float.tif", grey(values), atol=1e-7)
-
-
 @pytest.mark.parametrize(
     ("value", "message"), [(float("nan"), "not finite"), (2.0, "from 2 to 2"), (-0.5, "from -0.5")]
 )
@@ -148,17 +136,3 @@ def test_cmyk_with_a_profile_that_does_not_fit(tmp_path: Path, damaged: bytes | 
     image = Image.new("CMYK", (40, 40), (255, 0, 0, 0))
     image.save(tmp_path / "a.tif", icc_profile=profile)
     torch.testing.assert_close(read(tmp_path / "a.tif")[:, 5, 5], torch.tensor([0.0, 1, 1]))
-
-
-def test_cmyk_with_its_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The conversion gets the file's own profile, and its outcome is what is read."""
-    seen: dict[str, object] = {}
-
-    def convert(image: Image.Image, given: io.BytesIO, target: object, **kinds: str) -> Image.Image:
-        seen.update(mode=image.mode, profile=given.read(), **kinds)
-        return Image.new("RGB", image.size, (51, 102, 153))
-
-    monkeypatch.setattr(ImageCms, "profileToProfile", convert)
-    Image.new("CMYK", (40, 40)).save(tmp_path / "a.tif", icc_profile=b"inks")
-    torch.testing.assert_close(read(tmp_path / "a.tif")[:, 5, 5], torch.tensor([0.2, 0.4, 0.6]))
-    assert seen == {"mode": "CMYK", "profile": b"inks", "outputMode": "RGB"}

@@ -65,7 +65,8 @@ def test_truncation_is_an_error_even_where_pillow_is_told_to_be_lenient(
     [
         (b"", "the file is empty"),
         (b"just a text, renamed", "not an image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "PostScript"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
         (png(8, 0, np.zeros((1, 1), np.uint8), width=40_000)[:16] + b"\0" * 9, ""),
     ],
 )

@@ -1,0 +1,74 @@
+"""Boxes of ISO base media files (AVIF, HEIF): the code points of the primary image's colours."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+_LARGEST_META = 2**24
+"""Bytes of the largest meta box that is read; real ones have a few thousand."""
+
+
+def cicp(file: BinaryIO) -> tuple[int, int] | None:
+    """Primaries and transfer (ITU-T H.273) of the primary image's `nclx` property.
+
+    Args:
+        file: At its start.
+
+    Returns:
+        None where the image has no such property, or the boxes are damaged.
+    """
+    try:
+        meta = _meta(file)
+        children = dict(_boxes(meta[4:]))
+        properties = dict(_boxes(children[b"iprp"]))
+        version, data = children[b"pitm"][0], children[b"pitm"][4:]
+        primary = int.from_bytes(data[: 4 if version else 2], "big")
+        listed = list(_boxes(properties[b"ipco"]))
+        for kind, content in _boxes(children[b"iprp"]):
+            for index in _associated(content, primary) if kind == b"ipma" else ():
+                name, value = listed[index - 1]
+                if name == b"colr" and value[:4] == b"nclx":
+                    return int.from_bytes(value[4:6], "big"), int.from_bytes(value[6:8], "big")
+    except (KeyError, IndexError):
+        pass
+    return None
+
+
+def _meta(file: BinaryIO) -> bytes:
+    """The content of the first meta box at the top level."""
+    while len(head := file.read(8)) == 8:
+        size = int.from_bytes(head[:4], "big") - 8
+        if size == 1 - 8:  # a 64-bit size follows
+            size = int.from_bytes(file.read(8), "big") - 16
+        if size < 0:
+            break
+        if head[4:] == b"meta":
+            return file.read(min(size, _LARGEST_META))
+        file.seek(size, 1)
+    raise KeyError("meta")
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Type and content of the boxes that lie one after the other."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8:
+            return
+        yield data[at + 4 : at + 8], data[at + 8 : at + size]
+        at += size
+
+
+def _associated(ipma: bytes, item: int) -> Iterator[int]:
+    """Numbers, from 1, of an item's properties."""
+    version, wide = ipma[0], ipma[3] & 1
+    id_bytes, index_bytes = (2 if version < 1 else 4), (2 if wide else 1)
+    at = 8
+    for _ in range(int.from_bytes(ipma[4:8], "big")):
+        found = int.from_bytes(ipma[at : at + id_bytes], "big")
+        count = ipma[at + id_bytes]
+        at += id_bytes + 1
+        for _ in range(count):
+            index = int.from_bytes(ipma[at : at + index_bytes], "big")
+            at += index_bytes
+            if found == item:
+                yield index & (0x7FFF if wide else 0x7F)  # the top bit says "essential"
