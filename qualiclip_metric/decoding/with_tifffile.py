@@ -159,11 +159,11 @@ def _samples(page: Any) -> NDArray[Any]:
 
 def _to_8_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     if samples.dtype.kind == "f":
-        return (samples * 255).round().astype(np.uint8)
+        return np.asarray((samples * 255).round(), np.uint8)
     if bits > 8:  # the high byte, as Pillow does
         return np.asarray(samples >> (bits - 8), np.uint8)
     white = 2**bits - 1
-    return ((samples.astype(np.uint16) * 255 + white // 2) // white).astype(np.uint8)
+    return np.asarray((samples.astype(np.uint16) * 255 + white // 2) // white, np.uint8)
 
 
 def _check_extents(page: Any, size: int) -> None:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmarks.datasets import DatasetError, load, parse
 from qualiclip_metric import checkpoints, create
-from qualiclip_metric.decoding.files import MAX_PIXELS, WHOLE_PIXELS
+from qualiclip_metric.decoding.decode import MAX_PIXELS, WHOLE_PIXELS
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.scoring import score_files
 
