@@ -8,11 +8,10 @@ from pathlib import Path, PurePosixPath
 IN_WHEEL = (
     "qualiclip_metric/py.typed",
     "qualiclip_metric/data/lite.safetensors",
-    "qualiclip_metric/explanations/sheet.html.j2",
-    "qualiclip_metric/scoring/sheet.html.j2",
-    "qualiclip_metric/sheets/base.html.j2",
-    "qualiclip_metric/page/page.html.j2",
-    "qualiclip_metric/page/page.css",
+    "qualiclip_metric/pages/page.html.j2",
+    "qualiclip_metric/pages/page.css",
+    "qualiclip_metric/app/app.html.j2",
+    "qualiclip_metric/app/app.css",
 )
 IN_SDIST = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "NOTICE"),

@@ -1,7 +1,7 @@
 """Antonym prompts: QualiCLIP's seven pairs, and pairs read from a file."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 if sys.version_info >= (3, 11):
@@ -34,13 +34,16 @@ FAULT_PAIRS: tuple[Pair, ...] = (
 without them."""
 
 
-def fault_in_words(fault: str, probability: float) -> str:
-    """A diagnosis in words: `blur 87%`, `no fault 64%`."""
-    return f"{fault_name(fault)} {probability:.0%}"
+def likeliest_fault(faults: Mapping[str, float]) -> str:
+    """Name the likeliest fault with its probability: `blur 87%`, `no fault 64%`; empty of none."""
+    if not faults:
+        return ""
+    fault = max(faults, key=faults.__getitem__)
+    return f"{fault_name(fault)} {faults[fault]:.0%}"
 
 
 def fault_name(fault: str) -> str:
-    """What a person reads: `no fault` for `none`, the others as they are."""
+    """Return `no fault` for `none`, any other name as it is."""
     return "no fault" if fault == "none" else fault
 
 

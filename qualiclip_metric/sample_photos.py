@@ -6,13 +6,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-NAMES = ("astronaut", "chelsea", "coffee", "rocket")
-"""The colour photos inside scikit-image's wheel. astronaut and rocket are public domain (NASA,
-SpaceX), chelsea and coffee CC0."""
+CREDITS = {
+    "astronaut": "Eileen Collins by NASA, public domain",
+    "chelsea": "Chelsea by Stefan van der Walt, CC0",
+    "coffee": "Coffee by Rachel Michetti, CC0",
+    "rocket": "DSCOVR launch by SpaceX, public domain",
+}
+"""Colour photos inside scikit-image's wheel -> who made them, and their licence."""
+NAMES = tuple(CREDITS)
 
 
 def sample_photo(name: str) -> "NDArray[np.uint8]":
-    """A photo of `skimage.data`.
+    """Load a photo of `skimage.data`.
 
     Args:
         name: One of `NAMES`.

@@ -30,8 +30,8 @@ def explain(
         list[str] | None,
         typer.Option(
             "--map",
-            help="positive, negative, difference, occlusion, local, positions or shares; default: "
-            "all that the model has. May be repeated.",
+            help="positive, negative, difference, local, positions or shares; default: all that "
+            "the model has. May be repeated.",
         ),
     ] = None,
     profile: Annotated[

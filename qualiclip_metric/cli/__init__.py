@@ -14,7 +14,7 @@ COMMANDS = {
     "explain": ("explain", "explain", "Draw where images are bad, and what says so."),
     "demo": ("demo", "demo", "Score sample photos, clean and degraded; draw a picture of it."),
     "distort": ("distort", "distort", "Degrade an image: 24 types of distortion, 5 levels each."),
-    "app": ("page", "page", "Open a page to drop photos on: scores, maps, comparisons."),
+    "app": ("serve_app", "serve_app", "Open a page to drop photos on: scores, maps, comparisons."),
     "train": ("train", "train", "Fine-tune an image encoder by ranking; no human scores."),
     "validate": ("validate", "validate", "Measure how well a model orders distortion levels."),
     "weights": ("weights", "app", "List, fetch and check model weights."),

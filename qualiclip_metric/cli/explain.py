@@ -1,7 +1,8 @@
 """`qualiclip explain`: image files -> figures, or one page. One line per image on stdout."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,20 +31,20 @@ from qualiclip_metric.files import atomic_write, error_text
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qualiclip_metric.explanations.explanation import Explanation
     from qualiclip_metric.metric import QualiCLIP
+
+    Save = Callable[[Path, Explanation], Path]
+    """Takes an image file and its explanation, and returns where that is drawn."""
 
 INDEX = "index.html"
 
 
-class Map(str, Enum):
-    """What is drawn: keys of `explanations.explanation.MAPS`, or the model's `usual_map`."""
+class MapOption(str, Enum):
+    """Keys of `explanations.explanation.MAPS`, or `auto` for the model's `default_map`."""
 
     auto = "auto"
     grad = "grad"
-    occlusion = "occlusion"
     local = "local"
     positions = "positions"
 
@@ -59,15 +60,14 @@ def explain(
     paths: ImagesArgument,
     out: Annotated[Path, out_option("Folder for the figures, or for index.html.")],
     kind: Annotated[
-        Map,
+        MapOption,
         typer.Option(
             "--map",
-            help="positions: lite's own, exact (once a score's cost); grad: what says bad and what "
-            "says good, by gradient (once); local: overlapping windows (16 times); occlusion: the "
-            "score's rise when a place is covered (50 times); auto: positions where the model has "
-            "it, else grad",
+            help="positions: lite's own, exact (as quick as the score); grad: what says bad and "
+            "what says good, by gradient (as quick); local: overlapping windows (16 times); auto: "
+            "positions where the model has it, else grad",
         ),
-    ] = Map.auto,
+    ] = MapOption.auto,
     pair: Annotated[
         str | None,
         typer.Option(help="Antonym pair that the maps ask: number from 0, or text; all if none."),
@@ -89,9 +89,9 @@ def explain(
 
     Everything is computed at full size; figures show a reduced copy. Maps by gradient are always
     torch's. One line per image on stdout: score, image, likeliest fault, figure. A file that cannot
-    be explained costs a line on stderr, and exit code 1 at the end.
+    be explained is a line on stderr, and the exit code is 1 at the end.
     """
-    from qualiclip_metric.explanations.explanation import explain_image
+    from qualiclip_metric.explanations.explanation import MAPS, default_map, explain_image
     from qualiclip_metric.images import find, read
 
     try:
@@ -99,7 +99,8 @@ def explain(
     except ValueError as err:
         fail(err)
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
-    asked, shown = _pair(metric, pair), None if kind is Map.auto else kind.value
+    asked = _pair(metric, pair)
+    panels = MAPS[default_map(metric) if kind is MapOption.auto else kind.value]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
@@ -108,15 +109,19 @@ def explain(
 
     def explained(path: Path) -> "Explanation":
         img = read(path, max_pixels=max_pixels, allow_truncated=allow_truncated)
-        return explain_image(metric, img, printable(path), kind=shown, pair=asked)
+        return explain_image(metric, img, printable(path), panels, pair=asked)
 
-    run = _Run(metric, files, explained)
+    drawing = _figures if form is Form.png else _page
+    failed: list[tuple[str, str]] = []
     try:
-        (_figures if form is Form.png else _page)(run, out)
+        with drawing(out, files, str(metric.signature), failed) as save:
+            interrupted = _explain_each(files, explained, save, failed)
     except OSError as err:
         fail(f"--out: {error_text(err)}", DATA_ERROR)
     typer.echo(metric.signature, err=True)
-    raise typer.Exit(run.report())
+    if failed:
+        typer.echo(f"{len(failed)} of {len(files)} images could not be explained", err=True)
+    raise typer.Exit(INTERRUPTED if interrupted else DATA_ERROR if failed else 0)
 
 
 def _pair(metric: "QualiCLIP", pair: str | None) -> int | str | None:
@@ -130,90 +135,84 @@ def _pair(metric: "QualiCLIP", pair: str | None) -> int | str | None:
     return asked
 
 
-class _Run:
-    """Explains file after file; keeps count of what failed, and takes Ctrl-C for the end."""
-
-    def __init__(
-        self, metric: "QualiCLIP", files: Sequence[Path], explain: "Callable[[Path], Explanation]"
-    ) -> None:
-        self.signature, self.files, self.explain = str(metric.signature), files, explain
-        self.done, self.interrupted = 0, False
-        self.failed: list[tuple[str, str]] = []
-
-    def each(self, use: "Callable[[Path, Explanation], None]") -> None:
-        """Explain every file, and hand on what was found."""
-        with progress_bar("explaining", len(self.files)) as progress:
-            try:
-                for path in self.files:
-                    explained = self._explained(path)
-                    if explained is not None:
-                        use(path, explained)
-                    self.done += 1
-                    progress.update(self.done, failed=len(self.failed))
-            except KeyboardInterrupt:
-                self.interrupted = True
-
-    def _explained(self, path: Path) -> "Explanation | None":
+def _explain_each(
+    files: Sequence[Path],
+    explain: "Callable[[Path], Explanation]",
+    save: "Save",
+    failed: list[tuple[str, str]],
+) -> bool:
+    """Explain and save files, appending name and reason to `failed`; True if Ctrl-C ended it."""
+    done = 0
+    with progress_bar("explaining", len(files)) as progress:
         try:
-            return self.explain(path)
-        except (ValueError, RuntimeError, MemoryError) as err:
-            lines = str(err).removeprefix(f"{path}: ").strip().splitlines() or [type(err).__name__]
-            self.failed.append((printable(path), printable(lines[0])))
-            typer.echo(f"error: {printable(path)}: {printable(lines[0])}", err=True)
-            return None
+            for path in files:
+                try:
+                    explained = explain(path)
+                except (ValueError, RuntimeError, MemoryError) as err:
+                    failed.append((printable(path), _reason(path, err)))
+                    typer.echo("error: {}: {}".format(*failed[-1]), err=True)
+                else:
+                    target = save(path, explained)
+                    verdict = f"  ({explained.verdict})" if explained.verdict else ""
+                    line = f"{explained.score:6.4f}  {explained.name}{verdict}"
+                    typer.echo(f"{line}  {printable(target)}")
+                done += 1
+                progress.update(done, failed=len(failed))
+        except KeyboardInterrupt:
+            typer.echo(f"interrupted: {done} of {len(files)} images done", err=True)
+            return True
+    return False
 
-    def report(self) -> int:
-        """Say on stderr what went wrong, if anything; the exit code."""
-        if self.failed:
-            count = f"{len(self.failed)} of {len(self.files)}"
-            typer.echo(f"{count} images could not be explained", err=True)
-        if self.interrupted:
-            typer.echo(f"interrupted: {self.done} of {len(self.files)} images done", err=True)
-            return INTERRUPTED
-        return DATA_ERROR if self.failed else 0
+
+def _reason(path: Path, err: BaseException) -> str:
+    lines = str(err).removeprefix(f"{path}: ").strip().splitlines() or [type(err).__name__]
+    return printable(lines[0])
 
 
-def _figures(run: _Run, out: Path) -> None:
-    """A figure per image, each there as soon as it is drawn."""
+@contextmanager
+def _figures(
+    out: Path, files: Sequence[Path], signature: str, _failed: list[tuple[str, str]]
+) -> "Iterator[Save]":
+    """Save a figure per image, each as soon as it is drawn."""
     from qualiclip_metric.explanations.figure import draw
 
-    names = file_names(run.files)
+    names = file_names(files)
 
-    def save(path: Path, explained: "Explanation") -> None:
-        figure = out / names[path]
-        drawn = draw(explained, run.signature)
-        with atomic_write(figure) as scratch:
+    def save(path: Path, explained: "Explanation") -> Path:
+        drawn = draw(explained, signature)
+        with atomic_write(out / names[path]) as scratch:
             scratch.write_bytes(drawn)
-        typer.echo(f"{_line(explained)}  {printable(figure)}")
+        return out / names[path]
 
-    run.each(save)
+    yield save
 
 
-def _page(run: _Run, out: Path) -> None:
-    """One page for all images, written at the end or at an interruption."""
-    from qualiclip_metric.explanations.sheet import Sheet
+@contextmanager
+def _page(
+    out: Path, _files: Sequence[Path], signature: str, failed: list[tuple[str, str]]
+) -> "Iterator[Save]":
+    """Collect cards, and write one page for all images at the end or at an interruption."""
+    from qualiclip_metric.pages.cards import CardPage
+    from qualiclip_metric.pages.explanations import explanation_card
 
-    with Sheet(out) as sheet:
+    with CardPage(out, worst_first=True) as page:
 
-        def add(_path: Path, explained: "Explanation") -> None:
-            sheet.add(explained)
-            typer.echo(f"{_line(explained)}  {printable(out / INDEX)}")
+        def save(_path: Path, explained: "Explanation") -> Path:
+            page.add(explanation_card(explained))
+            return out / INDEX
 
-        run.each(add)
+        yield save
+        for name, reason in failed:
+            page.add_failure(name, reason)
         with atomic_write(out / INDEX) as scratch:
-            sheet.write(scratch, "Explained images", run.signature, run.failed)
-
-
-def _line(explained: "Explanation") -> str:
-    """Score, image, and the likeliest fault where the model has a diagnosis."""
-    fault = f"  ({explained.verdict})" if explained.faults else ""
-    return f"{explained.score:6.4f}  {explained.name}{fault}"
+            hint = "Open one to see its maps."
+            page.write(scratch, title="Explained images", signature=signature, hint=hint)
 
 
 def file_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """A figure's file name per image: `x-explained.png`, then `x-explained-2.png` and so on.
+    """Name a figure per image: `x-explained.png`, then `x-explained-2.png` and so on.
 
-    Names that differ in upper and lower case alone count as the same, as many disks have it.
+    Names that differ in upper and lower case alone count as the same, as on many disks.
     """
     names: dict[Path, str] = {}
     taken: set[str] = set()

@@ -125,9 +125,9 @@ def score(
     """
     from qualiclip_metric.cli.score_output import check_output, open_output
     from qualiclip_metric.cli.score_run import run, score_all
+    from qualiclip_metric.pages.scores import score_page
     from qualiclip_metric.scoring import Options
     from qualiclip_metric.scoring.devices import WorkerError
-    from qualiclip_metric.scoring.sheet import score_page
     from qualiclip_metric.streaming.sources import open_sources
 
     options = Options(

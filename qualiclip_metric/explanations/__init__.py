@@ -1,7 +1,7 @@
-"""Where an image is bad, and what says so: (N, 3, H, W) -> maps (N, 1, H, W) in [0, 1].
+"""Maps of where an image is bad: (N, 3, H, W) -> (N, 1, H, W) in [0, 1].
 
-`METHODS` is the table of maps. One convention holds for all of them: a map says how much a place
-speaks for BAD, except `positive`, which says how much it speaks for good.
+`METHODS` is the table of maps. In all of them a high value means BAD, except in `positive`, where
+it means good.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric.explanations import gradient, local, occlusion, positions
+from qualiclip_metric.explanations import gradient, local, positions
 from qualiclip_metric.explanations.pairs import chosen
 from qualiclip_metric.input_check import check_shape, check_values
 from qualiclip_metric.metric import QualiCLIP
@@ -23,7 +23,6 @@ METHODS: dict[str, Method] = {
     "positive": gradient.positive,
     "negative": gradient.negative,
     "difference": gradient.difference,
-    "occlusion": occlusion.occlusion,
     "local": local.local,
     "positions": positions.positions,
     "shares": positions.shares,
@@ -38,26 +37,21 @@ def explain(
     pair: int | str | None = None,
     method: str = "local",
 ) -> Tensor:
-    """Maps of the places that speak for or against an image's quality.
+    """Compute maps of the places that speak for or against an image's quality.
 
-    What 1 means, and how a map comes into [0, 1]:
-
-    - `positive`: grad-CAM of the cosine to the positive prompts; 1 is the place that says GOOD
-      most. Stretched per image: the map's own minimum and maximum become 0 and 1.
-    - `negative`: grad-CAM of the cosine to the negative prompts; 1 is the place that says BAD most.
+    - `positive`: grad-CAM of the cosine to the positive prompts; high where the image says GOOD.
+      Stretched per image: the map's own minimum and maximum become 0 and 1.
+    - `negative`: grad-CAM of the cosine to the negative prompts; high where the image says BAD.
       Stretched per image.
-    - `difference`: grad-CAM of the cosine to the negative less that to the positive prompts; 1 is
-      the place that says BAD rather than good most. Stretched per image.
-    - `occlusion`: the score's rise when a place is covered; 1 is where it rises most (or falls
-      least), so the place that is worst for the score. Stretched per image.
+    - `difference`: grad-CAM of the negative less the positive cosine; high where the image says BAD
+      rather than good. Stretched per image.
     - `local`: 1 less the score of overlapping windows around each pixel; NOT stretched, in units
       of the score, so that maps of several images compare.
-
     - `positions`: 1 less the score of each position of `lite`'s grid alone, exact and from a single
       forward pass; NOT stretched, in units of the score.
-    - `shares`: the same times the weight that the position has in the image, over the largest.
+    - `shares`: the same times the weight of the position in the image, over the largest.
 
-    A stretched map that is the same everywhere is 0 everywhere: no place stands out.
+    A stretched map that is the same everywhere is 0 everywhere.
 
     Args:
         metric: As `create` gives it, in evaluation mode, on any device, in any precision.
@@ -65,16 +59,16 @@ def explain(
         pair: Antonym pair to ask: its index, its name as `prompts.pair_name` writes it
             ("Sharp/Blurry image"), or one of its two texts ("Blurry image."); upper or lower case
             and the full stop do not matter. None for the mean over all pairs.
-        method: Key of `METHODS`. Of those, `local`, `positions` and `shares` find faults best in
-            `lite`, and grad-CAM hardly (measured: docs/lab/explanations.md).
+        method: Key of `METHODS`. In `lite`, `local`, `positions` and `shares` find faults best, and
+            grad-CAM hardly does (docs/lab/explanations.md).
 
     Returns:
         (N, 1, H, W) float32 in [0, 1], detached, on the image's device. The map of an image depends
         on no other image of the batch, and the metric is left as it was.
 
     Raises:
-        ValueError: When an argument is off, the metric is in training mode, or a method by gradient
-            is asked of an encoder that gives none.
+        ValueError: When an argument is wrong, the metric is in training mode, or the encoder gives
+            no gradient to a method that needs it.
         ImportError: When grad-CAM's package is missing, with the cure.
 
     Example:

@@ -1,9 +1,9 @@
-"""One image explained: score, profile and maps, reduced to the size of a picture on a page.
+"""One image explained: score, profile, diagnosis and maps, at the size of a picture on a page.
 
 Everything is computed at the image's full size; only what is shown is reduced.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,11 +18,22 @@ from qualiclip_metric.explanations.pairs import chosen, names
 from qualiclip_metric.explanations.positions import has_positions
 from qualiclip_metric.images import to_uint8
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.prompts import fault_in_words, fault_name
+from qualiclip_metric.prompts import fault_name, likeliest_fault
+
+Bar = tuple[str, float, bool]
+"""Name, value in [0, 1], and whether to mark it."""
 
 
 class Panel(NamedTuple):
-    """How a map is shown: what it is called, its colours, and what its two ends mean."""
+    """How a map is shown.
+
+    Args:
+        method: Key of `explanations.METHODS`.
+        title: Above the map.
+        colours: Name of a matplotlib colour map, perceptually uniform.
+        low: Meaning of 0.
+        high: Meaning of 1.
+    """
 
     method: str
     title: str
@@ -36,18 +47,17 @@ MAPS: dict[str, tuple[Panel, ...]] = {
         Panel("negative", "what says bad", "inferno", "least here", "most"),
         Panel("positive", "what says good", "viridis", "least here", "most"),
     ),
-    "occlusion": (Panel("occlusion", "score rises when covered", "inferno", "least here", "most"),),
-    "local": (Panel("local", "1 − score, window by window", "inferno", "0 good", "1 bad"),),
+    "local": (Panel("local", "where it is bad, by windows", "inferno", "0 good", "1 bad"),),
     "positions": (
-        Panel("positions", "1 − score, position by position", "inferno", "0 good", "1 bad"),
+        Panel("positions", "where it is bad", "inferno", "0 good", "1 bad"),
         Panel("shares", "what takes the score down", "inferno", "nothing", "most"),
     ),
 }
-"""What can be drawn -> its panels. The colour maps are perceptually uniform."""
+"""Value of `qualiclip explain --map` -> its panels."""
 
 
-def usual_map(metric: QualiCLIP) -> str:
-    """The key of `MAPS` for who asks for none: `positions` where the encoder has it, else `grad`.
+def default_map(metric: QualiCLIP) -> str:
+    """Choose a key of `MAPS`: `positions` where the encoder has it, else `grad`.
 
     Both cost about one score; `positions` finds faults that `grad` does not
     (docs/lab/explanations.md).
@@ -60,7 +70,7 @@ class Explanation:
     """An explained image.
 
     Args:
-        name: What it is called on the page.
+        name: Shown on the page.
         score: In [0, 1], higher is better.
         pairs: Names of the antonym pairs.
         probabilities: Of each pair's positive prompt, in [0, 1]; their mean is the score.
@@ -83,33 +93,37 @@ class Explanation:
     faults: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def fault(self) -> str | None:
-        """The likeliest of `faults`."""
-        return max(self.faults, key=self.faults.__getitem__) if self.faults else None
-
-    @property
     def verdict(self) -> str:
-        """The likeliest fault in words, `blur 87%`; empty for a model without a diagnosis."""
-        return fault_in_words(self.fault, self.faults[self.fault]) if self.fault else ""
+        """The likeliest fault, `blur 87%`; empty for a model without a diagnosis."""
+        return likeliest_fault(self.faults)
 
     @property
-    def diagnosis(self) -> list[tuple[str, float, bool]]:
-        """Every fault as a person reads it, its probability, and whether to mark it: if likeliest.
+    def profile(self) -> list[Bar]:
+        """Probability of each pair's positive prompt."""
+        return [(*row, False) for row in zip(self.pairs, self.probabilities, strict=True)]
 
-        Pristine, `no fault`, is nothing to mark.
-        """
+    @property
+    def diagnosis(self) -> list[Bar]:
+        """Probability of each fault; the likeliest is marked, unless it is `no fault`."""
+        most = max(self.faults.values(), default=0)
         return [
-            (fault_name(name), share, name == self.fault and name != "none")
+            (fault_name(name), share, share == most and name != "none")
             for name, share in self.faults.items()
         ]
+
+    @property
+    def asked_pairs(self) -> list[str]:
+        """Names of the pairs that the maps ask; empty where these are all."""
+        some = len(self.asked) < len(self.pairs)
+        return [self.pairs[index] for index in self.asked] if some else []
 
 
 def explain_image(
     metric: QualiCLIP,
     img: Float[Tensor, "3 h w"],
     name: str,
+    panels: Sequence[Panel],
     *,
-    kind: str | None = None,
     pair: int | str | None = None,
     side: int = 640,
 ) -> Explanation:
@@ -118,25 +132,21 @@ def explain_image(
     Args:
         metric: The metric.
         img: RGB in [0, 1], at least 32 pixels on each side.
-        name: What it is called on the page.
-        kind: Key of `MAPS`; None for `usual_map`.
+        name: Shown on the page.
+        panels: Maps to draw, such as `MAPS[default_map(metric)]`.
         pair: Antonym pair that the maps ask, as for `explain`; None for all.
-        side: Most pixels on the longer side of what is shown.
-
-    Returns:
-        Score, profile, diagnosis and maps; photo and maps reduced to `side`.
+        side: Longer side of photo and maps in the result, px.
 
     Raises:
         ValueError: As `explain`.
         ImportError: As `explain`.
     """
-    panels = MAPS[kind or usual_map(metric)]
     with torch.inference_mode():
         pixels = img[None].to(metric.device)
         probabilities = metric.probabilities(pixels)[0].double().tolist()
         likely = metric.diagnose(pixels)[0].double().tolist() if metric.faults else []
     maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in panels]
-    photo = _reduced(img[None], side)[0].clamp(0, 1)
+    photo = _shown(img[None], side)[0]
     return Explanation(
         name=name,
         score=sum(probabilities) / len(probabilities),
@@ -144,16 +154,17 @@ def explain_image(
         probabilities=tuple(probabilities),
         asked=chosen(metric, pair),
         photo=to_uint8(photo).permute(1, 2, 0).numpy(),
-        panels=panels,
-        maps=tuple(_reduced(one, side)[0, 0].clamp(0, 1).cpu().numpy() for one in maps),
-        faults=dict(zip(("none", *metric.faults), likely, strict=False)),
+        panels=tuple(panels),
+        maps=tuple(_shown(values, side)[0, 0].cpu().numpy() for values in maps),
+        faults=dict(zip(("none", *metric.faults), likely, strict=True)) if likely else {},
     )
 
 
-def _reduced(img: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
+def _shown(img: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
+    """Reduce to a longer side."""
     height, width = img.shape[2:]
     scale = side / max(height, width)
     if scale >= 1:
-        return img
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
-    return interpolate(img.float(), size=size, mode="bilinear", antialias=True)
+        return img.clamp(0, 1)
+    size = [max(1, round(height * scale)), max(1, round(width * scale))]
+    return interpolate(img.float(), size=size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -1,8 +1,7 @@
 """A map over a photo, in colour.
 
-The photo is shown in grey under the map, so that a colour always means the map's value. The colour
-is laid on thinly where the map is low and more thickly where it is high, never so that the photo
-could not be seen.
+The photo is grey under the map, so that a colour always means the map's value; the colour is thin
+where the map is low and never so thick that the photo could not be seen.
 """
 
 from typing import Any
@@ -10,13 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qualiclip_metric.extras import require
+
 OPACITY = (0.15, 0.65)
 """Of the colour where the map is 0 and where it is 1."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def overlay(photo: NDArray[Any], values: NDArray[Any], colours: str) -> NDArray[Any]:
-    """The map's colours over the grey photo.
+    """Draw the map's colours over the grey photo.
 
     Args:
         photo: (h, w, 3) RGB, uint8.
@@ -35,22 +36,17 @@ def overlay(photo: NDArray[Any], values: NDArray[Any], colours: str) -> NDArray[
 
 
 def grey(photo: NDArray[Any]) -> NDArray[Any]:
-    """The luma of a photo (h, w, 3), uint8, as (h, w, 1) in [0, 1]."""
+    """Luma of a photo: (h, w, 3) uint8 -> (h, w, 1) in [0, 1]."""
     return np.asarray((photo.astype(np.float32) @ _LUMA)[..., None] / 255)
 
 
 def bar(colours: str, steps: int = 256) -> NDArray[Any]:
-    """The colours of an overlay from 0 to 1 over a middle grey, (1, steps, 3) uint8."""
+    """Draw the legend: an overlay's colours from 0 to 1 over middle grey, (1, steps, 3) uint8."""
     middle = np.full((1, steps, 3), 128, np.uint8)
     return overlay(middle, np.linspace(0, 1, steps, dtype=np.float32)[None], colours)
 
 
 def _colours(values: NDArray[Any], colours: str) -> NDArray[Any]:
     """Values in [0, 1] as RGB in [0, 1], float32."""
-    try:
-        from matplotlib import colormaps
-    except ImportError as err:
-        raise ImportError(
-            "figures need matplotlib: pip install 'qualiclip-metric[explain]'"
-        ) from err
-    return np.asarray(colormaps[colours](values)[..., :3], np.float32)
+    matplotlib = require("matplotlib", "explain", "maps in colour")
+    return np.asarray(matplotlib.colormaps[colours](values)[..., :3], np.float32)

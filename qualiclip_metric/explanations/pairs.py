@@ -1,18 +1,18 @@
-"""Which antonym pairs are asked, by index or by text."""
+"""Choose antonym pairs by index or by text, and name them."""
 
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import pair_name
 
 
 def names(metric: QualiCLIP) -> tuple[str, ...]:
-    """A short name per antonym pair: "Sharp/Blurry image", or "pair 1" where no text is known."""
+    """Name each antonym pair: "Sharp/Blurry image", or "pair 1" where its text is unknown."""
     if metric.pairs:
         return tuple(pair_name(pair) for pair in metric.pairs)
     return tuple(f"pair {number}" for number in range(1, len(metric.prompts) + 1))
 
 
 def chosen(metric: QualiCLIP, pair: int | str | None) -> tuple[int, ...]:
-    """Indices of the antonym pairs that are asked.
+    """Find the indices of the antonym pairs that are asked.
 
     Args:
         metric: The metric whose pairs they are.
@@ -35,7 +35,7 @@ def chosen(metric: QualiCLIP, pair: int | str | None) -> tuple[int, ...]:
 
 
 def _texts(metric: QualiCLIP) -> list[set[str]]:
-    """What each pair answers to."""
+    """Names and texts by which each pair is found."""
     texts = metric.pairs or ((),) * len(metric.prompts)
     return [
         {_plain(text) for text in (name, *pair)}

@@ -1,4 +1,4 @@
-"""The exact local map: what every position of the encoder's grid adds to the score's fall."""
+"""The exact local map of `lite`: the score and the weight of each position of its grid."""
 
 from collections.abc import Sequence
 
@@ -13,40 +13,32 @@ from qualiclip_metric.resize import reduced
 
 
 def has_positions(metric: QualiCLIP) -> bool:
-    """Whether a metric's encoder averages over positions, so that these maps are there."""
+    """Whether a metric's encoder averages over positions, so that it has these maps."""
     return isinstance(metric.encoder, LiteEncoder)
 
 
 def positions(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
     """1 less the score of each position alone, in units of the score, not stretched.
 
-    `lite` averages its features over positions, so that a position's own features give its own
-    score, exactly and from the one forward pass that scores the image; `shares` gives the weight
-    that it has in the image.
-
-    Raises:
-        ValueError: When the encoder does not average over positions.
+    `lite` averages its features over positions, so the features of one position give a score of its
+    own, exactly and from the forward pass that scores the image.
     """
-    local, _ = quality(metric, img, pairs)
-    return interpolate(1 - local, size=img.shape[2:], mode="bilinear")
+    scores, _ = position_scores(metric, img, pairs)
+    return interpolate(1 - scores, size=img.shape[2:], mode="bilinear")
 
 
 def shares(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
-    """Each position's weight times 1 less its score, over the largest of the image.
-
-    Raises:
-        ValueError: As `positions`.
-    """
-    local, weight = quality(metric, img, pairs)
-    part = weight * (1 - local)
+    """Each position's weight times 1 less its score, over the largest of the image."""
+    scores, weight = position_scores(metric, img, pairs)
+    part = weight * (1 - scores)
     part = part / part.amax(dim=(2, 3), keepdim=True).clamp(min=torch.finfo(part.dtype).tiny)
     return interpolate(part, size=img.shape[2:], mode="bilinear")
 
 
-def quality(
+def position_scores(
     metric: QualiCLIP, img: Tensor, pairs: Sequence[int]
 ) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
-    """Score and weight of every position of the grid, 1/32 of the scoring size.
+    """Compute score and weight of every position of the grid, 1/32 of the scoring size.
 
     Args:
         metric: A metric with `lite`'s encoder.
@@ -63,6 +55,7 @@ def quality(
             "local works with any"
         )
     weight, features = encoder.places(encoder.maps(reduced(img, metric.scoring_size)))
+    # (n, rows, columns, dim) -> one feature vector per position, against (pairs, 2, dim) prompts
     similar = cosine(features.flatten(0, 2), metric.prompts[list(pairs)])
-    said = pair_probabilities(similar, metric.logit_scale / metric.temperature).mean(dim=1)
-    return said.reshape(weight.shape)[:, None], weight[:, None]
+    scores = pair_probabilities(similar, metric.logit_scale / metric.temperature).mean(dim=1)
+    return scores.reshape(weight.shape)[:, None], weight[:, None]

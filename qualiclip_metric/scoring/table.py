@@ -101,16 +101,16 @@ def _score_in_memory(metric: QualiCLIP, image: Any) -> float:
 
 def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
     """A row per image, in the order of the items."""
-    from qualiclip_metric.scoring.display import Scores, small
+    from qualiclip_metric.pages.notebook import ImagePosition, scores_table
 
     paths: list[Path] = []
     rows: list[dict[str, Any]] = []
-    thumbnails: dict[int, str] = {}
     for position, item in enumerate(items):
         if _is_in_memory(item):
-            rows.append(_row_in_memory(metric, item, position))
-            if rows[-1]["error"] is None:
-                thumbnails[position] = small(item)
+            row = _row_in_memory(metric, item, position)
+            if row["error"] is None:
+                row["path"] = ImagePosition.of(position, item)
+            rows.append(row)
         elif isinstance(item, str | Path):
             files = find_images([item], recursive).files
             paths += files
@@ -122,11 +122,7 @@ def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
         if "score" not in row:
             result = next(results)
             row.update(score=result.score, error=result.error)
-    table = Scores(rows, columns=["path", "score", "error"]).astype({"score": "float64"})
-    table = Scores(table)
-    table.thumbnails = thumbnails
-    table.attrs["signature"] = str(metric.signature)
-    return table
+    return scores_table(rows, str(metric.signature))
 
 
 def _row_in_memory(metric: QualiCLIP, image: Any, position: int) -> dict[str, Any]:

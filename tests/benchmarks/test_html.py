@@ -1,12 +1,10 @@
 """Pictures as data URIs within a budget."""
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from benchmarks import html as pages
-from benchmarks.html import album, original, picture
-from qualiclip_metric.images import ImageError
+from benchmarks.html import album, original
 
 
 def noise_files(folder, count, size=(96, 96)):
@@ -43,21 +41,6 @@ def test_ten_thousand_pictures_fit_the_default_budget(tmp_path, monkeypatch):
     pictures = album([path] * 10_000, side=112, budget=18_000_000)
     assert all(pictures)
     assert sum(map(len, pictures)) <= 18_000_000
-
-
-def test_pictures_turn_shrink_and_flatten(tmp_path):
-    path = tmp_path / "a.png"
-    Image.new("RGBA", (200, 100), (0, 0, 0, 0)).save(path)
-    shown = picture(path, 50)
-    assert shown.size == (50, 25)
-    assert shown.getpixel((5, 5)) == (255, 255, 255)
-    turned = Image.new("RGB", (60, 30))
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    turned.save(tmp_path / "b.jpg", exif=exif)
-    assert picture(tmp_path / "b.jpg", 60).size == (30, 60)
-    with pytest.raises(ImageError, match=r"absent\.png"):
-        picture(tmp_path / "absent.png", 10)
 
 
 def test_originals_are_inlined_as_they_are_or_shrunk_without_loss(tmp_path):

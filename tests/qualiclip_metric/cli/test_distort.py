@@ -10,6 +10,7 @@ from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
 
+from qualiclip_metric import tiles
 from qualiclip_metric.cli.distort import distort as command
 from qualiclip_metric.distortions import (
     DISTORTIONS,
@@ -20,6 +21,7 @@ from qualiclip_metric.distortions import (
     sheet,
 )
 from qualiclip_metric.images import to_picture
+from qualiclip_metric.resize import reduced
 
 
 @pytest.fixture
@@ -70,15 +72,15 @@ def test_the_tiles_of_a_sheet_are_the_ladder():
     img = tensor(data.coffee())[0]
     done = []
     page = np.array(sheet.contact_sheet(img, seed=3, tile=48, progress=done.append))
-    photo = sheet.reduced(img, 48)
+    photo = reduced(img[None], 32)[0].clamp(0, 1)
     assert tuple(photo.shape) == (3, 32, 48)  # all of it
     assert done == list(range(1, 25))
     for name in ("gaublur", "colorblock", "nonlincontrchange"):
         worst = distort(photo[None], name, 5, torch.Generator().manual_seed(3))[0]
         tile = np.array(to_picture(worst))
-        row, column = 32 + sheet.CAPTION + sheet.GAP, 48 + sheet.GAP
-        top = sheet.HEADER + list(DISTORTIONS).index(name) * row
-        left = sheet.LEFT + 5 * column
+        row, column = 32 + tiles.CAPTION + tiles.GAP, 48 + tiles.GAP
+        top = tiles.HEADER + list(DISTORTIONS).index(name) * row
+        left = tiles.LABEL + 5 * column
         assert np.array_equal(page[top : top + 32, left : left + 48], tile)
 
 
@@ -146,7 +148,7 @@ def test_the_sheet_of_chains(photo, tmp_path, chains, rows):
     result = run(photo, "--sheet", *(p for c in chains for p in ("--chain", c)), "--out", out)
     assert result.exit_code == 0, result.output
     with Image.open(out) as page:
-        assert page.height == sheet.HEADER + rows * (64 + sheet.CAPTION + sheet.GAP)
+        assert page.height == tiles.HEADER + rows * (64 + tiles.CAPTION + tiles.GAP) + tiles.GAP
 
 
 @pytest.mark.parametrize(

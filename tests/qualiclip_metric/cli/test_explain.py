@@ -17,11 +17,17 @@ from qualiclip_metric import create, images
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli.explain import file_names
 from qualiclip_metric.explanations import explanation
-from qualiclip_metric.explanations.explanation import MAPS, Explanation, explain_image, usual_map
+from qualiclip_metric.explanations.explanation import (
+    MAPS,
+    Explanation,
+    default_map,
+    explain_image,
+)
 from qualiclip_metric.explanations.figure import draw
 from qualiclip_metric.explanations.overlay import overlay
-from qualiclip_metric.explanations.sheet import Sheet
 from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.pages.cards import CardPage
+from qualiclip_metric.pages.explanations import explanation_card
 
 NASTY = "<script>alert(1)</script>&amp;\"'"
 
@@ -128,17 +134,18 @@ def test_one_page_for_a_folder(run: Any, folder: Path, tmp_path: Path) -> None:
     assert result.stdout.count(str(tmp_path / "out/index.html")) == 2
     page = Page((tmp_path / "out/index.html").read_text(encoding="utf-8"))
     assert len(page.all("details")) == 2
-    assert "2 images, worst score first" in page.text
+    assert "2 images, mean" in page.text and "best first" in page.text
     assert f"{folder / 'b/z.jpg'}: not an image" in page.text
     assert page.text.count("the maps ask: pair 3") == 2
 
 
 def test_the_page_is_escaped_self_contained_and_sorted(tmp_path: Path) -> None:
     scores = {"best": 0.9, NASTY: 0.2, "middle": 0.5}
-    with Sheet(tmp_path) as sheet:
+    with CardPage(tmp_path, worst_first=True) as cards:
         for name, score in scores.items():
-            sheet.add(an_explanation(name, score))
-        sheet.write(tmp_path / "page.html", NASTY, NASTY, [(NASTY, NASTY)])
+            cards.add(explanation_card(an_explanation(name, score)))
+        cards.add_failure(NASTY, NASTY)
+        cards.write(tmp_path / "page.html", title=NASTY, signature=NASTY)
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]  # the scratch file is gone
     page = Page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert not page.all("script")
@@ -147,20 +154,19 @@ def test_the_page_is_escaped_self_contained_and_sorted(tmp_path: Path) -> None:
         page.text.index(f"{score:.4f}") for score in scores.values()
     )
     sources = [str(image["src"]) for image in page.all("img")]
-    assert len(sources) == 3 * (1 + 1 + 2)
-    assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
+    assert len(sources) == 3 * (1 + 1 + 2 + 2)  # thumbnail, photo, maps, legends
+    assert all(source.startswith("data:image/") for source in sources)
     assert not page.all("link")
     for _, attributes in page.tags:
-        assert not {"href", "style", "onclick", "onerror"} & attributes.keys()
+        assert not {"href", "onclick", "onerror"} & attributes.keys()
 
 
-def test_of_a_page_only_the_cards_places_are_kept_in_memory(tmp_path: Path) -> None:
-    with Sheet(tmp_path) as sheet:
+def test_memory_holds_only_the_places_of_cards(tmp_path: Path) -> None:
+    with CardPage(tmp_path) as page:
         for number in range(3):
-            sheet.add(an_explanation(str(number)))
-        held = [value for value in vars(sheet._cards).values() if isinstance(value, list)]
-        assert [len(stored) for stored in held] == [3]
-        assert all(isinstance(field, int | float) for card in held[0] for field in card)
+            page.add(explanation_card(an_explanation(str(number))))
+        assert len(page._stored) == 3
+        assert all(isinstance(field, int | float) for card in page._stored for field in card)
 
 
 def test_figures_of_every_aspect_hold_their_pictures() -> None:
@@ -193,24 +199,20 @@ def test_an_overlay_shows_photo_and_map() -> None:
 
 def test_an_explanation_is_computed_at_full_size_and_shown_reduced(tiny: QualiCLIP) -> None:
     img = torch.rand(3, 100, 200, generator=torch.Generator().manual_seed(0))
-    case = explain_image(tiny, img, "a", kind="local", pair=1, side=50)
+    case = explain_image(tiny, img, "a", MAPS["local"], pair=1, side=50)
     assert case.score == pytest.approx(tiny(img[None]).item(), abs=1e-6)
     assert case.photo.shape == (25, 50, 3)
     assert [m.shape for m in case.maps] == [(25, 50)]
     assert case.asked == (1,)
-    assert (case.fault, case.verdict, case.diagnosis) == (None, "", [])  # it has no diagnosis
+    assert (case.verdict, case.diagnosis) == ("", [])  # it has no diagnosis
     assert sum(case.probabilities) / 7 == pytest.approx(case.score)
 
 
-def test_who_asks_for_no_map_gets_positions_where_the_encoder_has_them(
+def test_the_default_map_is_positions_where_the_encoder_has_them(
     tiny: QualiCLIP, random_lite: Path
 ) -> None:
-    lite = create(random_lite)
-    assert (usual_map(lite), usual_map(tiny)) == ("positions", "grad")
-    img = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0))
-    usual, asked = explain_image(lite, img, "a"), explain_image(lite, img, "a", kind="positions")
-    assert usual.panels == asked.panels == MAPS["positions"]
-    np.testing.assert_array_equal(usual.maps[0], asked.maps[0])
+    assert default_map(create(random_lite)) == "positions"
+    assert default_map(tiny) == "grad"
 
 
 def test_the_likeliest_fault_is_said_as_score_says_it(tmp_path: Path) -> None:
@@ -225,14 +227,14 @@ def test_the_likeliest_fault_is_said_as_score_says_it(tmp_path: Path) -> None:
     page = tmp_path / "out" / "index.html"
     assert explained.stdout == f"{score}  {name}  {verdict}  {page}\n"
     text = Page(page.read_text(encoding="utf-8")).text
-    assert f"{name} {verdict}" in text
+    assert f"{verdict.strip('()')} {name}" in text
     assert f"likeliest: {verdict.strip('()')}" in text
 
 
 def test_the_likeliest_fault_is_marked_and_no_fault_is_not() -> None:
     shares = {"none": 0.1, "blur": 0.7, "noise": 0.2}
     case = an_explanation(faults=shares)
-    assert (case.fault, case.verdict) == ("blur", "blur 70%")
+    assert case.verdict == "blur 70%"
     assert case.diagnosis == [
         ("no fault", 0.1, False), ("blur", 0.7, True), ("noise", 0.2, False)
     ]  # fmt: skip
@@ -272,7 +274,9 @@ def test_names_of_figures_never_collide() -> None:
 def test_what_is_done_at_an_interruption_is_kept(
     run: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    def interrupted(metric: object, img: object, name: str, **options: object) -> Explanation:
+    def interrupted(
+        metric: object, img: object, name: str, *options: object, **named: object
+    ) -> Explanation:
         if Path(name).parent.name == "b":
             raise KeyboardInterrupt
         return an_explanation(name)
@@ -291,7 +295,7 @@ def test_what_is_done_at_an_interruption_is_kept(
         (["--pair", "9"], "--pair: expected an index or a name"),
         (["--pair", "nonsense"], "--pair: expected an index or a name"),
         (["--prompts", "/nowhere.toml"], "prompts: /nowhere.toml cannot be read"),
-        (["--map", "magic"], "'magic' is not one of"),
+        (["--map", "occlusion"], "'occlusion' is not one of"),
     ],
 )
 def test_usage_errors_exit_2(
@@ -317,6 +321,5 @@ def test_missing_extras_name_their_cure(
     module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    monkeypatch.setitem(__import__("sys").modules, f"{module}.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'qualiclip-metric\[explain\]'"):
-        _ = draw(an_explanation()) if module == "matplotlib" else Sheet(tmp_path)
+        _ = draw(an_explanation()) if module == "matplotlib" else CardPage(tmp_path)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from qualiclip_metric.cli import app
 
-pytest.importorskip("jinja2", reason="contact sheets are Jinja2's")
+pytest.importorskip("jinja2", reason="pages are Jinja2's")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_page_has_the_rows_best_first(photos: Path, random_lite: Path) -> No
     images = json.loads(result.stdout)["images"]
     expected = sorted((row["score"] for row in images if row["score"] is not None), reverse=True)
     text = page.read_text(encoding="utf-8")
-    shown = [float(number) for number in re.findall(r'class="score">([\d.]+)<', text)]
+    shown = [float(number) for number in re.findall(r'class="score">([\d.]+)', text)]
     assert shown == pytest.approx(expected, abs=6e-5)
     assert text.count("data:image/jpeg;base64,") == 3
     assert "broken.jpg: not an image" in text

@@ -6,7 +6,7 @@ from skimage import data
 
 from qualiclip_metric import create, explain
 from qualiclip_metric.distortions import distort
-from qualiclip_metric.explanations.positions import quality
+from qualiclip_metric.explanations.positions import position_scores
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.resize import reduced
 
@@ -24,7 +24,7 @@ def photo() -> torch.Tensor:
 
 
 def test_weighted_positions_add_up_to_the_score(lite: QualiCLIP, photo: torch.Tensor) -> None:
-    local, weight = quality(lite, photo, range(7))
+    local, weight = position_scores(lite, photo, range(7))
     assert weight.sum() == pytest.approx(1, abs=1e-5)
     odds = (weight * torch.logit(local)).sum().sigmoid()
     # exact for the log odds of each pair; their mean probability differs by the sigmoid's bend
@@ -54,8 +54,8 @@ def test_size_range_and_each_image_by_itself(
 
 def test_a_large_image_is_seen_as_it_is_scored(lite: QualiCLIP, photo: torch.Tensor) -> None:
     large = torch.nn.functional.interpolate(photo, scale_factor=3, mode="bicubic").clamp(0, 1)
-    local, _ = quality(lite, large, range(7))
-    same, _ = quality(lite, reduced(large, lite.scoring_size), range(7))
+    local, _ = position_scores(lite, large, range(7))
+    same, _ = position_scores(lite, reduced(large, lite.scoring_size), range(7))
     torch.testing.assert_close(local, same)
     assert explain(lite, large, method="positions").shape[2:] == large.shape[2:]
 

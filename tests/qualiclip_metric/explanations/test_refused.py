@@ -23,8 +23,7 @@ class Detached(ShadesEncoder):
 @pytest.mark.parametrize("method", GRADIENT)
 def test_an_encoder_without_gradient_is_refused_with_the_cure(method: str) -> None:
     metric = QualiCLIP(Detached(), torch.eye(2)[None]).eval()
-    cure = r"gives none; .* create\(\) .* method='occlusion' or 'local'"
-    with pytest.raises(ValueError, match=cure):
+    with pytest.raises(ValueError, match="method='local'"):
         explain(metric, photos(), method=method)
     assert explain(metric, photos(), method="local").shape == (2, 1, 64, 80)
 

@@ -1,4 +1,4 @@
-"""The page's controls, and what they do. Gradio is imported here and in `server` alone."""
+"""The app's controls and their handlers. Gradio is imported here and in `server` alone."""
 
 import tempfile
 import threading
@@ -10,10 +10,17 @@ from typing import Any
 
 import gradio as gr
 
-from qualiclip_metric.explanations.explanation import Explanation
+from qualiclip_metric.app import parts
+from qualiclip_metric.app.photos import (
+    ScoredPhoto,
+    as_csv,
+    explained,
+    in_order,
+    panels_of,
+    scored,
+)
+from qualiclip_metric.explanations.explanation import Explanation, Panel
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.page import parts
-from qualiclip_metric.page.photos import Map, Photo, as_csv, explained, in_order, maps_of, scored
 
 CSV = "scores.csv"
 ORDERS = ("Best first", "Worst first")
@@ -40,8 +47,8 @@ watch('value', () => {
 """
 HEAD = (
     '<div class="qc-head"><h1>How good do your photos look?</h1>'
-    "<p>Scored on this machine: nothing is sent anywhere, and what you drop is removed at the end."
-    "</p></div>"
+    "<p>Scored on this machine: nothing is sent anywhere, and your photos are removed when the app "
+    "ends.</p></div>"
 )
 NOTHING = parts.EMPTY.format("Drop photos, then choose one<br>to see what takes its score down.")
 NO_PAIR = parts.EMPTY.format("With two photos, their difference is shown here.")
@@ -49,14 +56,14 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "minima
 
 
 def build(metric: QualiCLIP, folder: Path) -> tuple[gr.Blocks, Callable[[], None]]:
-    """The page, not yet served.
+    """Build the page, not yet served.
 
     Args:
-        metric: What scores.
-        folder: Where files that are downloaded go.
+        metric: The metric.
+        folder: Folder for the csv files that visitors download.
 
     Returns:
-        The page, and what ends its work: it waits for the photo in the network, if there is one.
+        The page, and a function that stops its work: it waits until a running forward pass ends.
     """
     page = _Page(metric, folder)
     with gr.Blocks(title="QualiCLIP", analytics_enabled=False, fill_width=True) as blocks:
@@ -77,21 +84,21 @@ def build(metric: QualiCLIP, folder: Path) -> tuple[gr.Blocks, Callable[[], None
 
 
 class _Page:
-    """Components, and the functions behind them; what a visitor has is in `photos` and `chosen`."""
+    """Components and their handlers; a visitor's state is in `photos` and `chosen`."""
 
     def __init__(self, metric: QualiCLIP, folder: Path) -> None:
         self.metric, self.downloads = metric, folder
-        self.maps = maps_of(metric)
+        self.panels = panels_of(metric)
         self.working, self.stopped = threading.Lock(), False
 
     def stop(self) -> None:
-        """Take no more work; the interpreter must not end while a thread is in the network."""
+        """Accept no more work: the interpreter must not exit during a forward pass."""
         self.stopped = True
         with self.working:
             return
 
     def lay_out_list(self) -> None:
-        """The left side: where photos are dropped, and the sorted list."""
+        """Lay out the left side: the drop area and the sorted list."""
         self.photos, self.chosen = gr.State([]), gr.State(None)
         self.files = gr.File(
             label="Drop photos here", file_count="multiple", height=150, elem_id="qc-drop"
@@ -108,10 +115,10 @@ class _Page:
             self.csv = gr.DownloadButton("Download as csv", size="sm", elem_id="qc-csv")
 
     def lay_out_photos(self) -> None:
-        """The right side: one photo, or two."""
+        """Lay out the right side: one photo, or two."""
         with gr.Tabs():
             with gr.Tab("One photo"):
-                titles = [shown.title for shown in self.maps]
+                titles = [panel.title for panel in self.panels]
                 self.map = gr.Radio(
                     titles,
                     value=titles[0],
@@ -130,7 +137,7 @@ class _Page:
                 self.two = gr.HTML(NO_PAIR, js_on_load=SLIDE, elem_id="qc-two")
 
     def connect(self) -> None:
-        """Say which function answers which control."""
+        """Connect controls with handlers."""
         shown = [self.photos, self.chosen, self.status, self.results, self.list, self.csv]
         pair = [self.first, self.second]
         for source in (self.files, self.folder):
@@ -156,14 +163,14 @@ class _Page:
         self.clear.click(self.start_over, None, [*shown, *pair, self.one, self.two], **PRIVATE)
 
     def add(
-        self, files: Any, photos: list[Photo], chosen: int | None, order: str
+        self, files: Any, photos: list[ScoredPhoto], chosen: int | None, order: str
     ) -> Iterator[list[Any]]:
-        """Score what was dropped; the list grows while it is."""
+        """Score uploaded files; the list grows meanwhile."""
         paths = [Path(name) for name in ([files] if isinstance(files, str) else files or [])]
         photos, start, pause = list(photos), time.monotonic(), 1.0
         for count, photo in enumerate(self._scored(paths), start=1):
             photos.append(photo)
-            if time.monotonic() - start > pause:  # ever more rarely: each time all rows are sent
+            if time.monotonic() - start > pause:  # ever more rarely, as each update sends all rows
                 pause *= 2
                 listed = parts.photo_list(photos, in_order(photos, order == ORDERS[1]), chosen)
                 yield [
@@ -179,7 +186,7 @@ class _Page:
             gr.update(visible=bool(photos)), listed, file, None,
         ]  # fmt: skip
 
-    def _scored(self, paths: Sequence[Path]) -> Iterator[Photo]:
+    def _scored(self, paths: Sequence[Path]) -> Iterator[ScoredPhoto]:
         results = scored(self.metric, paths)
         while not self.stopped:
             with self.working:
@@ -188,14 +195,14 @@ class _Page:
                 return
             yield photo
 
-    def _explained(self, photo: Photo, shown: Map) -> Explanation:
+    def _explained(self, photo: ScoredPhoto, panel: Panel) -> Explanation:
         with self.working:
             if self.stopped:
                 raise RuntimeError("the page was closed")
-            return explained(self.metric, photo, shown)
+            return explained(self.metric, photo, panel)
 
-    def sort(self, photos: list[Photo], chosen: int | None, order: str) -> tuple[str, str]:
-        """The list in another order, and the csv file in the same."""
+    def sort(self, photos: list[ScoredPhoto], chosen: int | None, order: str) -> tuple[str, str]:
+        """Sort the list, and write the csv file in the same order."""
         ranked = in_order(photos, order == ORDERS[1])
         file = Path(tempfile.mkdtemp(dir=self.downloads), CSV)
         rows = as_csv([photos[index] for index in ranked], str(self.metric.signature))
@@ -203,36 +210,34 @@ class _Page:
         return parts.photo_list(photos, ranked, chosen), str(file)
 
     def choose(self, event: gr.EventData) -> int:
-        """The photo whose row was clicked."""
+        """Return the photo whose row was clicked."""
         return int(event.index)
 
-    def open(self, photos: list[Photo], chosen: int | None, title: str) -> str:
-        """The chosen photo under its map."""
+    def open(self, photos: list[ScoredPhoto], chosen: int | None, title: str) -> str:
+        """Show the chosen photo under a map."""
         if chosen is None or chosen not in range(len(photos)):
             return NOTHING
-        shown = next(one for one in self.maps if one.title == title)
-        photo = photos[chosen]
+        panel = next(panel for panel in self.panels if panel.title == title)
         try:
-            return parts.one_photo(self._explained(photo, shown), photo, shown)
+            return parts.one_photo(self._explained(photos[chosen], panel))
         except (ValueError, RuntimeError, MemoryError) as err:
             return _failure(err)
 
-    def choices(self, photos: list[Photo], first: Any, second: Any) -> tuple[Any, Any]:
-        """Which photos can be compared; the best and the worst unless two were chosen."""
+    def choices(self, photos: list[ScoredPhoto], first: Any, second: Any) -> tuple[Any, Any]:
+        """List the photos to compare; choose the best and the worst where none is chosen."""
         ranked = [index for index in in_order(photos, False) if photos[index].score is not None]
         names = [(f"{photos[index].name} ({photos[index].score:.4f})", index) for index in ranked]
         if len(ranked) > 1 and first is None and second is None:
             first, second = ranked[0], ranked[-1]
         return gr.update(choices=names, value=first), gr.update(choices=names, value=second)
 
-    def compare(self, photos: list[Photo], first: int | None, second: int | None) -> str:
-        """Two photos side by side, with their difference."""
+    def compare(self, photos: list[ScoredPhoto], first: int | None, second: int | None) -> str:
+        """Show two photos side by side, with their difference."""
         if first is None or second is None or not {first, second} <= set(range(len(photos))):
             return NO_PAIR
-        shown = self.maps[0]
         try:
-            one, other = (self._explained(photos[index], shown) for index in (first, second))
-            return parts.two_photos(one, other, shown)
+            one, other = (self._explained(photos[k], self.panels[0]) for k in (first, second))
+            return parts.two_photos(one, other)
         except (ValueError, RuntimeError, MemoryError) as err:
             return _failure(err)
 
@@ -254,8 +259,8 @@ def _failure(err: BaseException) -> str:
     return parts.EMPTY.format(escape(lines[0]))
 
 
-def _summary(photos: Sequence[Photo]) -> str:
-    """One line: how many, their mean, how many failed."""
+def _summary(photos: Sequence[ScoredPhoto]) -> str:
+    """Summarise in one line: how many, their mean, how many failed."""
     scores = [photo.score for photo in photos if photo.score is not None]
     failed = len(photos) - len(scores)
     text = f"{len(photos)} photo{'' if len(photos) == 1 else 's'}"

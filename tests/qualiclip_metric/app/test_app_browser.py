@@ -124,7 +124,7 @@ def drop(page: Any, *files: Path) -> None:
 
 
 def by_command_line(photos: Path) -> list[dict[str, str]]:
-    """What `qualiclip score` says of the same files, best first."""
+    """Rows of `qualiclip score` for the same files, best first."""
     command = [sys.executable, "-m", "qualiclip_metric", "score", str(photos / "*.png")]
     options = ["--format", "csv", "--precision", "fp32", "--sort", "--diagnose"]
     done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
@@ -216,11 +216,6 @@ def test_the_order_turns_and_starting_over_empties_the_page(opened: Any) -> None
 
 def test_a_file_over_the_limit_is_refused(opened: Any, photos: Path) -> None:
     drop(opened, photos / "large" / "large.png")
-    import time
-
-    time.sleep(5)
-    opened.save_screenshot("/tmp/shots/lim.png")
-    print(text(opened, "body"))
     until(opened, lambda: "exceed the maximum allowed size" in text(opened, "body"))
     assert len(texts(opened, "#qc-photos .qc-name")) == 3
 
@@ -237,10 +232,10 @@ def test_the_signature_is_on_the_page(opened: Any) -> None:
     assert text(opened, ".qc-foot code").startswith("model:lite|weights:")
 
 
-def test_a_port_that_is_taken_is_said_with_the_cure(served: SimpleNamespace) -> None:
+def test_a_port_in_use_is_an_error_with_the_cure(served: SimpleNamespace) -> None:
     port = served.address.rstrip("/").rpartition(":")[2]
     command = [sys.executable, "-m", "qualiclip_metric", "app", "--port", port]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
     assert ran.returncode == 2
-    assert f"error: cannot listen on port {port} of 127.0.0.1: is it taken? Choose" in ran.stderr
+    assert f"error: cannot listen on port {port} of 127.0.0.1: is it in use?" in ran.stderr
     assert "Traceback" not in ran.stderr

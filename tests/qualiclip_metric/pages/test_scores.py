@@ -1,4 +1,4 @@
-"""The contact sheet of scores: everything on it, in order, escaped, and nothing from elsewhere."""
+"""The page of scores: cards in order, text escaped, nothing loaded from elsewhere."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from qualiclip_metric.pages.cards import CardPage
+from qualiclip_metric.pages.scores import score_page
 from qualiclip_metric.streaming.rows import Row
 
-ScoreSheet = pytest.importorskip("qualiclip_metric.scoring.sheet").ScoreSheet
-pytest.importorskip("jinja2", reason="contact sheets are Jinja2's")
+pytest.importorskip("jinja2", reason="pages are Jinja2's")
 
 
 @pytest.fixture
@@ -26,19 +27,19 @@ def page(tmp_path: Path) -> str:
         Row("shard.tar/vanished.jpg", 0.5),
         Row(f"{tmp_path}/2.jpg", 0.5),
     ]
-    with ScoreSheet(tmp_path) as sheet:
-        assert list(sheet.passing(rows)) == rows
-        sheet.write(tmp_path / "page.html", "lite|T:<4>")
+    with score_page(tmp_path / "page.html", "lite|T:<4>") as draw:
+        assert list(draw(rows)) == rows
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_cards_come_best_first_and_failures_apart(page: str) -> None:
-    scores = re.findall(r'class="score">([\d.]+)<', page)
+    scores = re.findall(r'class="score">([\d.]+)', page)
     assert scores == ["1.0000", "0.9000", "0.5000", "0.5000", "0.2000"]
-    assert re.findall(r"--rank: (\d+)", page) == list("12345")
+    reverse = [int(order) for order in re.findall(r"--reversed: (\d+)", page)]
+    assert reverse == sorted(reverse, reverse=True)
     assert page.index("vanished.jpg") < page.index("2.jpg")
-    assert "(blur 80%)" in page
-    assert "5 images, mean 0.6200, 1 could not be scored" in page
+    assert '<span class="badge">blur 80%' in page
+    assert "5 images, mean 0.6200, 1 failed" in page
     assert "gone &lt;b&gt;.jpg: no such file &amp; more" in page
 
 
@@ -52,14 +53,14 @@ def test_names_and_signature_are_escaped_and_nothing_is_loaded(page: str) -> Non
 
 
 def test_the_histogram_counts_every_score(page: str) -> None:
-    counts = [int(count) for count in re.findall(r"<title>(\d+)</title></rect>", page)]
+    counts = [int(count) for count in re.findall(r'title="(\d+)"></i>', page)]
     assert len(counts) == 20
     assert (sum(counts), counts[4], counts[10], counts[18], counts[19]) == (5, 1, 2, 1, 1)
 
 
-def test_no_image_is_a_page_too(tmp_path: Path) -> None:
-    with ScoreSheet(tmp_path) as sheet:
-        sheet.write(tmp_path / "page.html", "lite")
+def test_a_page_without_images(tmp_path: Path) -> None:
+    with CardPage(tmp_path) as page:
+        page.write(tmp_path / "page.html", title="Scores", signature="lite")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "0 images;" in text
-    assert 'histogram"' not in text
+    assert '"histogram"' not in text

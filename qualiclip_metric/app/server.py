@@ -1,4 +1,4 @@
-"""The page served on this machine: no network, a folder of its own that goes when it closes."""
+"""Serve the app on this machine: no network, and a folder that is removed when it closes."""
 
 import os
 import tempfile
@@ -15,16 +15,16 @@ POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'; "
     "form-action 'self'; base-uri 'self'"
 )
-"""Content-Security-Policy: the browser itself refuses to load anything from elsewhere."""
+"""Content-Security-Policy: the browser loads nothing from elsewhere."""
 NARROW = "@media (max-width: 600px) { .gradio-container .app { padding: .75rem !important; } }"
-"""A rule about the whole page, which Gradio would not let a css do."""
+"""Goes into the page's head: Gradio confines rules of `css` to its own container."""
 FONTS = ("system-ui", "sans-serif")
 MONO = ("ui-monospace", "monospace")
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
-    """A folder for uploads and downloads, removed with all that is in it at the end.
+def private_folder() -> Iterator[Path]:
+    """Make a folder for uploads and downloads; it is removed with its content at the end.
 
     Gradio reads its name from the environment when it is imported, so this comes first.
     """
@@ -32,7 +32,7 @@ def own_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="qualiclip-app-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = folder
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        tempfile.tempdir = folder  # an upload that is cut off ends here, too
+        tempfile.tempdir = folder  # an interrupted upload stays here
         try:
             yield Path(folder)
         finally:
@@ -51,20 +51,20 @@ def serve(
     """Serve the page until an exception ends it: Ctrl-C, SIGTERM.
 
     Args:
-        metric: What scores.
-        folder: What `own_folder` made.
+        metric: The metric.
+        folder: From `private_folder`.
         host: Name or address to listen on.
         port: Port; the first free one from 7860 on if None.
-        max_bytes: Largest file that is taken.
-        ready: Called with the page's address once it is there.
+        max_bytes: Largest upload that is accepted.
+        ready: Called with the page's address once it is served.
 
     Raises:
         OSError: When the port is taken or cannot be listened on.
     """
     import gradio as gr
 
-    from qualiclip_metric.page.blocks import build
-    from qualiclip_metric.page.parts import CSS
+    from qualiclip_metric.app.blocks import build
+    from qualiclip_metric.app.parts import CSS
 
     blocks, stop = build(metric, folder)
     try:
@@ -85,8 +85,8 @@ def serve(
             if port is None:
                 raise
             raise OSError(
-                f"cannot listen on port {port} of {host}: is it taken? Choose another, or none for "
-                "the first free from 7860"
+                f"cannot listen on port {port} of {host}: is it in use? Choose another, or "
+                "none for the first free one from 7860"
             ) from err
         ready(address)
         threading.Event().wait()
@@ -106,7 +106,7 @@ CLOSED: dict[str, Any] = {
     "run_history": False,
     "ssr_mode": False,
 }
-"""What Gradio could open, and variables of the environment could switch on."""
+"""Everything that Gradio could open to others, also if the environment asks for it."""
 
 
 def _middleware() -> Any:
@@ -116,11 +116,7 @@ def _middleware() -> Any:
 
 
 class _Headers:
-    """Adds headers to every answer.
-
-    Args:
-        app: What answers.
-    """
+    """ASGI middleware that adds headers to every response."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -22,7 +22,7 @@ from qualiclip_metric.cli.terminal import fail
 NEEDED = ("gradio", "matplotlib")
 
 
-def page(
+def serve_app(
     host: Annotated[
         str, typer.Option("--host", help="Where to listen; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
@@ -31,7 +31,7 @@ def page(
         typer.Option("--port", min=1, max=65535, help="Port; else the first free one from 7860."),
     ] = None,
     max_upload: Annotated[
-        int, typer.Option("--max-upload", min=1, help="Largest photo that is taken, MB.")
+        int, typer.Option("--max-upload", min=1, help="Largest photo that is accepted, MB.")
     ] = 100,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     model: ModelOption = "lite",
@@ -48,9 +48,9 @@ def page(
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ImportError(
-            f"the page needs {' and '.join(missing)}: pip install 'qualiclip-metric[app]'"
+            f"the app needs {' and '.join(missing)}: pip install 'qualiclip-metric[app]'"
         )
-    from qualiclip_metric.page.server import own_folder, serve
+    from qualiclip_metric.app.server import private_folder, serve
 
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
@@ -61,7 +61,7 @@ def page(
         if show:
             typer.launch(address)
 
-    with own_folder() as folder:
+    with private_folder() as folder:
         try:
             serve(
                 metric,

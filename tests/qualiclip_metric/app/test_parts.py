@@ -7,29 +7,27 @@ import pytest
 from PIL import Image
 
 from qualiclip_metric import create
-from qualiclip_metric.explanations.explanation import MAPS, Explanation
-from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.page.photos import (
-    QUICK,
-    WINDOWS,
-    Photo,
+from qualiclip_metric.app.photos import (
+    ScoredPhoto,
     difference,
     explained,
     in_order,
-    maps_of,
+    panels_of,
     scored,
 )
+from qualiclip_metric.explanations.explanation import MAPS, Explanation
+from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.streaming.rows import Row
 
 pytest.importorskip("matplotlib", reason="overlays are matplotlib's colours")
-parts = pytest.importorskip("qualiclip_metric.page.parts", reason="the parts are Jinja2's")
+parts = pytest.importorskip("qualiclip_metric.app.parts", reason="the parts are Jinja2's")
 
 EVIL = "<img src=x onerror=alert(1)>.png"
 
 
-def photo(score: float | None, name: str = "a.png", **faults: float) -> Photo:
+def photo(score: float | None, name: str = "a.png", **faults: float) -> ScoredPhoto:
     error = "no such file" if score is None else None
-    return Photo(Row(name, score, error, faults=faults), Path(name), "data:,")
+    return ScoredPhoto(Row(name, score, error, faults=faults), Path(name), "data:,")
 
 
 def test_failures_come_last_in_both_orders() -> None:
@@ -55,20 +53,20 @@ def shown(values: float, shape: tuple[int, int] = (40, 60)) -> Explanation:
 
 
 def test_a_difference_is_red_where_the_second_is_worse_and_blue_where_it_is_better() -> None:
-    worse = difference(shown(0.2), shown(0.6), 0)
-    better = difference(shown(0.6), shown(0.2), 0)
-    same = difference(shown(0.3), shown(0.3), 0)
+    worse = difference(shown(0.2), shown(0.6))
+    better = difference(shown(0.6), shown(0.2))
+    same = difference(shown(0.3), shown(0.3))
     assert worse is not None and better is not None and same is not None
     assert worse[0, 0, 0] > worse[0, 0, 2] + 50
     assert better[0, 0, 2] > better[0, 0, 0] + 50
     assert np.ptp(same[0, 0].astype(int)) == 0
-    assert difference(shown(0.2), shown(0.6, (60, 40)), 0) is None
+    assert difference(shown(0.2), shown(0.6, (60, 40))) is None
 
 
 def test_two_photos_say_their_difference_and_which_is_higher() -> None:
-    html = parts.two_photos(shown(0.2), shown(0.6), WINDOWS)
+    html = parts.two_photos(shown(0.2), shown(0.6))
     assert "-0.4000" in html and "the first scores higher" in html
-    html = parts.two_photos(shown(0.2), shown(0.2, (60, 40)), WINDOWS)
+    html = parts.two_photos(shown(0.2), shown(0.2, (60, 40)))
     assert "+0.0000" in html and "scores higher" not in html
     assert "different shapes" in html
 
@@ -83,12 +81,14 @@ def test_a_photo_is_scored_and_explained_and_a_broken_one_says_why(
     assert good.thumbnail.startswith("data:image/jpeg;base64,")
     assert (bad.thumbnail, bad.score) == ("", None)
     assert "not an image" in str(bad.row.error)
-    for one in maps_of(metric):
-        found = explained(metric, good, one)
+    for panel in panels_of(metric):
+        found = explained(metric, good, panel)
         assert found.score == pytest.approx(good.score, abs=1e-5)
-        assert f"{found.score:.4f}" in parts.one_photo(found, good, one)
+        html = parts.one_photo(found)
+        assert f"{found.score:.4f}" in html and panel.high in html
 
 
 def test_only_lite_has_maps_by_position(tiny: QualiCLIP, random_lite: Path) -> None:
-    assert maps_of(create(random_lite)) == (*QUICK, WINDOWS)
-    assert maps_of(tiny) == (WINDOWS,)
+    methods = [panel.method for panel in panels_of(create(random_lite))]
+    assert methods == ["positions", "shares", "local"]
+    assert [panel.method for panel in panels_of(tiny)] == ["local"]

@@ -1,4 +1,4 @@
-"""Windows, their cost, covers and stretched maps."""
+"""Windows of the local map: their cover, blending and cost."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qualiclip_metric import explain
 from qualiclip_metric.explanations import local as local_module
-from qualiclip_metric.explanations.occlusion import smoothed
-from qualiclip_metric.explanations.stretch import stretch
-from qualiclip_metric.explanations.windows import axis, blend
+from qualiclip_metric.explanations.gradient import stretch
+from qualiclip_metric.explanations.local import axis, blend
 from qualiclip_metric.metric import QualiCLIP
-from tests.qualiclip_metric.explanations.light_meter import (
-    photos,
-)
+from tests.qualiclip_metric.explanations.light_meter import photos
 
 
 @settings(max_examples=40, deadline=None)
@@ -60,27 +56,11 @@ def test_the_local_map_is_linear_in_the_area_and_bounded_in_memory(
     pixels = {}
     for length in (512, 1024, 2048):
         batches.clear()
-        local_module.quality(tiny, photos(1, (128, length))[0], range(7))
+        local_module.local(tiny, photos(1, (128, length)), range(7))
         assert max(shape[0] for shape in batches) <= 5
         pixels[length] = sum(shape.numel() for shape in batches)
     assert pixels[2048] / pixels[1024] == pytest.approx(2, rel=0.1)
     assert pixels[1024] <= 4 * 3 * 128 * 1024
-
-
-def test_occlusion_costs_the_same_number_of_scores_at_any_size(
-    tiny: QualiCLIP, batches: list[torch.Size]
-) -> None:
-    for size in ((64, 64), (233, 117), (256, 256)):
-        batches.clear()
-        explain(tiny, photos(1, size), method="occlusion")
-        assert sum(shape[0] for shape in batches) <= 50
-
-
-def test_the_cover_is_a_blur_that_keeps_flat_colour() -> None:
-    flat = torch.full((3, 40, 60), 0.3)
-    torch.testing.assert_close(smoothed(flat, 20), flat)
-    noise = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert smoothed(noise, 32).std() < noise.std() / 4
 
 
 def test_stretch() -> None:

@@ -1,0 +1,1 @@
+"""The page of `qualiclip app`: photos dropped in a browser are scored and explained here."""

@@ -1,0 +1,130 @@
+"""Photos of the app's visitor: scored when they are dropped, explained when they are opened."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qualiclip_metric.explanations.explanation import MAPS, Explanation, Panel, explain_image
+from qualiclip_metric.explanations.overlay import grey
+from qualiclip_metric.explanations.positions import has_positions
+from qualiclip_metric.images import ImageError, read
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.pages.pictures import thumbnail
+from qualiclip_metric.prompts import likeliest_fault
+from qualiclip_metric.scoring.items import Options, score_items
+from qualiclip_metric.streaming.items import Item
+from qualiclip_metric.streaming.lines import CsvLines
+from qualiclip_metric.streaming.rows import Layout, Row
+
+SIDE = 900
+"""Longer side of an opened photo, px."""
+WORSE, BETTER = (0.80, 0.22, 0.15), (0.10, 0.47, 0.85)
+"""RGB in [0, 1] of places where the second photo is worse or better than the first."""
+FULL_COLOUR = 0.5
+"""Difference of two local scores that is drawn in full colour."""
+
+
+def panels_of(metric: QualiCLIP) -> tuple[Panel, ...]:
+    """Maps that the app offers for a metric, the quickest first; all find faults well."""
+    return (*(MAPS["positions"] if has_positions(metric) else ()), *MAPS["local"])
+
+
+@dataclass(frozen=True)
+class ScoredPhoto:
+    """A scored photo.
+
+    Args:
+        row: Its scores; the key is the file's name.
+        path: The file that was uploaded.
+        thumbnail: A data URI; empty where the file cannot be read.
+    """
+
+    row: Row
+    path: Path
+    thumbnail: str
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.row.key
+
+    @property
+    def score(self) -> float | None:
+        """In [0, 1], higher is better; None where it failed."""
+        return self.row.score
+
+    @property
+    def verdict(self) -> str:
+        """The likeliest fault, `blur 87%`; empty without a diagnosis."""
+        return likeliest_fault(self.row.faults)
+
+
+def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[ScoredPhoto]:
+    """Score uploaded files, in their order; a file that cannot be read is a photo with its error.
+
+    Args:
+        metric: The metric.
+        paths: The files.
+    """
+    items = [Item(path.name, path) for path in paths]
+    rows = score_items(metric, items, Options(diagnose=bool(metric.faults)))
+    for path, row in zip(paths, rows, strict=True):
+        yield ScoredPhoto(row, path, "" if row.score is None else _thumbnail(path))
+
+
+def _thumbnail(path: Path) -> str:
+    try:
+        return thumbnail(path)
+    except ImageError:  # gone since it was scored
+        return ""
+
+
+def as_csv(photos: Sequence[ScoredPhoto], signature: str) -> str:
+    """Write rows as `qualiclip score --format csv --diagnose`, with names in place of paths.
+
+    Args:
+        photos: In the order of the rows.
+        signature: Signature of the metric.
+    """
+    lines = CsvLines(Layout(signature, diagnosed=any(photo.row.faults for photo in photos)))
+    return lines.header + "".join(lines.line(photo.row) for photo in photos)
+
+
+def in_order(photos: Sequence[ScoredPhoto], worst_first: bool) -> list[int]:
+    """Sort positions of the photos by score; those without one come last."""
+    sign = 1 if worst_first else -1
+    rank = [(p.score is None, sign * (p.score or 0), index) for index, p in enumerate(photos)]
+    return [index for *_, index in sorted(rank)]
+
+
+def explained(metric: QualiCLIP, photo: ScoredPhoto, panel: Panel) -> Explanation:
+    """Explain a photo that has a score, with one map.
+
+    Raises:
+        ImageError: When its file is gone.
+    """
+    return explain_image(metric, read(photo.path), photo.name, [panel], side=SIDE)
+
+
+def difference(first: Explanation, second: Explanation) -> NDArray[Any] | None:
+    """Draw where the second photo is worse or better than the first, over the second in grey.
+
+    Args:
+        first: A photo with one map, in units of the score.
+        second: Another one with the same map.
+
+    Returns:
+        (h, w, 3) RGB, uint8: `WORSE` where the second one is worse, `BETTER` where it is better, in
+        full where the difference is `FULL_COLOUR` or more; None where the shapes differ.
+    """
+    if first.photo.shape != second.photo.shape:
+        return None
+    change = (second.maps[0] - first.maps[0])[..., None] / FULL_COLOUR  # (h, w, 1), positive: worse
+    colour = np.where(change > 0, np.array(WORSE), np.array(BETTER))
+    opacity = 0.75 * np.abs(change).clip(0, 1)
+    mixed = (1 - opacity) * grey(second.photo) + opacity * colour
+    return np.asarray((mixed * 255).round(), np.uint8)

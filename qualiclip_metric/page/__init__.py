@@ -1,1 +1,0 @@
-"""The page of `qualiclip app`: photos dropped in a browser, scored and explained here."""

@@ -1,0 +1,145 @@
+"""A page of cards, one per image, sorted by score; rendered cards wait on disk.
+
+The memory does not grow with the number of images: a card is rendered when it is added and goes
+into a scratch file, of which only the positions are kept.
+"""
+
+import io
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from qualiclip_metric.extras import require
+
+BINS = 20
+"""Bars of the histogram of scores."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image on the page.
+
+    Args:
+        name: Shown under the picture.
+        score: In [0, 1], higher is better.
+        thumbnail: Data URI; empty for no picture.
+        badge: Short text beside the score, such as the likeliest fault.
+        details: Shown when the card is opened: a template's output, for anything else is escaped.
+            Empty for a card that does not open.
+    """
+
+    name: str
+    score: float
+    thumbnail: str = ""
+    badge: str = ""
+    details: str = ""
+
+
+class _Stored(NamedTuple):
+    """Sort key and place of a rendered card in the scratch file."""
+
+    rank: float
+    order: int
+    start: int
+    length: int
+
+
+class CardPage:
+    """A page of cards; a context manager that owns a scratch file.
+
+    Args:
+        folder: Folder of the scratch file.
+        worst_first: Whether cards are in ascending order of score; default: descending.
+
+    Raises:
+        ImportError: When Jinja2 is missing, with the cure.
+    """
+
+    def __init__(self, folder: Path, *, worst_first: bool = False) -> None:
+        environment = templates()
+        self._page = environment.get_template("page.html.j2")
+        self._card = environment.get_template("macros.html.j2").module.card
+        self._sign = 1 if worst_first else -1
+        self._scratch = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed in __exit__
+        self._stored: list[_Stored] = []
+        self._bins, self._total = [0] * BINS, 0.0
+        self._failed: list[tuple[str, str]] = []
+
+    def __enter__(self) -> "CardPage":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._scratch.close()
+
+    def add(self, card: Card) -> None:
+        """Render a card into the scratch file."""
+        rank = self._sign * card.score
+        # CSS `order` takes integers: millionths of the score turn the order round without script
+        html = self._card(card, round(-1e6 * rank))
+        content = str(html).encode("utf-8", "replace")
+        start = self._scratch.seek(0, io.SEEK_END)
+        self._scratch.write(content)
+        self._stored.append(_Stored(rank, len(self._stored), start, len(content)))
+        self._bins[min(BINS - 1, int(card.score * BINS))] += 1
+        self._total += card.score
+
+    def add_failure(self, name: str, reason: str) -> None:
+        """List an image that has no score, with the reason."""
+        self._failed.append((name, reason))
+
+    def write(self, path: Path, *, title: str, signature: str, hint: str = "") -> None:
+        """Write the page: the cards by score, those of equal score in the order of `add`.
+
+        Args:
+            path: File to write.
+            title: Of the page.
+            signature: Signature of the metric.
+            hint: One more sentence at the top.
+        """
+        most = max(self._bins) or 1
+        stream = self._page.stream(
+            title=title,
+            signature=signature,
+            hint=hint,
+            worst_first=self._sign > 0,
+            count=len(self._stored),
+            mean=self._total / max(1, len(self._stored)),
+            bins=[(images / most, images) for images in self._bins],
+            cards=self._sorted(),
+            failed=self._failed,
+        )
+        stream.dump(str(path), encoding="utf-8", errors="replace")
+
+    def _sorted(self) -> Iterator[Any]:
+        from markupsafe import Markup
+
+        for card in sorted(self._stored):
+            self._scratch.seek(card.start)
+            yield Markup(self._scratch.read(card.length).decode("utf-8"))
+
+
+def templates(folder: Path | None = None) -> Any:
+    """Make Jinja2's environment for the templates of this package.
+
+    Args:
+        folder: Further templates.
+
+    Raises:
+        ImportError: When Jinja2 is missing, with the cure.
+    """
+    jinja2 = require("jinja2", "explain", "pages")
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*([folder] if folder else ()), Path(__file__).parent]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

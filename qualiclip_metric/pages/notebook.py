@@ -1,0 +1,99 @@
+"""A table of scores that shows itself in a notebook: thumbnail, score, bar."""
+
+from html import escape
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from qualiclip_metric.images import ImageError
+from qualiclip_metric.pages.pictures import thumbnail, thumbnail_of
+
+SIDE = 64
+"""Longer side of a thumbnail, px."""
+MAX_ROWS = 60
+"""Rows that are shown, as pandas' own `display.max_rows`."""
+BAR = (
+    '<div style="width:8em;height:.5em;border-radius:1em;background:rgba(128,128,128,.25)">'
+    '<div style="width:{:.1f}%;height:100%;border-radius:1em;background:#4a7fb5"></div></div>'
+)
+
+
+class ImagePosition(int):
+    """Position of an image in memory within the list that was scored, with its thumbnail.
+
+    The thumbnail belongs to the value and not to the table, so that it survives whatever pandas
+    does with rows: copies, filters, sorting, joining, pickling.
+    """
+
+    thumbnail = ""
+
+    @classmethod
+    def of(cls, position: int, image: Image.Image | NDArray[np.uint8]) -> "ImagePosition":
+        """Make the position of an image, a Pillow image or an array (H, W, 3)."""
+        made = cls(position)
+        made.thumbnail = thumbnail_of(image, SIDE)
+        return made
+
+
+class Scores(pd.DataFrame):
+    """A pandas table of `path`, `score` and `error` that notebooks draw with pictures.
+
+    In everything else it is a DataFrame, and so is everything computed from it. Thumbnails of files
+    are read when the table is shown.
+    """
+
+    @property
+    def _constructor(self) -> type["Scores"]:
+        return Scores
+
+    def _repr_html_(self) -> str | None:
+        """Draw the first rows with thumbnail, score and bar; pandas' own for other columns."""
+        if not {"path", "score"} <= set(self.columns):
+            return pd.DataFrame(self)._repr_html_()  # type: ignore[operator, no-any-return]
+        rest = [name for name in self.columns if name not in ("path", "score")]
+        head = "".join(f"<th>{escape(str(name))}</th>" for name in ("", "score", "", "path", *rest))
+        shown = self.head(MAX_ROWS)[["path", "score", *rest]]
+        # not to_dict("records"), which makes plain integers of positions
+        rows = "".join(_row(*row) for row in shown.itertuples(index=False, name=None))
+        more = f"<p>{MAX_ROWS} of {len(self)} rows</p>" if len(self) > MAX_ROWS else ""
+        signature = escape(str(self.attrs.get("signature", "")))
+        return (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"{more}<p><code>{signature}</code></p>"
+        )
+
+
+def scores_table(rows: list[dict[str, Any]], signature: str) -> Scores:
+    """Make the table of rows with `path` (text or `ImagePosition`), `score` and `error`."""
+    table = Scores(rows, columns=["path", "score", "error"]).astype({"score": "float64"})
+    paths = [row["path"] for row in rows]
+    if any(isinstance(path, ImagePosition) for path in paths):
+        # pandas would convert a column of positions alone to int64, without thumbnails
+        table["path"] = pd.Series(paths, dtype=object)
+    table.attrs["signature"] = signature
+    return table
+
+
+def _row(path: Any, score: float, *rest: Any) -> str:
+    failed = pd.isna(score)
+    picture = "" if failed else _thumbnail(path)
+    cells = [
+        f'<img src="{picture}" alt="" style="margin:0">' if picture else "",
+        "" if failed else f"<b>{score:.4f}</b>",
+        "" if failed else BAR.format(100 * score),
+        escape(str(path)),
+        *("" if pd.isna(value) else escape(str(value)) for value in rest),
+    ]
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _thumbnail(path: Any) -> str:
+    if not isinstance(path, str):
+        return str(getattr(path, "thumbnail", ""))
+    try:
+        return thumbnail(path, SIDE)
+    except ImageError:
+        return ""

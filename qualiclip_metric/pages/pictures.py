@@ -1,0 +1,62 @@
+"""Pictures inside HTML: data URIs, and thumbnails of files and of images in memory."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from qualiclip_metric.images import pixels, to_pixels
+
+THUMBNAIL = 160
+"""Longer side of a thumbnail, px."""
+
+
+def data_uri(picture: NDArray[Any], side: int, form: str = "JPEG", **options: Any) -> str:
+    """Encode a picture as a data URI.
+
+    Args:
+        picture: (h, w, 3) RGB, uint8 in 0..255 or floats in [0, 1].
+        side: Longer side, px; a smaller picture keeps its size.
+        form: A format that Pillow writes and browsers show: JPEG, PNG or WEBP.
+        options: As Pillow's `Image.save` takes them; default: quality=80.
+    """
+    if picture.dtype != np.uint8:
+        picture = np.asarray((picture * 255).round().clip(0, 255), np.uint8)
+    image = Image.fromarray(picture)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, form, **({"quality": 80} | options))
+    return encoded(out.getvalue(), form)
+
+
+def encoded(content: bytes, form: str) -> str:
+    """Turn the content of an image file of a format such as JPEG into a data URI."""
+    return f"data:image/{form.lower()};base64,{base64.b64encode(content).decode()}"
+
+
+def thumbnail(path: str | Path, side: int = THUMBNAIL, form: str = "JPEG", **options: Any) -> str:
+    """Read an image file and encode it as a data URI; a JPEG is reduced while it is decoded.
+
+    Args:
+        path: Any image that the package reads.
+        side: Longer side, px.
+        form: As for `data_uri`.
+        options: As for `data_uri`.
+
+    Raises:
+        ImageError: When the file cannot be read.
+    """
+    return data_uri(pixels(path, side=side), side, form, **options)
+
+
+def thumbnail_of(image: Image.Image | NDArray[np.uint8], side: int = THUMBNAIL) -> str:
+    """Encode an image in memory, a Pillow image or an array (H, W, 3), as a data URI."""
+    if isinstance(image, np.ndarray):
+        return data_uri(image, side)
+    # A coarse reduction first: `to_pixels` would convert every pixel of a large image to RGB.
+    step = max(1, min(image.size) // (2 * side))
+    return data_uri(to_pixels(image.reduce(step) if step > 1 else image), side)

@@ -1,0 +1,83 @@
+"""The page of `qualiclip score --html`: a card per scored image, best first."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from qualiclip_metric.files import atomic_write
+from qualiclip_metric.images import ImageError
+from qualiclip_metric.pages.cards import Card, CardPage
+from qualiclip_metric.pages.pictures import thumbnail
+from qualiclip_metric.prompts import likeliest_fault
+
+
+class ScoredImage(Protocol):
+    """The part of a row of scores that the page shows."""
+
+    @property
+    def key(self) -> str:
+        """Path, URL, or place within a table or shard."""
+
+    @property
+    def score(self) -> float | None:
+        """In [0, 1]; None on failure."""
+
+    @property
+    def error(self) -> str | None:
+        """Reason of a failure."""
+
+    @property
+    def faults(self) -> Mapping[str, float]:
+        """Fault -> probability; empty without a diagnosis."""
+
+
+AnyRow = TypeVar("AnyRow", bound=ScoredImage)
+
+
+@contextmanager
+def score_page(
+    path: Path | None, signature: str
+) -> Iterator[Callable[[Iterable[AnyRow]], Iterator[AnyRow]]]:
+    """Open a page of scores; the file appears at the end of the block.
+
+    Each file is read a second time for its thumbnail; images behind a URL or in a shard get none.
+    A card takes about 6 kB of the page.
+
+    Args:
+        path: File to write; None for no page.
+        signature: Signature of the metric.
+
+    Yields:
+        A function that passes rows on unchanged and adds each to the page.
+
+    Raises:
+        ImportError: When Jinja2 is missing, with the cure.
+    """
+    if path is None:
+        yield iter
+        return
+    with CardPage(path.parent) as page:
+
+        def draw(rows: Iterable[AnyRow]) -> Iterator[AnyRow]:
+            for row in rows:
+                _add(page, row)
+                yield row
+
+        yield draw
+        with atomic_write(path) as scratch:
+            page.write(scratch, title="Scores", signature=signature)
+
+
+def _add(page: CardPage, row: ScoredImage) -> None:
+    if row.score is None:
+        page.add_failure(row.key, row.error or "")
+        return
+    page.add(Card(row.key, row.score, _thumbnail(row.key), likeliest_fault(row.faults)))
+
+
+def _thumbnail(key: str) -> str:
+    try:
+        return thumbnail(key)
+    except ImageError:  # the key is a URL or a place in a shard, or the file is gone
+        return ""

@@ -1,1 +1,0 @@
-"""Contact sheets: one self-contained page for many images, without script and without network."""
