@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qualiclip_metric.plugin import register_checkpoint
     from qualiclip_metric.pretrained import from_pretrained, push_to_hub, save_pretrained
     from qualiclip_metric.prompts import PROMPTS
-    from qualiclip_metric.scoring.table import score
+    from qualiclip_metric.scoring.api import score
 
 __all__ = [
     "PROMPTS",
@@ -52,7 +52,7 @@ _HOME = {
     "read": "images",
     "register_checkpoint": "plugin",
     "save_pretrained": "pretrained",
-    "score": "scoring.table",
+    "score": "scoring.api",
 }
 
 

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old content or the new one, never a part of it."""
+"""Atomic writes, exclusive locks and checks of files that are to be written."""
 
 import os
 import secrets
@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from filelock import FileLock, Timeout
+
 PROBE_BYTES = 2**16
-"""What `check_writable` writes to see whether there is room."""
+"""Size of the file that `check_writable` writes."""
 
 
 def error_text(err: object) -> str:
-    """An error's text; of one of the system, the path and the reason without its number."""
+    """Text of an error; of an OSError, the path and the reason without its number."""
     if not isinstance(err, OSError) or err.filename is None:
         return str(err)
     if isinstance(err, FileExistsError):
@@ -21,32 +23,35 @@ def error_text(err: object) -> str:
     return f"{err.filename}: {err.strerror}"
 
 
+def printable(text: object) -> str:
+    """Escape control characters and lone surrogates, for a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """A scratch path beside a file, which takes the file's place when the block ends well.
+    """Write to a scratch file, which replaces the target when the block ends without an error.
 
     Args:
         path: File to make or replace; missing folders are made. Of a symbolic link the target is
-            replaced, not the link. The new file gets the mode of an ordinary one (as the umask
-            says).
+            replaced, not the link.
 
     Yields:
-        Path of an empty file in the same folder, hidden, to write to. It is removed where the block
-        raises.
+        Path of an empty, hidden file in the same folder, with an ordinary file's mode. It is
+        removed if the block raises.
 
     Raises:
-        OSError: Where the folder cannot be written to.
+        OSError: If the folder cannot be written to.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = _scratch_beside(target)
-    try:  # from here on, for a signal may come as soon as the file is there
-        scratch.touch(0o600, exist_ok=False)
+    try:  # around `touch` as well: a signal may arrive right after it
+        scratch.touch(0o666, exist_ok=False)  # less the umask, which the system applies
         yield scratch
-        scratch.chmod(0o666 & ~_umask())
         scratch.replace(target)
     except OSError as err:
-        if err.filename is None and err.errno is not None:  # of a full disk it says no more
+        if err.filename is None and err.errno is not None:  # a full disk gives no name
             err.filename = str(target)
         raise
     finally:
@@ -54,32 +59,32 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all; missing folders are made.
+    """Write a text file in UTF-8, atomically; missing folders are made.
 
     Args:
         path: File to make or replace.
         text: Its content; line ends are kept as they are.
 
     Raises:
-        OSError: Where it cannot be written.
+        OSError: If it cannot be written.
     """
     with atomic_write(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="")
 
 
 def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = False) -> None:
-    """Write a file, whole or not at all; missing folders are made.
+    """Write a file atomically; missing folders are made.
 
-    Libraries that write files of weights themselves abort the process or name no reason where the
-    disk is full: they write to memory, and this writes to the disk.
+    Libraries that write weights to a full disk abort the process or give no reason: let them write
+    to memory, and write that.
 
     Args:
         path: File to make or replace.
-        content: What is in it.
-        sync: Whether to wait until it is on the disk, so that it survives a loss of power, too.
+        content: Its content.
+        sync: Whether to wait until it is on the disk and survives a loss of power.
 
     Raises:
-        OSError: Where it cannot be written.
+        OSError: If it cannot be written.
     """
     with atomic_write(path) as scratch, scratch.open("wb") as file:
         file.write(content)
@@ -89,8 +94,9 @@ def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = F
 
 
 def is_special(path: str | Path) -> bool:
-    """Whether a path is to be written to, never replaced: a device, a named pipe, `/dev/fd/3`."""
-    if str(Path(path).absolute()).startswith(("/dev/", "/proc/")):
+    """Whether a path is written to and never replaced: a device, a named pipe, `/dev/fd/3`."""
+    # open descriptors; one that is redirected to a file looks like a regular file
+    if str(Path(path).absolute()).startswith(("/dev/fd/", "/dev/std", "/proc/")):
         return True
     try:
         mode = Path(path).stat().st_mode
@@ -101,17 +107,16 @@ def is_special(path: str | Path) -> bool:
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[TextIO]:
-    """Open a text file for results in UTF-8; file names that are no text keep their bytes.
+    """Open a text file for results in UTF-8; file names that are not text keep their bytes.
 
     Args:
-        path: A device or a named pipe is written to. Any other file takes its place when the block
-            ends well, as by `atomic_write`.
+        path: A device or a named pipe is written to, any other file by `atomic_write`.
 
     Yields:
         The open file.
 
     Raises:
-        OSError: Where it cannot be written.
+        OSError: If it cannot be written.
     """
     options = {"mode": "w", "encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     if is_special(path):
@@ -123,13 +128,13 @@ def writing(path: str | Path) -> Iterator[TextIO]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Find out whether a file could be written, before the work for it is done.
+    """Check that a file can be written, before the work for it is done.
 
     Args:
-        path: File to make or replace. Its folder must be there.
+        path: File to make or replace. Its folder must exist.
 
     Raises:
-        OSError: Where it is a folder, its folder is missing or read-only, or the disk is full.
+        OSError: If it is a folder, its folder is missing or read-only, or the disk is full.
     """
     target = Path(os.path.realpath(path))
     if target.is_dir():
@@ -146,12 +151,35 @@ def check_writable(path: str | Path) -> None:
 
 
 def _scratch_beside(target: Path) -> Path:
-    """A name that no file has."""
+    """An unused hidden name."""
     return target.with_name(f".{target.name}.{secrets.token_urlsafe(6)}.part")
 
 
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    current = os.umask(0o077)
-    os.umask(current)
-    return current
+class InUseError(ValueError):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def exclusive_lock(target: Path) -> Iterator[None]:
+    """Keep other processes of this machine from writing the same file or folder.
+
+    The empty file `.NAME.lock` stays: who removes it while others wait for it lets two of them in.
+
+    Args:
+        target: File or folder to be written.
+
+    Raises:
+        InUseError: If another process holds the lock.
+        OSError: If no file can be made beside the target.
+    """
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as err:
+        raise InUseError(
+            f"{target}: another command is writing it; wait, or choose another"
+        ) from err
+    try:
+        yield
+    finally:
+        lock.release()

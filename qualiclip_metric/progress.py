@@ -1,4 +1,7 @@
-"""Progress on stderr: a bar on a terminal, a line every 30 seconds where stderr is none."""
+"""Progress on stderr: rich's bar on a terminal, else a line every 30 seconds.
+
+tqdm prints no lines for a log, and messages on stderr would break its bar.
+"""
 
 import sys
 import time
@@ -9,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 LINE_SECONDS = 30.0
-"""Time between two lines where stderr is no terminal; a shorter job prints none."""
+"""Time between two lines if stderr is not a terminal; a shorter job prints none."""
 
 
 @dataclass
@@ -18,9 +21,12 @@ class Progress:
 
     Args:
         label: What is being done.
-        total: How many there are to do; None where that is not known.
+        total: How many there are to do; None if unknown.
         unit: What is counted, in the plural.
-        done: How many are done already, as when a job is resumed.
+        done: How many are done, failures included; at the start those of an earlier run.
+        failed: How many of these failed.
+        note: A few words shown at the end, such as a loss.
+        show: Called after each update.
     """
 
     label: str
@@ -42,53 +48,28 @@ class Progress:
         total: int | None = None,
         note: str | None = None,
     ) -> None:
-        """Say how far the job is now.
-
-        Args:
-            done: How many are done, failed ones counted.
-            failed: How many of these failed; unchanged unless told.
-            total: How many there are, where it was not known before.
-            note: A few words shown at the end, such as a loss; unchanged unless told.
-        """
+        """Set what is known now; None leaves a value as it is."""
         self.done = done
         self.failed = self.failed if failed is None else failed
         self.total = self.total if total is None else total
         self.note = self.note if note is None else note
         self.show(self)
 
-    def advance(self, count: int = 1, *, failed: int = 0) -> None:
-        """Say that some more are done.
-
-        Args:
-            count: How many more, failed ones counted.
-            failed: How many of these failed.
-        """
-        self.update(self.done + count, failed=self.failed + failed)
-
-    @property
-    def rate(self) -> float:
-        """How many were done per second, by this process; 0 before the first."""
-        seconds = time.monotonic() - self._start
-        return (self.done - self._first) / seconds if seconds > 0 else 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Time that the rest takes at this rate; None where it cannot be told."""
-        if self.total is None or not self.rate:
-            return None
-        return max(0, self.total - self.done) / self.rate
+    def advance(self) -> None:
+        """Count one more."""
+        self.update(self.done + 1)
 
     def __str__(self) -> str:
         parts = [f"{self.done:,}" + ("" if self.total is None else f" of {self.total:,}")]
         if self.failed:
             parts.append(f"{self.failed} failed")
-        if self.rate:
-            parts.append(f"{self.rate:.1f} {self.unit}/s")
-        if self.seconds_left is not None:
-            parts.append(f"{timedelta(seconds=round(self.seconds_left))} left")
-        if self.note:
-            parts.append(self.note)
-        return ", ".join(parts)
+        seconds = time.monotonic() - self._start
+        if rate := (self.done - self._first) / seconds if seconds > 0 else 0.0:
+            parts.append(f"{rate:.1f} {self.unit}/s")
+            if self.total is not None:
+                left = timedelta(seconds=round(max(0, self.total - self.done) / rate))
+                parts.append(f"{left} left")
+        return ", ".join([*parts, self.note] if self.note else parts)
 
 
 @contextmanager
@@ -99,43 +80,41 @@ def progress_bar(
 
     Args:
         label: What is being done.
-        total: How many there are to do; None where that is not known yet.
+        total: How many there are to do; None if that is not known yet.
         unit: What is counted, in the plural.
         done: How many are done already, as when a job is resumed.
-        show: False for no bar on a terminal, say where results appear on it themselves. Lines
-            where stderr is no terminal are printed all the same.
+        show: False for no bar on a terminal, because results appear there. Lines in a log are
+            printed all the same.
 
     Yields:
-        What to call with the progress. What others print on stderr meanwhile goes above the bar.
+        The progress. What others print on stderr meanwhile goes above the bar.
     """
     progress = Progress(label, total, unit, done)
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    if sys.stderr is None or (terminal and not show):
-        yield progress
-    elif not terminal:
-        progress.show = _Lines()
-        yield progress
-    else:
+    if terminal and show:
         with _bar(progress) as progress.show:
             yield progress
+        return
+    if sys.stderr is not None and not terminal:
+        progress.show = _line_printer()
+    yield progress
 
 
-class _Lines:
-    """Prints a line on stderr when the last one is `LINE_SECONDS` old."""
+def _line_printer() -> Callable[[Progress], None]:
+    """Prints a line on stderr if the last one is `LINE_SECONDS` old."""
+    last = time.monotonic()
 
-    def __init__(self) -> None:
-        self.last = time.monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self.last >= LINE_SECONDS:
-            self.last = now
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
             print(f"{progress.label}: {progress}", file=sys.stderr, flush=True)
+
+    return show
 
 
 @contextmanager
 def _bar(progress: Progress) -> Iterator[Callable[[Progress], None]]:
-    """A bar on the terminal at stderr, gone at the end."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars

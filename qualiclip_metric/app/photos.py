@@ -15,10 +15,11 @@ from qualiclip_metric.images import ImageError, read
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.pages.pictures import thumbnail
 from qualiclip_metric.prompts import likeliest_fault
-from qualiclip_metric.scoring.items import Options, score_items
-from qualiclip_metric.streaming.items import Item
-from qualiclip_metric.streaming.lines import CsvLines
-from qualiclip_metric.streaming.rows import Layout, Row
+from qualiclip_metric.scoring.columns import Row, layout_for
+from qualiclip_metric.scoring.options import Format, ScoreOptions
+from qualiclip_metric.scoring.pipeline import score_items
+from qualiclip_metric.scoring.text_formats import render
+from qualiclip_metric.sources.item import Item
 
 SIDE = 900
 """Longer side of an opened photo, px."""
@@ -71,7 +72,7 @@ def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[ScoredPhoto]:
         paths: The files.
     """
     items = [Item(path.name, path) for path in paths]
-    rows = score_items(metric, items, Options(diagnose=bool(metric.faults)))
+    rows = score_items(metric, items, ScoreOptions(diagnose=bool(metric.faults)))
     for path, row in zip(paths, rows, strict=True):
         yield ScoredPhoto(row, path, "" if row.score is None else _thumbnail(path))
 
@@ -90,8 +91,9 @@ def as_csv(photos: Sequence[ScoredPhoto], signature: str) -> str:
         photos: In the order of the rows.
         signature: Signature of the metric.
     """
-    lines = CsvLines(Layout(signature, diagnosed=any(photo.row.faults for photo in photos)))
-    return lines.header + "".join(lines.line(photo.row) for photo in photos)
+    options = ScoreOptions(diagnose=any(photo.row.faults for photo in photos))
+    rows = (photo.row for photo in photos)
+    return "".join(render(rows, Format.csv, layout_for(signature, options)))
 
 
 def in_order(photos: Sequence[ScoredPhoto], worst_first: bool) -> list[int]:

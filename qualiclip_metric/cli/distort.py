@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qualiclip_metric.cli.options import (
-    MAX_PIXELS,
     MaxPixelsOption,
     SeedOption,
     TruncatedOption,
     out_option,
 )
 from qualiclip_metric.cli.terminal import DATA_ERROR, fail
+from qualiclip_metric.limits import MAX_PIXELS
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:

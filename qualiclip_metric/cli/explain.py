@@ -11,7 +11,6 @@ import typer
 
 from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
-    MAX_PIXELS,
     DeviceOption,
     Engine,
     EngineOption,
@@ -26,8 +25,9 @@ from qualiclip_metric.cli.options import (
     TruncatedOption,
     out_option,
 )
-from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail, printable
-from qualiclip_metric.files import atomic_write, error_text
+from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail
+from qualiclip_metric.files import atomic_write, error_text, printable
+from qualiclip_metric.limits import MAX_PIXELS
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:

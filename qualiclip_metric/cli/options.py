@@ -6,9 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-MAX_PIXELS = 178_956_970
-"""As `decoding.MAX_PIXELS`, which is not imported here: help is to be quick."""
-
 
 class Precision(str, Enum):
     """What `create` takes as precision."""

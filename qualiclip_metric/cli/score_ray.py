@@ -1,80 +1,70 @@
-"""`qualiclip score --ray`: the same command on a cluster; this process counts, the nodes work."""
+"""`qualiclip score --ray`: the nodes score and write, this process counts."""
 
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from qualiclip_metric.cli.stopping import Stop, stopping
-from qualiclip_metric.cli.terminal import DATA_ERROR, fail
+from qualiclip_metric.cli.terminal import DATA_ERROR, Stop, fail, stopping
+from qualiclip_metric.distributed import cluster, data, inputs
 from qualiclip_metric.progress import progress_bar
-from qualiclip_metric.streaming.items import in_background, is_url
-
-if TYPE_CHECKING:
-    from qualiclip_metric.distributed.data import Pool
-    from qualiclip_metric.scoring import Options
-    from qualiclip_metric.streaming.rows import Layout
-    from qualiclip_metric.streaming.sources import Sources
+from qualiclip_metric.scoring import parquet
+from qualiclip_metric.scoring.options import MetricOptions, OutputOptions, ScoreOptions
+from qualiclip_metric.scoring.pipeline import in_background
+from qualiclip_metric.scoring.results import DoneKeys, Output, open_output
+from qualiclip_metric.sources.arguments import Sources
+from qualiclip_metric.sources.item import is_url
 
 PARTS_AHEAD = 64
 """Parts that may be written before they are counted here."""
-
 SILENT_SECONDS = 60.0
-"""Time without a part after which a line says what the cluster has free."""
+"""Time without a part after which a message says what is free on the cluster."""
 
 
 def score_on_ray(
     address: str,
-    arguments: Sequence[str],
-    sources: "Sources",
-    out: str,
-    options: "Options",
-    *,
-    opened: dict[str, Any],
-    pool: dict[str, Any],
-    overwrite: bool,
-    retry_errors: bool,
+    sources: Sources,
+    output: OutputOptions,
+    metric: MetricOptions,
+    scoring: ScoreOptions,
+    device: str,
+    cpus_per_worker: int,
+    workers: int | None,
 ) -> int:
     """Score on a cluster what has no row in a folder yet.
 
     Args:
-        address: As `distributed.cluster.connect` takes it.
-        arguments: Images, as the command was given them.
-        sources: The same, opened.
-        out: Folder of Parquet parts that every node sees, or URL.
-        options: How images are decoded and batched.
-        opened: Options of `distributed.read`.
-        pool: Arguments of `distributed.data.plan`.
-        overwrite: Whether to start afresh.
-        retry_errors: Whether rows without a score are to be made again.
+        address: As for `cluster.connect`.
+        sources: Images; every node sees them.
+        output: A folder of Parquet parts that every node sees, or a URL.
+        metric: What scores them.
+        scoring: How images are decoded and batched.
+        device: `auto`, `cpu` or `cuda`.
+        cpus_per_worker: Cores of a worker.
+        workers: How many; by default as many as fit.
 
     Returns:
         The exit code.
     """
-    from qualiclip_metric.distributed import cluster, data
-    from qualiclip_metric.streaming import parts
-
-    # what still waits for rows after an interruption must not start another Ray
+    # after an interruption, what still waits for rows must not start another Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
-    if not is_url(out):
-        out = str(Path(out).absolute())
+    assert output.out is not None
+    if not is_url(output.out):
+        output = replace(output, out=f"{Path(output.out).absolute()}/")
     ray = None
     try:
         ray = cluster.connect(address)
-        workers = data.plan(**pool, say=lambda line: typer.echo(line, err=True))
-        layout = workers.described.layout(options, sources.columns)
-        with _claimed(out):
-            if overwrite:
-                parts.clear(out)
-            parts.check_folder(out, layout)  # after connecting: a dead driver's workers are gone
-            if retry_errors:
-                parts.drop_failed(out)
-            code = _run(ray, workers, arguments, sources, out, options, layout, opened)
+        pool = data.plan(
+            metric, device, cpus_per_worker, workers, lambda line: typer.echo(line, err=True)
+        )
+        layout = pool.layout(scoring, sources.columns)
+        # after connecting: the workers of a killed driver have ended by then
+        with open_output(output, layout) as there:
+            code = _run(ray, pool, sources, there, scoring)
     except (ImportError, ConnectionError, ValueError) as err:
         fail(err)
     finally:
@@ -84,48 +74,33 @@ def score_on_ray(
     return code
 
 
-def _claimed(out: str) -> "AbstractContextManager[None]":
-    from qualiclip_metric.streaming.partial import exclusive_lock
-
-    return nullcontext() if is_url(out) else exclusive_lock(Path(out.rstrip("/")))
-
-
-def _run(
-    ray: Any,
-    workers: "Pool",
-    arguments: Sequence[str],
-    sources: "Sources",
-    out: str,
-    options: "Options",
-    layout: "Layout",
-    opened: dict[str, Any],
-) -> int:
+def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: ScoreOptions) -> int:
     """Let the cluster work, count the parts; the exit code."""
-    from qualiclip_metric import distributed
-    from qualiclip_metric.distributed.data import part_rows
-    from qualiclip_metric.streaming import parts
-
-    done = parts.done_keys(out).total
-    failed = parts.count_failed(out)
-    images = distributed.remaining(
-        distributed.read(arguments, workers=workers.workers, **opened), out
-    )
-    written = distributed.write(
-        workers.score(images, options), out, layout, part_rows(workers.workers)
-    )
+    folder = output.options.out or ""
+    done, failed = output.done.total, output.done.failed
+    images = data.remaining(inputs.read(sources, pool.workers), output.done)
+    parts = data.write(pool.score(images, scoring), folder, output.layout, pool.part_rows)
     with stopping() as stop, progress_bar("scoring", None, done=done) as progress:
-        _count_in_background(sources, progress)
+
+        def count() -> None:
+            try:
+                progress.total = sources.count()
+            except (OSError, ValueError):  # who reads them reports it
+                return
+
+        threading.Thread(target=count, daemon=True).start()
         watch = _Watch(ray, stop)
-        for rows, without_score in in_background(written, PARTS_AHEAD, watch):
+        for rows, without_score in in_background(parts, PARTS_AHEAD, watch):
             watch.since = time.monotonic()
             done, failed = done + rows, failed + without_score
             progress.update(done, failed=failed)
-    if stop():
-        done, failed = parts.done_keys(out).total, parts.count_failed(out)
+    if stop():  # parts that were written and not counted
+        there = DoneKeys(parquet.read_rows(folder))
+        done, failed = there.total, there.failed
     for line in (
         sources.note(),
         f"{failed} of {done} images could not be scored" if failed else "",
-        f"interrupted: {done} images done; the rows are in {out}; the same command goes on"
+        f"interrupted: {done} images done; the rows are in {folder}; the same command goes on"
         if stop()
         else "",
     ):
@@ -134,20 +109,8 @@ def _run(
     return stop.code or (DATA_ERROR if failed else 0)
 
 
-def _count_in_background(sources: "Sources", progress: Any) -> None:
-    """Tell the bar how many images there are, where somebody knows."""
-
-    def count() -> None:
-        try:
-            progress.total = sources.count()
-        except (OSError, ValueError):  # whoever reads them will say so
-            return
-
-    threading.Thread(target=count, daemon=True).start()
-
-
 class _Watch:
-    """Asked while no part comes: whether to stop; says so where none came for a minute.
+    """Whether to stop; asked while no part comes, it prints a message each minute.
 
     Args:
         ray: The package.
@@ -159,9 +122,7 @@ class _Watch:
         self.since = time.monotonic()
 
     def __call__(self) -> bool:
-        from qualiclip_metric.distributed.cluster import waiting_text
-
         if time.monotonic() - self.since > SILENT_SECONDS:
             self.since = time.monotonic()
-            typer.echo(waiting_text(self.ray, "scoring"), err=True)
+            typer.echo(cluster.waiting_text(self.ray, "scoring"), err=True)
         return self.stop()

@@ -1,4 +1,4 @@
-"""Messages on stderr and exit codes, one way for all commands."""
+"""What all commands share of a terminal: errors on stderr, exit codes, signals."""
 
 import errno
 import os
@@ -7,7 +7,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 import typer
 
@@ -17,6 +18,7 @@ USAGE_ERROR = 2
 DATA_ERROR = 1
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+_CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
 
 def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
@@ -24,7 +26,7 @@ def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
 
     Args:
         message: What was expected, what came, and the cure; or an exception that says so.
-        code: Exit code: `USAGE_ERROR` where nothing was done, `DATA_ERROR` where data is at fault.
+        code: Exit code: `USAGE_ERROR` if nothing was done, `DATA_ERROR` if data is at fault.
 
     Raises:
         typer.Exit: Always.
@@ -33,39 +35,9 @@ def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
     raise typer.Exit(code)
 
 
-def printable(text: object) -> str:
-    """Text that is safe on a terminal: control characters and lone surrogates are escaped."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
-
-
-class Terminated(SystemExit):
-    """SIGTERM, as an exception: what is half written is cleaned up on the way out."""
-
-    def __init__(self) -> None:
-        super().__init__(TERMINATED)
-
-
-def end_on_sigterm() -> None:
-    """Let SIGTERM raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt.
-
-    A job scheduler sends it to all processes of a job. That workers end with it, too, is no error
-    then, but torch's handler of SIGCHLD would raise one over `Terminated`.
-    """
-
-    def end(_number: int, _frame: object) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the second one must not stop the cleaning
-        if hasattr(signal, "SIGCHLD"):
-            # a function, for Python reports an error of its own where one is waiting for SIG_DFL
-            signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        raise Terminated
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-
-
 @contextmanager
 def stdout_errors() -> Iterator[None]:
-    """Turn what goes wrong with stdout into one line and an exit code; a closed pipe needs no line.
+    """Turn an error of stdout into one line and an exit code; a closed pipe needs no line.
 
     Raises:
         typer.Exit: With `DATA_ERROR`.
@@ -74,15 +46,83 @@ def stdout_errors() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as err:
-        _drop_stdout()
+        _redirect_stdout_to_devnull()
         if err.errno == errno.EPIPE:
             raise typer.Exit(DATA_ERROR) from err
         fail(f"stdout: {err.strerror or err}", DATA_ERROR)
 
 
-def _drop_stdout() -> None:
-    """Let what is still in the buffer go nowhere; the interpreter flushes stdout at its end."""
+def _redirect_stdout_to_devnull() -> None:
+    """Discard what is in the buffer; the interpreter flushes stdout at its end."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # stdout is no file
+    except (OSError, ValueError):  # stdout is not a file
         return
+
+
+# --- signals ---------------------------------------------------------------------------------
+
+
+class Terminated(SystemExit):
+    """SIGTERM as an exception, so that scratch files are removed."""
+
+    def __init__(self) -> None:
+        super().__init__(TERMINATED)
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt.
+
+    A job scheduler sends it to all processes of a job. Workers then end as well, which is no error,
+    but torch's handler of SIGCHLD would raise one over `Terminated`.
+    """
+
+    def end(_number: int, _frame: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the cleaning
+        if hasattr(signal, "SIGCHLD"):
+            # a function: with SIG_DFL, Python reports an error of its own if one is pending
+            signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        raise Terminated
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+
+
+class Stop:
+    """Whether the command was asked to stop, and the exit code for that."""
+
+    code = 0
+
+    def __call__(self) -> bool:
+        """Whether it was."""
+        return bool(self.code)
+
+
+@contextmanager
+def stopping() -> Iterator[Stop]:
+    """Let the first Ctrl-C or SIGTERM ask for a stop; a second one ends the command at once.
+
+    Yields:
+        Whether to stop. It stays false outside the main thread, where signals do not arrive.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        restore()
+        stop.code = _CODES[signal.Signals(number)]
+        typer.echo("stopping after this batch; once more stops at once", err=True)
+
+    for number in _CODES:
+        before[number] = signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        restore()

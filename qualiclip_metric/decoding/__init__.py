@@ -2,8 +2,9 @@
 
 from qualiclip_metric.decoding.colour import Colour
 from qualiclip_metric.decoding.convert import RGB, WHITE, to_pixels
-from qualiclip_metric.decoding.decode import MAX_PIXELS, pixels, size
+from qualiclip_metric.decoding.decode import pixels, size
 from qualiclip_metric.decoding.source import Encoded, ImageError, Source
+from qualiclip_metric.limits import MAX_PIXELS
 
 __all__ = [
     "MAX_PIXELS",

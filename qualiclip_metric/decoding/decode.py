@@ -33,9 +33,7 @@ from qualiclip_metric.decoding.source import (
     byte_count,
     open_binary,
 )
-
-MAX_PIXELS = 178_956_970
-"""Default limit of pixels per file: what Pillow allows, 0.5 GB as bytes of RGB."""
+from qualiclip_metric.limits import MAX_PIXELS
 
 MAX_RESIZED_PIXELS = 2**24
 """The same for an image once it has been resized to the scoring size: a network takes more memory
@@ -87,17 +85,21 @@ def pixels(
         return to_pixels(file.decode(side), background, colour)
 
 
-def size(path: Source, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def size(
+    path: Source, *, max_pixels: int = MAX_PIXELS, allow_truncated: bool = False
+) -> tuple[int, int]:
     """Read height and width from a file's header, before orientation; nothing is decoded.
 
     Args:
         path: As for `pixels`.
         max_pixels: As for `pixels`.
+        allow_truncated: As for `pixels`. It is one of Pillow's global switches: threads that read
+            with different values wait for each other.
 
     Raises:
         ImageError: As for `pixels`, as far as the header shows it.
     """
-    with _errors_about(path, max_pixels), _opened(path, max_pixels, True) as file:
+    with _errors_about(path, max_pixels), _opened(path, max_pixels, allow_truncated) as file:
         return file.height, file.width
 
 

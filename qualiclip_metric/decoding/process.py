@@ -1,7 +1,11 @@
-"""A decoder in a process of its own: it can be ended, may crash, and keeps its noise to itself."""
+"""A decoder in a process of its own: it can be ended, may crash, and its messages are caught.
 
-import json
+`multiprocessing` and libraries on top of it (pebble) import the main script in each process, which
+fails for a script without `if __name__ == "__main__"`; this process imports `decoding` alone.
+"""
+
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,59 +16,67 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qualiclip_metric.decoding import MAX_PIXELS, ImageError, pixels, size
-from qualiclip_metric.decoding.convert import RGB, WHITE, as_rgb
+from qualiclip_metric import decoding
+from qualiclip_metric.decoding import ImageError, Source
+from qualiclip_metric.decoding.convert import as_rgb
 
-_GRACE = 5
-"""Seconds after which a decoder ends itself, should nobody be left to end it."""
+GRACE_SECONDS = 5
+"""A decoder whose parent was killed ends itself so long after the time limit."""
 
 
 class DecoderProcess:
-    """Decodes images one at a time in another process, which starts at the first image.
+    """Runs functions of `decoding` one at a time in another process, started at the first call.
 
     Args:
-        timeout: Seconds that one image may take; without limit if None.
+        timeout: Seconds that one call may take; None for no limit.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
 
-    def pixels(
-        self,
-        path: str | Path,
-        background: RGB = WHITE,
-        *,
-        side: int = 0,
-        max_pixels: int = MAX_PIXELS,
-        allow_truncated: bool = False,
-    ) -> NDArray[Any]:
-        """Read an image, as `qualiclip_metric.decoding.pixels` does.
+    def call(self, function: str, image: Source, **options: Any) -> Any:
+        """Call `decoding.pixels` or `decoding.size`.
+
+        Args:
+            function: Its name.
+            image: A file, or its content.
+            options: Its keyword arguments.
 
         Raises:
-            ImageError: As there; when it takes too long; when the decoder crashes.
+            ImageError: As the function does; if it takes too long; if the decoder crashes.
         """
-        reply, array = self._ask(
-            path,
-            what="pixels",
-            background=background,
-            side=side,
-            max_pixels=max_pixels,
-            allow_truncated=allow_truncated,
-        )
-        assert array is not None, reply
-        return array
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        expired = threading.Event()
 
-    def size(self, path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-        """Read height and width, as `qualiclip_metric.decoding.size` does.
+        def expire() -> None:
+            expired.set()
+            process.kill()
 
-        Raises:
-            ImageError: As there; when it takes too long; when the decoder crashes.
-        """
-        reply, _ = self._ask(path, what="size", max_pixels=max_pixels)
-        return reply["size"][0], reply["size"][1]
+        timer, alarm = threading.Timer(self.timeout or 0, expire), 0
+        timer.daemon = True
+        try:
+            if self.timeout is not None:
+                timer.start()
+                alarm = round(self.timeout) + GRACE_SECONDS
+            pickle.dump((function, image, options, alarm), process.stdin)
+            process.stdin.flush()
+            result = pickle.load(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as err:
+            code = process.wait()
+            self.close()
+            reason = f"the decoder crashed (exit code {code})"
+            if expired.is_set():
+                reason = f"not decoded within {self.timeout:g} s"
+            raise ImageError(f"{image}: {reason}") from err
+        finally:
+            timer.cancel()
+        if isinstance(result, ImageError):
+            raise result
+        return as_rgb(result) if isinstance(result, np.ndarray) else result
 
     def close(self) -> None:
         """End the process."""
@@ -73,38 +85,9 @@ class DecoderProcess:
             process.kill()
             process.wait()
             for stream in (process.stdin, process.stdout):
-                with suppress(OSError):  # what was not sent any more
+                with suppress(OSError):  # unsent requests
                     if stream is not None:
                         stream.close()
-
-    def _ask(self, path: str | Path, **request: Any) -> tuple[dict[str, Any], NDArray[Any] | None]:
-        """Send a request; the reply, and the array where there is one."""
-        process = self._running()
-        expired = threading.Event()
-
-        def end() -> None:
-            expired.set()
-            process.kill()
-
-        timer = None if self.timeout is None else threading.Timer(self.timeout, end)
-        if timer is not None:
-            timer.daemon = True
-            timer.start()
-        try:
-            reply, array = _exchange(process, {**request, "path": str(path)}, self.timeout)
-        except (OSError, EOFError) as err:
-            code = process.wait()
-            self.close()
-            reason = f"the decoder crashed (exit code {code})"
-            if expired.is_set():
-                reason = f"not decoded within {self.timeout:g} s"
-            raise ImageError(f"{path}: {reason}") from err
-        finally:
-            if timer is not None:
-                timer.cancel()
-        if "error" in reply:
-            raise ImageError(reply["error"] + (f"; {reply['noise']}" if reply["noise"] else ""))
-        return reply, array
 
     def _running(self) -> "subprocess.Popen[bytes]":
         """The process, started and ready."""
@@ -123,70 +106,40 @@ class DecoderProcess:
         return self._process
 
 
-def _exchange(
-    process: "subprocess.Popen[bytes]", request: dict[str, Any], timeout: float | None
-) -> tuple[dict[str, Any], NDArray[Any] | None]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps({**request, "timeout": timeout}).encode() + b"\n")
-    process.stdin.flush()
-    line = process.stdout.readline()
-    if not line.endswith(b"\n"):
-        raise EOFError
-    reply: dict[str, Any] = json.loads(line)
-    if "shape" not in reply:
-        return reply, None
-    array = np.empty(reply["shape"], reply["dtype"])
-    view = array.data.cast("B")
-    received = 0
-    while received < len(view):
-        count = process.stdout.readinto(view[received:])  # type: ignore[attr-defined]
-        if not count:
-            raise EOFError
-        received += count
-    return reply, as_rgb(array)
-
-
 def serve() -> None:
-    """Answer requests on stdin, a JSON object a line, until it ends; what the process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C ends
+    """Answer calls on stdin until it ends; the main function of the process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    set_alarm = getattr(signal, "alarm", lambda _seconds: None)  # POSIX
     out = os.fdopen(os.dup(1), "wb")
     with tempfile.TemporaryFile() as noise:
-        for stream in (1, 2):  # what libraries print goes to no terminal
+        for stream in (1, 2):  # messages of libraries
             os.dup2(noise.fileno(), stream)
         out.write(b"ready\n")
         out.flush()
-        for line in sys.stdin.buffer:
-            _answer(json.loads(line), out, noise)
+        while True:
+            try:
+                function, image, options, alarm = pickle.load(sys.stdin.buffer)
+            except EOFError:
+                return
+            noise.seek(0)
+            noise.truncate()
+            set_alarm(alarm)
+            result = _answer(function, image, options, noise)
+            set_alarm(0)
+            pickle.dump(result, out, protocol=pickle.HIGHEST_PROTOCOL)  # arrays are not copied
+            out.flush()
 
 
-def _answer(request: dict[str, Any], out: IO[bytes], noise: IO[bytes]) -> None:
-    path, array = request["path"], None
-    noise.seek(0)
-    noise.truncate()
-    if request["timeout"] is not None and hasattr(signal, "alarm"):
-        signal.alarm(round(request["timeout"]) + _GRACE)
+def _answer(function: str, image: Source, options: dict[str, Any], noise: IO[bytes]) -> Any:
     try:
-        if request["what"] == "size":
-            reply: dict[str, Any] = {"size": size(path, max_pixels=request["max_pixels"])}
-        else:
-            red, green, blue = request["background"]
-            array = pixels(
-                path,
-                (red, green, blue),
-                side=request["side"],
-                max_pixels=request["max_pixels"],
-                allow_truncated=request["allow_truncated"],
-            )
-            if not array.strides[2]:  # three times one channel: it is sent once
-                array = array[..., :1]
-            array = np.ascontiguousarray(array)
-            reply = {"shape": array.shape, "dtype": array.dtype.str}
+        result = getattr(decoding, function)(image, **options)
     except (ImageError, MemoryError) as err:
-        reply = {"error": str(err) or f"{path}: not enough memory"}
-    noise.seek(0)
-    said = noise.read().decode(errors="replace").split("\n")[0].strip()
-    out.write(json.dumps({**reply, "noise": said[:200]}).encode() + b"\n")
-    if array is not None:
-        out.write(array.data.cast("B"))
-    out.flush()
+        noise.seek(0)
+        said = noise.read().decode(errors="replace").split("\n")[0].strip()[:200]
+        text = str(err) or f"{image}: not enough memory"
+        return ImageError(f"{text}; {said}" if said else text)
+    if isinstance(result, np.ndarray):
+        if not result.strides[2]:  # one channel three times: sent once
+            result = result[..., :1]
+        result = np.ascontiguousarray(result)
+    return result

@@ -5,14 +5,15 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-CURE = "scoring on a cluster needs Ray: pip install 'qualiclip-metric[ray]'"
+from qualiclip_metric.extras import require
+
 LOCAL = "local"
 """Address that starts Ray on this machine, for this process."""
 ROOM_SHARE = 16
-"""One CPU in so many, and at least one, stays free for the tasks that read and write: where they
-find none, a job stands still."""
+"""One CPU in so many, and at least one, stays free for the tasks that read and write: without a CPU
+for them a job never ends."""
 TASK_CPUS = 0.5
-"""CPUs that a task of ours asks for that reads or writes."""
+"""CPUs of a task that reads or writes."""
 ASK_SECONDS = 30.0
 """Time between two messages while nothing can be scheduled."""
 
@@ -20,22 +21,19 @@ _log = logging.getLogger(__name__)
 
 
 def import_ray() -> Any:
-    """The package ray, with its data library.
+    """Import ray with its data library.
 
     Raises:
-        ImportError: Where it is not installed, with the cure.
+        ImportError: If it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # an error that is none, at each start
-    try:
-        import ray.data
-    except ImportError as err:
-        raise ImportError(CURE) from err
-    return ray
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a false error at each start
+    require("ray.data", "ray", "scoring on a cluster")
+    return require("ray", "ray", "scoring on a cluster")
 
 
 def connect(address: str = "auto", **options: Any) -> Any:
-    """Join a cluster, without a dashboard or reports of use to Ray's makers.
+    """Join a cluster, without a dashboard and without usage reports.
 
     Args:
         address: `HOST:PORT`, `auto` for the cluster that this machine is part
@@ -46,8 +44,8 @@ def connect(address: str = "auto", **options: Any) -> Any:
         The package ray.
 
     Raises:
-        ImportError: Where ray is not installed, with the cure.
-        ConnectionError: When there is no cluster at the address, with the cure.
+        ImportError: If ray is not installed.
+        ConnectionError: If there is no cluster at the address.
     """
     ray = import_ray()
     if address == LOCAL:
@@ -64,7 +62,7 @@ def connect(address: str = "auto", **options: Any) -> Any:
     context.enable_progress_bars = False
     if hasattr(context, "print_on_execution_start"):
         context.print_on_execution_start = False
-    # a node that goes away while its workers start is no reason to end the job
+    # a node that goes away while its workers start must not end the job
     if hasattr(context, "max_consecutive_actor_init_deaths"):
         context.max_consecutive_actor_init_deaths = 16
     return ray
@@ -81,7 +79,7 @@ def has_gpu(nodes: Sequence[Mapping[str, float]]) -> bool:
 
 
 def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: bool) -> int:
-    """How many workers run at once: as many as fit beside the tasks that read and write.
+    """Count the workers that fit beside the tasks that read and write.
 
     Args:
         nodes: Resources of each node, `CPU` and `GPU`.
@@ -92,7 +90,7 @@ def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: b
         At least 1.
 
     Raises:
-        ValueError: When none fits, with what there is and what would help.
+        ValueError: If none fits.
     """
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     room = max(1, sum(cpus) // ROOM_SHARE)
@@ -115,16 +113,16 @@ def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: b
 
 
 def result_of(ray: Any, task: Any, what: str, say: Callable[[str], None] | None = None) -> Any:
-    """The result of a task; while it waits for a place, a message every 30 s says so.
+    """Wait for a task, with a message every 30 s while it cannot be scheduled.
 
     Args:
         ray: The package.
         task: Reference to the task's result.
-        what: What it is for, in a word or two.
-        say: Takes the message; a warning in the log unless told.
+        what: Its purpose, in a word or two.
+        say: Takes the message; a warning in the log by default.
 
     Returns:
-        What the task returns; what it raises is raised.
+        The task's result; its exceptions are raised.
     """
     while not ray.wait([task], timeout=ASK_SECONDS)[0]:
         (say or _log.warning)(waiting_text(ray, what))
@@ -132,7 +130,7 @@ def result_of(ray: Any, task: Any, what: str, say: Callable[[str], None] | None 
 
 
 def waiting_text(ray: Any, what: str) -> str:
-    """What the cluster has and what of it is free, for a job that does not get on."""
+    """Message about a stalled job: what the cluster has, and what is free."""
     total, free = ray.cluster_resources(), ray.available_resources()
     parts = [
         f"{free.get(k, 0):g} of {total.get(k, 0):g} {k}s" for k in ("CPU", "GPU") if k in total

@@ -1,9 +1,10 @@
-"""Data sets of Ray -> data sets of scores; what has a row already; parts written by the nodes."""
+"""Data sets of Ray -> data sets of scores; resuming; parts written by the nodes."""
 
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qualiclip_metric.distributed.cluster import (
     TASK_CPUS,
@@ -13,23 +14,19 @@ from qualiclip_metric.distributed.cluster import (
     pool_size,
     result_of,
 )
-from qualiclip_metric.distributed.worker import (
-    KEY,
-    Described,
-    MetricSettings,
-    Worker,
-    describe,
-)
-from qualiclip_metric.streaming.rows import Layout
+from qualiclip_metric.distributed.inputs import KEY, ROW_BATCH, items_of, passed_columns
+from qualiclip_metric.scoring import parquet
+from qualiclip_metric.scoring.columns import Layout, Row, layout_for, pair_columns
+from qualiclip_metric.scoring.options import MetricOptions, ScoreOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
-    from qualiclip_metric.scoring import Options
+    from qualiclip_metric.scoring.results import DoneKeys
 
 PART_ROWS_PER_WORKER = 512
-"""Rows in a part for each worker, up to `streaming.parts.PART_ROWS`: about half a minute's work."""
+"""Rows in a part for each worker, up to `parquet.PART_ROWS`: about half a minute's work."""
 
 
 def score(
@@ -43,33 +40,33 @@ def score(
     size: int | str | None = None,
     cpus_per_worker: int = 1,
     workers: int | None = None,
-    options: "Options | None" = None,
+    options: ScoreOptions | None = None,
 ) -> "Dataset":
     """Score the images of a data set on the cluster that this process has joined.
 
     Args:
         dataset: With a column `path` (paths that every node sees, or URLs), or `image` (the files'
-            bytes) and `key`. Other columns pass through. A block is what a worker takes at once:
-            some hundred images are a good size.
+            bytes) and `key`. Other columns pass through. A worker takes a block at once: some
+            hundred images are a good size.
         model: Registered name, or a checkpoint's path that every node sees.
-        device: `cpu`, `cuda`, or `auto`: GPUs where the cluster has any.
-        precision: As for `create`; what `auto` comes to is decided once, on one node.
-        engine: As for `create`; `auto` likewise.
+        device: `cpu`, `cuda`, or `auto`: GPUs if the cluster has any.
+        precision: As for `create`; one node decides what `auto` is.
+        engine: The same.
         prompts: Antonym pairs in place of the model's own.
         size: As for `create`.
         cpus_per_worker: Cores, and threads, of a worker that computes on the CPU.
-        workers: How many there are; unless told as many as fit now, with room for reading and
-            writing. To be told where a cluster grows by itself.
-        options: How images are decoded and batched, as for `scoring.score_items`.
+        workers: How many; by default as many as fit now, with room for reading and writing. Name a
+            number if the cluster grows by itself.
+        options: How images are decoded and batched.
 
     Returns:
-        A row an image, an image that fails among them: `key`, `score`, `error`, `width`, `height`
-        and the columns of `dataset`. Nothing is computed before it is asked for. A CPU's scores
-        are those of one machine with as many threads, to the last bit.
+        A row per image, also for images that fail: `key`, `score`, `error`, `width`, `height` and
+        the columns of `dataset`. Ray computes it when it is used. A CPU's scores are bit-equal to
+        those of one machine with as many threads.
 
     Raises:
-        ImportError: Where ray is not installed, with the cure.
-        ValueError: When an argument is off, or no worker fits the cluster.
+        ImportError: If ray is not installed.
+        ValueError: If an argument is wrong, or no worker fits the cluster.
 
     Example:
         import ray
@@ -77,77 +74,50 @@ def score(
         photos = ray.data.read_parquet("s3://bucket/photos/", columns=["key", "image"])
         distributed.score(photos, "lite").write_parquet("s3://bucket/scores/")
     """
-    pool = plan(
-        model,
-        device=device,
-        precision=precision,
-        engine=engine,
-        prompts=prompts,
-        size=size,
-        cpus_per_worker=cpus_per_worker,
-        workers=workers,
-    )
-    return pool.score(dataset, options)
+    pairs = None if prompts is None else tuple((good, bad) for good, bad in prompts)
+    metric = MetricOptions(model, precision, engine, pairs, size)
+    return plan(metric, device, cpus_per_worker, workers).score(dataset, options)
 
 
-@dataclass(frozen=True)
-class Pool:
-    """Workers of a metric that is known to the last digit, not started yet.
+class MetricInfo(NamedTuple):
+    """What a worker reports of its metric.
 
     Args:
-        settings: What each of them creates.
-        described: What it then is.
-        workers: How many.
-        cpus: Cores of each; 0 where each has a GPU.
+        signature: What the scores depend on, as one line.
+        precision: What `auto` is.
+        engine: The same.
+        pairs: Columns of the antonym pairs' probabilities.
     """
 
-    settings: MetricSettings
-    described: Described
-    workers: int
-    cpus: int
+    signature: str
+    precision: str
+    engine: str
+    pairs: tuple[str, ...]
 
-    def score(self, dataset: "Dataset", options: "Options | None" = None) -> "Dataset":
-        """As the function `score`."""
-        from qualiclip_metric.scoring import Options
 
-        data = import_ray().data
-        options = options or Options()
-        if self.cpus and options.workers is None:
-            options = replace(options, workers=self.cpus)
-        return dataset.map_batches(
-            Worker,
-            fn_constructor_args=(self.settings, self.described, self.cpus, options),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=data.ActorPoolStrategy(size=self.workers),
-            **({"num_cpus": self.cpus} if self.cpus else {"num_gpus": 1}),
-        )
+def _metric_info(metric: MetricOptions, device: str) -> MetricInfo:
+    """Make the metric on a node; a task."""
+    made = metric.create(device)
+    assert made.signature is not None
+    names = pair_columns(made.pairs, len(made.prompts))
+    return MetricInfo(str(made.signature), made.signature.precision, made.signature.engine, names)
 
 
 def plan(
-    model: str = "lite",
-    *,
+    metric: MetricOptions | None = None,
     device: str = "auto",
-    precision: str = "fp32",
-    engine: str = "torch",
-    prompts: Sequence[tuple[str, str]] | None = None,
-    size: int | str | None = None,
     cpus_per_worker: int = 1,
     workers: int | None = None,
     say: Callable[[str], None] | None = None,
-) -> Pool:
-    """How many workers there will be, and what they score; a task on the cluster finds out.
+) -> "Pool":
+    """Find out how many workers fit, and what the metric is on a node.
 
     Args:
-        model: As for `score`, like what follows.
+        metric: Arguments of `create`.
         device: `cpu`, `cuda` or `auto`.
-        precision: `auto` is decided on the node where the task runs.
-        engine: The same.
-        prompts: Antonym pairs.
-        size: Shorter side, px.
         cpus_per_worker: Cores of a worker.
         workers: How many.
-        say: Takes a message while nothing can be scheduled; a warning in the log unless told.
+        say: Takes a message while nothing can be scheduled; a warning in the log by default.
 
     Raises:
         ValueError: As for `score`.
@@ -156,49 +126,109 @@ def plan(
         raise ValueError(
             f"expected cpus_per_worker and workers of at least 1, got {cpus_per_worker}, {workers}"
         )
-    ray = import_ray()
+    ray, metric = import_ray(), metric or MetricOptions()
     nodes = alive_nodes(ray)
     gpu = has_gpu(nodes) if device == "auto" else device.startswith("cuda")
     count = workers or pool_size(nodes, cpus_per_worker, gpu)
-    pairs = None if prompts is None else tuple((good, bad) for good, bad in prompts)
-    settings = MetricSettings(model, "cuda" if gpu else "cpu", precision, engine, pairs, size)
     needs = {"num_gpus": 1} if gpu else {"num_cpus": cpus_per_worker}
-    task = ray.remote(describe).options(**needs).remote(settings)
+    task = ray.remote(_metric_info).options(**needs).remote(metric, "cuda" if gpu else "cpu")
     try:
-        described = result_of(ray, task, "starting a worker", say)
+        info = result_of(ray, task, "starting a worker", say)
     except ray.exceptions.RayTaskError as err:
         raise ValueError(f"a worker could not make the metric: {err.cause}") from err
-    settings = replace(settings, precision=described.precision, engine=described.engine)
-    return Pool(settings, described, count, 0 if gpu else cpus_per_worker)
+    metric = metric.resolved(info.precision, info.engine)
+    return Pool(metric, info, count, 0 if gpu else cpus_per_worker)
 
 
-def part_rows(workers: int) -> int:
-    """Rows in a part, of which a kill costs one for each that is being filled."""
-    from qualiclip_metric.streaming.parts import PART_ROWS
+@dataclass(frozen=True)
+class Pool:
+    """Workers that are not started yet.
 
-    return min(PART_ROWS, PART_ROWS_PER_WORKER * workers)
+    Args:
+        metric: What each of them creates.
+        info: What it then is.
+        workers: How many.
+        cpus: Cores of each; 0 if each has a GPU.
+    """
+
+    metric: MetricOptions
+    info: MetricInfo
+    workers: int
+    cpus: int
+
+    @property
+    def part_rows(self) -> int:
+        """Rows in a part; a kill loses the part that is being filled."""
+        return min(parquet.PART_ROWS, PART_ROWS_PER_WORKER * self.workers)
+
+    def layout(self, options: ScoreOptions, passed: dict[str, Any]) -> Layout:
+        """Columns of the rows; `passed` are those of the data set, with their types."""
+        return layout_for(self.info.signature, options, self.info.pairs, passed)
+
+    def score(self, dataset: "Dataset", options: ScoreOptions | None = None) -> "Dataset":
+        """Score; as the function `score`."""
+        data, options = import_ray().data, options or ScoreOptions()
+        if self.cpus and options.workers is None:
+            options = replace(options, workers=self.cpus)
+        return dataset.map_batches(
+            _Worker,
+            fn_constructor_args=(self, options),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=data.ActorPoolStrategy(size=self.workers),
+            **({"num_cpus": self.cpus} if self.cpus else {"num_gpus": 1}),
+        )
 
 
-def remaining(dataset: "Dataset", folder: str, key: str = KEY) -> "Dataset":
-    """What has no row yet in a folder of parts.
+class _Worker:
+    """Holds a metric and scores blocks; an actor.
 
-    The digests of the keys that have one are read here, 16 bytes each, and lie once in the memory
-    of each node.
+    Raises:
+        RuntimeError: If this node's metric has another signature.
+    """
+
+    def __init__(self, pool: Pool, options: ScoreOptions) -> None:
+        import torch
+
+        if pool.cpus:
+            torch.set_num_threads(pool.cpus)
+        self.pool, self.options = pool, options
+        self.metric = pool.metric.create("cpu" if pool.cpus else "cuda")
+        if str(self.metric.signature) != pool.info.signature:
+            raise RuntimeError(
+                f"node {platform.node()} scores as {self.metric.signature}, expected "
+                f"{pool.info.signature}: install the same version on every node, and give "
+                "--precision and --engine by name"
+            )
+
+    def __call__(self, table: "pa.Table") -> "Iterator[pa.Table]":
+        """Images, or paths -> scores, in their order."""
+        from qualiclip_metric.scoring.pipeline import score_items
+
+        layout = self.pool.layout(self.options, passed_columns(table))
+        rows: list[Row] = []
+        for row in score_items(self.metric, items_of(table), self.options):
+            rows.append(row)
+            if len(rows) == ROW_BATCH:
+                yield parquet.to_table(rows, layout)
+                rows = []
+        if rows or not len(table):
+            yield parquet.to_table(rows, layout)
+
+
+def remaining(dataset: "Dataset", done: "DoneKeys", key: str = KEY) -> "Dataset":
+    """Leave out images that have a row.
 
     Args:
         dataset: With a column of keys, each of which stands for one image.
-        folder: Of `write`: path or URL that every node sees.
+        done: Keys that have rows; they lie once in the memory of each node.
         key: The column.
     """
-    from qualiclip_metric.streaming import parts
-
-    done = parts.done_keys(folder)
     if not done.total:
         return dataset
-    held = import_ray().put(done)
     return dataset.map_batches(
         _without,
-        fn_kwargs={"done": [held], "key": key},
+        fn_kwargs={"done": [import_ray().put(done)], "key": key},
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=TASK_CPUS,
@@ -206,33 +236,32 @@ def remaining(dataset: "Dataset", folder: str, key: str = KEY) -> "Dataset":
 
 
 def _without(table: "pa.Table", done: list[Any], key: str) -> "pa.Table":
-    """Rows whose keys are not among those that are done."""
     import pyarrow as pa
 
-    known = import_ray().get(done[0])
+    known = import_ray().get(done[0])  # in a list, or Ray would send a copy to each task
     return table.filter(pa.array([one not in known for one in table[key].to_pylist()], pa.bool_()))
 
 
 def write(
-    rows: "Dataset", folder: str, layout: Layout, most_rows: int
+    rows: "Dataset", folder: str, layout: Layout, part_rows: int
 ) -> Iterator[tuple[int, int]]:
     """Let the nodes write rows as Parquet parts, each whole or not there.
 
-    A part is named by its keys, so that one whose task is repeated replaces itself.
+    A part is named by a digest of its keys, so that a task that Ray repeats replaces its part.
 
     Args:
         rows: Of `score`.
         folder: Path or URL that every node sees.
-        layout: What the rows hold.
-        most_rows: In a part.
+        layout: Columns of the rows.
+        part_rows: Most rows in a part.
 
     Yields:
-        Rows and failures among them, of each part when it is there.
+        Rows, and failures among them, of each part when it is there.
     """
     written = rows.map_batches(
         _write,
-        fn_kwargs={"folder": folder, "layout": layout},
-        batch_size=most_rows,
+        fn_kwargs={"folder": folder.rstrip("/"), "schema": parquet.schema(layout)},
+        batch_size=part_rows,
         batch_format="pyarrow",
         num_cpus=TASK_CPUS,
     )
@@ -240,14 +269,11 @@ def write(
         yield int(row["rows"]), int(row["failed"])
 
 
-def _write(table: "pa.Table", folder: str, layout: Layout) -> "pa.Table":
+def _write(table: "pa.Table", folder: str, schema: "pa.Schema") -> "pa.Table":
     import pyarrow as pa
 
-    from qualiclip_metric.streaming import parts
-
     if len(table):
-        keys = "\0".join(table["key"].to_pylist())
+        keys = "\0".join(table[KEY].to_pylist())
         name = f"part-{blake2b(keys.encode(), digest_size=16).hexdigest()}.parquet"
-        form = parts.schema(layout)
-        parts.write_part(folder, table.select(form.names).cast(form), name)
+        parquet.write_file(f"{folder}/{name}", table.select(schema.names).cast(schema))
     return pa.table({"rows": [len(table)], "failed": [table["score"].null_count]})

@@ -1,9 +1,10 @@
-"""Batches of images of one size: planned by headers, decoded ahead, a bad image costing itself.
+"""Batches of images of one size: planned by their headers, decoded ahead, scored.
 
-The headers are read first, so that images of one size meet in a batch before anything is decoded,
-and so that the memory is bounded in pixels, not in files. Decoding is Pillow's C code, which runs
-outside Python's lock: threads start at once, send no pixels about, and so decode more images per
-second than processes do (docs/lab/performance.md).
+- Headers are read first: images of one size are put in a batch before anything is decoded, and the
+  memory is bounded in pixels, not in files.
+- Decoding is Pillow's C code, which releases Python's lock: threads start at once and send no
+  pixels between processes, and so decode more images per second than processes do.
+- If the metric fails on a batch, it is tried image by image.
 """
 
 import math
@@ -21,22 +22,22 @@ from torch import Tensor
 from qualiclip_metric.resize import reduced_in_strips
 
 BATCH_PIXELS = 2**22
-"""Most pixels in a batch, unless it is a single image: 16 images of 512x512."""
+"""Most pixels in a batch of several images: 16 images of 512x512."""
 CPU_BATCH_PIXELS = 2**20
-"""The same on a CPU, where larger batches leave its caches: 4 images of 512x512."""
+"""The same on a CPU: 4 images of 512x512. Larger batches do not fit its caches."""
 AHEAD_PIXELS = 2 * BATCH_PIXELS
-"""Pixels that may be decoded, or waiting to be, besides the batch in the network and one more."""
+"""Pixels that are decoded, or wait for it, besides the batch in the network and one more."""
 AHEAD_BATCHES = 32
-"""The same in batches: small images, and files that cannot be read, have few pixels or none."""
+"""The same in batches: small images and unreadable files have few pixels or none."""
 MOST_AHEAD_PIXELS = 2**26
-"""The same where an image alone exceeds `AHEAD_PIXELS`: it is decoded while another one is in the
+"""Bound for an image that alone exceeds `AHEAD_PIXELS`: it is decoded while another one is in the
 network, unless both together exceed this."""
 KEPT_NUMBERS = 3 * 2**25
-"""Largest buffer, in floats, that is kept for the next batch."""
+"""Largest buffer, in float32 numbers, that is kept for the next batch."""
 LARGE_PIXELS = KEPT_NUMBERS // 3
-"""Larger images are reduced to the scoring size in strips: never are all of their pixels floats."""
+"""Larger images are reduced to the scoring size in strips, so that only a strip is float32."""
 WINDOW_BATCHES = 8
-"""For how many batches' worth of files an image waits for others of its size."""
+"""Batches of files that an image waits for others of its size."""
 
 Size = tuple[int, int]
 Pixels = NDArray[Any]
@@ -57,29 +58,29 @@ def plan_batches(
     """Decide which images go through the network together.
 
     Args:
-        sizes: (height, width) of each image, read no further than the window needs.
+        sizes: (height, width) of each image; read no further than the window needs.
         batch_size: Most images in a batch.
         max_pixels: Most pixels in a batch of more than one image.
         window: An image waits for others of its size while fewer than this many follow it.
 
     Yields:
-        Positions of the images of a batch, and their pixels together. Every position occurs once.
+        Positions of the images of a batch, and the sum of their pixels. Every position occurs once.
     """
-    waiting: dict[Size, list[int]] = {}
+    waiting: dict[Size, list[int]] = {}  # insertion order: the oldest group first
 
-    def take(size: Size) -> tuple[tuple[int, ...], int]:
+    def planned(size: Size) -> tuple[tuple[int, ...], int]:
         group = waiting.pop(size)
         return tuple(group), len(group) * math.prod(size)
 
     for position, size in enumerate(sizes):
         waiting.setdefault(size, []).append(position)
         if len(waiting[size]) >= min(batch_size, max_pixels // max(1, math.prod(size))):
-            yield take(size)
+            yield planned(size)
         oldest = next(iter(waiting), None)
         if oldest is not None and position - waiting[oldest][0] >= window:
-            yield take(oldest)
+            yield planned(oldest)
     while waiting:
-        yield take(next(iter(waiting)))
+        yield planned(next(iter(waiting)))
 
 
 def decode_ahead(
@@ -87,18 +88,18 @@ def decode_ahead(
     decode: Callable[[Key], Image],
     workers: int,
 ) -> Iterator[list[tuple[Key, Image]]]:
-    """Decode batches in order, in threads, within `AHEAD_PIXELS` and `AHEAD_BATCHES` of their use.
+    """Decode batches in threads, ahead of their use, in order.
 
-    A batch that alone exceeds the pixels is decoded while one other is in use, within
-    `MOST_AHEAD_PIXELS`.
+    At most `AHEAD_PIXELS` and `AHEAD_BATCHES` are decoded ahead. A batch that alone exceeds the
+    pixels is decoded while one other is in use, within `MOST_AHEAD_PIXELS`.
 
     Args:
-        batches: What to decode together, and its pixels; read no further than is decoded.
-        decode: Decodes one image; what it raises ends everything.
-        workers: Threads; 0 decodes when a batch is asked for.
+        batches: Keys of each batch, and its pixels; read no further than is decoded.
+        decode: Decodes one image; its exceptions are raised here.
+        workers: Threads; 0 decodes each batch when it is asked for.
 
     Yields:
-        Each batch: its keys, each with what was decoded.
+        Each batch: its keys, each with the decoded image.
     """
     if not workers:
         for keys, _ in batches:
@@ -111,22 +112,22 @@ def decode_ahead(
         for keys, size in batches:
             while queue and ahead + size > MOST_AHEAD_PIXELS:
                 ahead -= queue[0][1]
-                yield _take(queue)
+                yield _first_decoded(queue)
             queue.append(([(key, pool.submit(decode, key)) for key in keys], size))
             ahead += size
             while len(queue) > 1 and (ahead > AHEAD_PIXELS or len(queue) > AHEAD_BATCHES):
                 ahead -= queue[0][1]
-                yield _take(queue)
+                yield _first_decoded(queue)
         while queue:
-            yield _take(queue)
+            yield _first_decoded(queue)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _take(
+def _first_decoded(
     queue: deque[tuple[list[tuple[Key, Future[Image]]], int]],
 ) -> list[tuple[Key, Image]]:
-    """The queue's first batch, decoded; no reference to it stays behind."""
+    """Remove the first batch from the queue, so that no reference to its pixels stays."""
     futures, _ = queue.popleft()
     return [(key, future.result()) for key, future in futures]
 
@@ -136,22 +137,21 @@ def score_each(
     forward: Callable[[Sequence[Image]], Sequence[Value] | str],
     batch_key: Callable[[Image], object],
 ) -> Iterator[tuple[Key, Value | str]]:
-    """Score the images of a batch, so that a bad one costs only itself.
+    """Score the images of a batch; on failure, retry image by image.
 
     Args:
-        batch: Keys and images, or the reason why there is no image.
-        forward: Images -> a value for each; or one reason for all of them, on which each is tried
-            alone.
-        batch_key: Only images for which this is equal go through together.
+        batch: Keys with images or error messages.
+        forward: Images -> a value for each, or one error message for all.
+        batch_key: Only images with equal keys are scored together.
 
     Yields:
-        Each key once, with its value or the reason why there is none.
+        Each key once, with its value or an error message.
     """
     groups: dict[object, list[tuple[Key, Image]]] = {}
     for key, image in batch:
         if isinstance(image, str):
             yield key, image
-        else:  # an orientation may have turned some of a batch
+        else:  # the EXIF orientation may have turned some of them
             groups.setdefault(batch_key(image), []).append((key, image))
     for group in groups.values():
         values = forward([image for _, image in group])
@@ -166,15 +166,15 @@ def score_each(
 
 
 class BatchBuffer:
-    """Images of one size -> what a metric takes, (N, 3, H, W) float32 RGB, channels last.
+    """Converts images of one size to the metric's input, (N, 3, H, W) float32 RGB, channels last.
 
-    On a CPU each image is converted straight to its place in one buffer, which the next batch uses
-    again: fresh memory for each batch costs several times what the conversion does.
+    On a CPU, images are converted into one buffer that is used again for the next batch: to
+    allocate memory for each batch takes several times as long as the conversion.
 
     Args:
-        device: Where the batches go; to any but the CPU, pixels go as bytes.
-        side: Shorter side to which the metric reduces images. On a CPU those of more than
-            `LARGE_PIXELS` are reduced here, exactly as there.
+        device: Where the batches go; pixels are sent to a GPU as bytes.
+        side: Shorter side to which the metric reduces images. On a CPU, images of more than
+            `LARGE_PIXELS` are reduced here, with the same result.
     """
 
     def __init__(self, device: str | torch.device, side: int = 0) -> None:
@@ -183,7 +183,7 @@ class BatchBuffer:
         self.buffer = torch.empty(0)
 
     def fill(self, group: Sequence[Pixels]) -> Float[Tensor, "n 3 h w"]:
-        """A batch of (H, W, 3) images, bytes or floats; on a CPU valid until the next call."""
+        """Convert (H, W, 3) images, uint8 or float32; on a CPU valid until the next call."""
         scale = 255 if group[0].dtype == np.uint8 else 1
         if self.device.type != "cpu":
             return torch.from_numpy(np.stack(group)).to(self.device).permute(0, 3, 1, 2) / scale
@@ -194,7 +194,7 @@ class BatchBuffer:
         if self.buffer.numel() < numbers <= KEPT_NUMBERS:
             self.buffer = torch.empty(numbers)
         buffer = self.buffer if numbers <= KEPT_NUMBERS else torch.empty(numbers)
-        batch = buffer[:numbers].view(len(group), *group[0].shape)
+        batch = buffer[:numbers].view(len(group), *group[0].shape)  # (N, H, W, 3)
         for place, image in zip(batch.numpy(), group, strict=True):
             np.divide(image, np.float32(scale), out=place, dtype=np.float32)
         return batch.permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""Several devices, one process each: images go to whoever has room, rows come back in order."""
+"""Several devices, one process each; rows come back in the order of the images."""
 
 import itertools
 import multiprocessing
@@ -14,49 +14,45 @@ from typing import Any
 
 import torch
 
-from qualiclip_metric.scoring.items import Metric, Options, score_items
-from qualiclip_metric.streaming.items import Item
-from qualiclip_metric.streaming.rows import Row
+from qualiclip_metric.scoring.columns import Row
+from qualiclip_metric.scoring.options import ScoreOptions
+from qualiclip_metric.scoring.pipeline import POLL_SECONDS, Metric, WorkerError, score_items
+from qualiclip_metric.sources.item import Item
 
 CHUNK = 16
-"""Images that go to a process together."""
+"""Images that are sent to a process together."""
 _PLACE = "\0place"
-"""Column in which an image's place in the order travels to a process and back."""
-_POLL_SECONDS = 0.2
+"""Column that carries an image's position to a process and back."""
 _END_SECONDS = 10.0
 
 MakeMetric = Callable[[str], Metric]
-"""Device -> the metric there. It is pickled, so that no function within a function will do."""
-
-
-class WorkerError(RuntimeError):
-    """A process that scores could not start, or ended before its work did."""
+"""Device -> the metric there. It is pickled, so that it cannot be a local function."""
 
 
 def score_on_devices(
     make: MakeMetric,
     devices: Sequence[str],
     items: Iterable[Item],
-    options: Options | None = None,
+    options: ScoreOptions | None = None,
     *,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Generator[Row, None, None]:
     """Score images on several devices at once, as `score_items` does on one.
 
     Args:
-        make: What each process makes its metric with.
+        make: Makes the metric in each process.
         devices: Where to compute, a process each; one may be named twice.
-        items: Images. They are gone through no further ahead than the processes need.
-        options: How; the cores are shared out for decoding unless told.
-        stopped: Asked while rows are waited for; where it says so, no further batch is begun.
+        items: Images; read no further ahead than the processes need.
+        options: How images are scored; by default the cores are shared out for decoding.
+        stopped: Asked while rows are waited for; if true, no further batch is begun.
 
     Yields:
-        One row per item, in their order. When stopped, at last what is done out of order.
+        One row per item, in their order. When stopped, finally the rows done out of order.
 
     Raises:
-        WorkerError: When a process ends early.
+        WorkerError: If a process ends early.
     """
-    options = options or Options()
+    options = options or ScoreOptions()
     threads = max(1, (os.cpu_count() or 1) // len(devices))
     if options.workers is None:
         options = replace(options, workers=min(8, threads))
@@ -68,14 +64,14 @@ def score_on_devices(
 
 
 class _Workers:
-    """The processes, with a thread that feeds and one that hears each of them."""
+    """The processes, each with a thread that sends images and one that receives rows."""
 
     def __init__(
         self,
         make: MakeMetric,
         devices: Sequence[str],
         items: Iterable[Item],
-        options: Options,
+        options: ScoreOptions,
         threads: int,
     ) -> None:
         context = multiprocessing.get_context("spawn")
@@ -86,23 +82,23 @@ class _Workers:
         self.processes = []
         for device in devices:
             here, there = context.Pipe()
-            words = (make, device, options, threads, there, self.stop)
-            process = context.Process(target=_work, args=words, daemon=True)
+            arguments = (make, device, options, threads, there, self.stop)
+            process = context.Process(target=_work, args=arguments, daemon=True)
             process.start()
-            there.close()  # the process alone has it, and so notices when this one is gone
+            there.close()  # so that the process alone has it, and notices the end of this one
             self.processes.append(process)
-            threading.Thread(target=self._feed, args=(here,), daemon=True).start()
-            threading.Thread(target=self._hear, args=(here, device), daemon=True).start()
+            threading.Thread(target=self._send, args=(here,), daemon=True).start()
+            threading.Thread(target=self._receive, args=(here, device), daemon=True).start()
 
     def rows(self, stopped: Callable[[], bool]) -> Iterator[Row]:
-        """What `score_on_devices` yields."""
+        """Rows in the order of the images."""
         early: dict[int, Row] = {}
         ready, working = 0, len(self.processes)
         while working:
             if stopped():
                 self.stop.set()
             try:
-                kind, value = self.arrived.get(timeout=_POLL_SECONDS)
+                kind, value = self.arrived.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 continue
             if kind == "error":
@@ -124,8 +120,8 @@ class _Workers:
             process.join(_END_SECONDS)
             process.kill()
 
-    def _feed(self, pipe: Connection) -> None:
-        """Send images while the process takes them."""
+    def _send(self, pipe: Connection) -> None:
+        """Send images as the process takes them."""
         try:
             while not self.stop.is_set():
                 with self.lock:
@@ -137,19 +133,19 @@ class _Workers:
                     break
                 pipe.send(chunk)
             pipe.send(None)
-        except OSError:  # the process is gone; whoever hears it says so
+        except OSError:  # the process is gone; `_receive` reports it
             return
         except Exception as err:
             self.arrived.put(("error", err))
 
-    def _hear(self, pipe: Connection, device: str) -> None:
-        """Receive rows until the process has no more."""
+    def _receive(self, pipe: Connection, device: str) -> None:
+        """Receive rows until the process ends."""
         kind = ""
         while kind != "end":
             try:
                 kind, value = pipe.recv()
             except (EOFError, OSError):
-                kind, value = "error", "ended without a word (killed, or out of memory)"
+                kind, value = "error", "ended without a message (killed, or out of memory)"
             if kind == "error":
                 self.arrived.put((kind, WorkerError(f"the process for {device}: {value}")))
                 return
@@ -157,12 +153,12 @@ class _Workers:
 
 
 def _work(
-    make: MakeMetric, device: str, options: Options, threads: int, pipe: Connection, stop: Any
+    make: MakeMetric, device: str, options: ScoreOptions, threads: int, pipe: Connection, stop: Any
 ) -> None:
-    """Score what comes through a pipe; what a process runs."""
+    """Score what comes through the pipe; the main function of a process."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the parent decides what ends
-    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that stop no viewer
+        signal.signal(number, signal.SIG_IGN)  # the parent decides when to end
+    warnings.filterwarnings("ignore", module="PIL")  # damaged metadata that no viewer minds
     torch.set_num_threads(threads)
 
     def items() -> Iterator[Item]:

@@ -1,94 +1,71 @@
-"""How files are read while others are scored: in threads, in processes where they must be ended."""
+"""Sizes and pixels of images, read by many threads at once."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric import decoding
-from qualiclip_metric.decoding.process import DecoderProcess
 from qualiclip_metric.scoring.batches import Pixels, Size
+from qualiclip_metric.scoring.options import ScoreOptions
+
+if TYPE_CHECKING:
+    from qualiclip_metric.decoding.process import DecoderProcess
 
 NOISY_SUFFIXES = frozenset({".tif", ".tiff"})
-"""Files whose decoder (libtiff) prints on stderr: it gets a process, which keeps that to itself."""
-
-
-@contextmanager
-def _on_disk(image: decoding.Source) -> Iterator[str | Path]:
-    """A path for another process; what is in memory gets a file for the time being."""
-    if not isinstance(image, decoding.Encoded):
-        yield image
-        return
-    with TemporaryDirectory(prefix="qualiclip-") as folder:
-        path = Path(folder, "image").with_suffix(Path(image.name).suffix)
-        path.write_bytes(image.content)
-        try:
-            yield path
-        except decoding.ImageError as err:
-            raise decoding.ImageError(str(err).replace(str(path), image.name)) from err
+"""libtiff prints on stderr: these files are read in a process that catches it."""
 
 
 class Reader:
-    """Sizes and pixels of files; what cannot be read becomes its reason. Any threads may ask.
+    """Thread-safe reader; returns sizes, and pixels or an error message.
 
     Args:
-        background: RGB in 0..255 under transparent pixels.
-        max_pixels: A file whose header promises more is not decoded.
-        allow_truncated: Whether a file that ends too early is read.
-        timeout: Seconds that one file may take.
+        options: Of the run.
         side: Shorter side that the images will be reduced to; see `decoding.pixels`.
     """
 
-    def __init__(
-        self,
-        background: decoding.RGB = decoding.WHITE,
-        max_pixels: int = decoding.MAX_PIXELS,
-        allow_truncated: bool = False,
-        timeout: float | None = None,
-        side: int = 0,
-    ) -> None:
-        self.background, self.timeout = background, timeout
-        self.options: dict[str, Any] = {
-            "max_pixels": max_pixels,
-            "allow_truncated": allow_truncated,
-            "side": side,
+    def __init__(self, options: ScoreOptions, side: int = 0) -> None:
+        self.background, self.timeout = options.background, options.timeout
+        self.limits: dict[str, Any] = {
+            "max_pixels": options.max_pixels,
+            "allow_truncated": options.allow_truncated,
         }
-        self._of_thread = threading.local()
+        self.side = side
+        self._local = threading.local()
         self._processes: list[DecoderProcess] = []
 
     def size(self, image: decoding.Source) -> Size:
-        """Size by the file's header; 0x0 where it cannot be read, decoding will then say why."""
-        limit = self.options["max_pixels"]
+        """Height and width by the file's header; 0x0 if unreadable, `pixels` then says why."""
         try:
-            if self.timeout is None:
-                return decoding.size(image, max_pixels=limit)
-            with _on_disk(image) as path:
-                return self._process().size(path, max_pixels=limit)
+            height, width = self._call(image, "size", self.timeout is not None, **self.limits)
         except decoding.ImageError:
             return 0, 0
+        return height, width
 
     def pixels(self, image: decoding.Source) -> Pixels | str:
-        """The file's pixels, or the reason why there are none."""
-        suffix = Path(str(image)).suffix.lower()
+        """The image's pixels, or an error message."""
+        noisy = Path(str(image)).suffix.lower() in NOISY_SUFFIXES
+        options = {"background": self.background, "side": self.side, **self.limits}
         try:
-            if self.timeout is None and suffix not in NOISY_SUFFIXES:
-                return decoding.pixels(image, self.background, **self.options)
-            with _on_disk(image) as path:
-                return self._process().pixels(path, self.background, **self.options)
+            pixels: Pixels = self._call(
+                image, "pixels", noisy or self.timeout is not None, **options
+            )
         except decoding.ImageError as err:
             return str(err).removeprefix(f"{image}: ")
+        return pixels
 
     def close(self) -> None:
         """End the processes."""
         for process in self._processes:
             process.close()
 
-    def _process(self) -> DecoderProcess:
-        """The decoder of this thread."""
-        process: DecoderProcess | None = getattr(self._of_thread, "process", None)
+    def _call(self, image: decoding.Source, function: str, in_process: bool, **options: Any) -> Any:
+        """Call a function of `decoding`, here or in this thread's process."""
+        if not in_process:
+            return getattr(decoding, function)(image, **options)
+        from qualiclip_metric.decoding.process import DecoderProcess
+
+        process: DecoderProcess | None = getattr(self._local, "process", None)
         if process is None:
-            process = self._of_thread.process = DecoderProcess(self.timeout)
+            process = self._local.process = DecoderProcess(self.timeout)
             self._processes.append(process)
-        return process
+        return process.call(function, image, **options)

@@ -9,8 +9,7 @@ from typing import Any
 
 import torch
 
-from qualiclip_metric.files import write_bytes, write_text
-from qualiclip_metric.streaming.partial import InUseError, exclusive_lock
+from qualiclip_metric.files import InUseError, exclusive_lock, write_bytes, write_text
 
 STATE = "state.pt"
 MODEL = "model.safetensors"

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from qualiclip_metric import images
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.streaming import shards
-from qualiclip_metric.streaming.items import is_url
-from qualiclip_metric.streaming.shards import Member
-from qualiclip_metric.streaming.sources import expanded
+from qualiclip_metric.sources.arguments import expand
+from qualiclip_metric.sources.item import is_shard, is_url
+from qualiclip_metric.sources.shard_source import Member, members
 
 Photo = Path | Member
 
@@ -34,9 +33,9 @@ def find(arguments: Iterable[str | Path]) -> list[Photo]:
     for name in map(str, arguments):
         if is_url(name):
             raise ValueError(f"{name}: training reads photos at random, not by URL: copy them here")
-        if shards.is_shard(name) and not Path(name).is_dir():
-            for shard in expanded(name):
-                found += shards.members(Path(shard))
+        if is_shard(name) and not Path(name).is_dir():
+            for shard in expand(name):
+                found += members(Path(shard))
         else:
             found += images.find([name])
     return list(dict.fromkeys(found))

@@ -14,7 +14,7 @@ from benchmarks.results import folder as results
 from benchmarks.results.store import Key, Row, Store
 from qualiclip_metric import checkpoints, scoring
 from qualiclip_metric.cli import app
-from qualiclip_metric.streaming import rows
+from qualiclip_metric.scoring import columns
 from qualiclip_metric.training import TrainConfig, checkpoint, train
 from tests.faults.conftest import Disk, fill
 
@@ -41,15 +41,19 @@ def test_score_onto_a_disk_that_fills_up(
     out = folder / "scores.csv"
     out.write_text("complete")
 
-    def endless(*args: Any, **options: Any) -> Iterator[rows.Row]:
-        return (rows.Row(f"{count:0100}.png", 0.5) for count in range(10_000))
+    def endless(*args: Any, **options: Any) -> Iterator[columns.Row]:
+        return (columns.Row(f"{count:0100}.png", 0.5) for count in range(10_000))
 
     with monkeypatch.context() as patch:
         patch.setattr(scoring, "score_items", endless)
         words = ("score", photos, "-m", random_lite, "-o", out)
         assert "No space left" in refused(*words, code=1)
     assert out.read_text() == "complete"
-    assert sorted(path.name for path in folder.iterdir()) == ["scores.csv", "scores.csv.part"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        ".scores.csv.lock",
+        "scores.csv",
+        "scores.csv.part",
+    ]
     fill(folder)
     monkeypatch.setattr(scoring, "score_items", None)  # full from the start: nothing is scored
     assert "No space left" in refused(*words, code=2)

@@ -99,7 +99,7 @@ def test_two_commands_with_one_output(
     if codes == (0, 2):
         assert "another command is writing it" in errors[1]
     assert len(pd.read_csv(out)) == 5
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.csv"]
+    assert {path.name for path in tmp_path.iterdir()} == {".scores.csv.lock", "scores.csv"}
 
 
 WAITS = """

@@ -2,15 +2,18 @@
 
 import errno
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
 from qualiclip_metric.files import (
+    InUseError,
     atomic_write,
     check_writable,
     error_text,
+    exclusive_lock,
     is_special,
     write_text,
     writing,
@@ -110,3 +113,36 @@ def test_errors_of_the_system_are_said_in_words(tmp_path: Path) -> None:
         (tmp_path / "none").read_bytes()
     assert error_text(missing.value) == f"{tmp_path}/none: No such file or directory"
     assert error_text(OSError("of our own")) == "of our own"
+
+
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="no /dev/shm")
+def test_a_file_on_a_memory_disk_is_a_file() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "scores.csv")
+        with writing(path) as file:
+            file.write("row")
+            assert not path.exists()
+        assert not is_special(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the umask is POSIX")
+def test_a_new_file_has_the_mode_of_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(0o027)
+    monkeypatch.setattr(os, "umask", None)  # it is the whole process's, and is left alone
+    try:
+        write_text(tmp_path / "a.txt", "text")
+    finally:
+        monkeypatch.undo()
+        os.umask(before)
+    assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_lock_is_held_by_one_and_its_file_stays(tmp_path: Path) -> None:
+    target = tmp_path / "scores.csv"
+    with exclusive_lock(target), pytest.raises(InUseError), exclusive_lock(target):
+        raise AssertionError
+    assert names(tmp_path) == [".scores.csv.lock"]  # who waits for it must find the same file
+    with exclusive_lock(target):
+        assert names(tmp_path) == [".scores.csv.lock"]

@@ -10,7 +10,7 @@ from benchmarks.speed import first, on_ray, pipeline
 from benchmarks.speed.photos import SIZES, photos, write_photos
 from qualiclip_metric import images
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.streaming import shards as tar_shards
+from qualiclip_metric.sources import shard_source
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_half_of_the_shards_have_half_of_the_photos(tmp_path: Path, count: int) 
     for number, content in enumerate(contents):
         (tmp_path / f"{number}.png").write_bytes(content)
     with on_ray.packed(sorted(tmp_path.iterdir()), count) as shards:
-        members = [list(tar_shards.images(str(path))) for path in shards]
+        members = [list(shard_source.items(str(path))) for path in shards]
     assert len(members) == on_ray.SHARDS
     assert sum(map(len, members[: on_ray.SHARDS // 2])) == count // 2
     found = [item for some in members for item in some]

@@ -17,7 +17,7 @@ from qualiclip_metric.app.photos import (
 )
 from qualiclip_metric.explanations.explanation import MAPS, Explanation
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.streaming.rows import Row
+from qualiclip_metric.scoring.columns import Row
 
 pytest.importorskip("matplotlib", reason="overlays are matplotlib's colours")
 parts = pytest.importorskip("qualiclip_metric.app.parts", reason="the parts are Jinja2's")

@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from qualiclip_metric import __version__, checkpoints
 from qualiclip_metric.cli import COMMANDS, app, lazy, main
 from qualiclip_metric.cli._metric import choose_device
-from qualiclip_metric.cli.terminal import Terminated, end_on_sigterm, printable
+from qualiclip_metric.cli.terminal import Terminated, end_on_sigterm
 from qualiclip_metric.engines.processor import has_bf16_instructions
+from qualiclip_metric.files import printable
 
 
 def test_version() -> None:

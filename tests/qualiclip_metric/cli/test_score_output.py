@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -17,9 +18,10 @@ from typer.testing import Result as Outcome
 
 from qualiclip_metric import scoring
 from qualiclip_metric.cli import app
-from qualiclip_metric.cli.rows import Format, writer_of
 from qualiclip_metric.cli.terminal import Terminated
-from qualiclip_metric.streaming.rows import Layout, Row
+from qualiclip_metric.scoring.columns import Row, layout_for
+from qualiclip_metric.scoring.options import Format
+from qualiclip_metric.scoring.text_formats import render
 
 
 @pytest.fixture(scope="module")
@@ -54,53 +56,73 @@ def test_the_format_follows_the_suffix(run: Any, photo: Path, tmp_path: Path, su
         assert text.startswith(" score  image\n")
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "xlsx"])
-def test_a_suffix_without_a_format_is_an_error(
-    run: Any, photo: Path, tmp_path: Path, suffix: str
-) -> None:
-    """A table for people under such a name would be found out by whoever reads it."""
-    result = run(photo, "--out", tmp_path / f"s.{suffix}")
-    assert result.exit_code == 2
-    assert f"got .{suffix}" in result.stderr
-    assert "s/), or --format" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_one_parquet_file(run: Any, photo: Path, tmp_path: Path) -> None:
+    """What people type first; the columns are those of a part."""
+    missing, out = photo.with_name("none.png"), tmp_path / "s.parquet"
+    for options in ([], ["--sort"]):
+        result = run(missing, photo, "--out", out, "--pairs", *options)
+        assert result.exit_code == 1, result.stderr
+        rows = pq.read_table(out).to_pylist()
+        order = [photo, missing] if options else [missing, photo]
+        assert [row["key"] for row in rows] == list(map(str, order))
+    assert run(missing, photo, "--out", f"{tmp_path}/parts/", "--pairs").exit_code == 1
+    (part,) = (tmp_path / "parts").iterdir()
+    assert pq.read_schema(part).equals(pq.read_schema(out), check_metadata=True)
+    assert sorted(pq.read_table(part).to_pylist(), key=str) == sorted(rows, key=str)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".parts.lock", "parts", "s.parquet"]
+
+
+def test_a_name_without_a_suffix_is_a_table(run: Any, photo: Path, tmp_path: Path) -> None:
     assert run(photo, "--out", tmp_path / "scores").exit_code == 0
-
-
-def test_a_format_that_contradicts_the_suffix_is_an_error(
-    run: Any, photo: Path, tmp_path: Path
-) -> None:
-    result = run(photo, "--out", tmp_path / "s.json", "--format", "csv")
-    assert result.exit_code == 2
-    assert "--format csv contradicts" in result.stderr
-    assert list(tmp_path.iterdir()) == []
     assert run(photo, "--out", tmp_path / "s.foo", "--format", "csv").exit_code == 0
+    assert (tmp_path / "s.foo").read_text().startswith("path,")
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_sorted_file_can_be_resumed(
+    run: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    out, scores = tmp_path / f"s.{form}", {"a\nb": 0.2, "c": None, "d": 0.9, "e": 0.5}
+
+    def some(*names: str, end: Any = None) -> None:
+        def rows(*args: object, **kwargs: object) -> Iterator[Row]:
+            yield from (Row(name, scores[name], None if scores[name] else "bad") for name in names)
+            if end is not None:
+                raise end
+
+        monkeypatch.setattr(scoring, "score_items", rows)
+
+    some("a\nb", "c", end=KeyboardInterrupt)
+    assert run(photo, "--out", out, "--sort").exit_code == 130
+    assert not out.exists()
+    some("d", "e")
+    assert run(photo, "--out", out, "--sort").exit_code == 1
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file) if form == "csv" else map(json.loads, file))
+    assert [row["path"] for row in rows] == ["d", "e", "a\nb", "c"]
 
 
 @pytest.mark.parametrize("name", ["a\rb.png", "a\nb.png", "a\r\nb.png", 'a"b.png'])
 def test_line_ends_in_names_split_no_row(name: str) -> None:
-    out = io.StringIO()
-    writer_of(Format.csv)([Row(name, 0.5)], Layout(""), out)
-    assert list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1][0] == name
-    assert out.getvalue().replace(name.replace('"', '""'), "").count("\n") == 2
-    assert "\r" not in out.getvalue().replace(name, "")
+    text = "".join(render([Row(name, 0.5)], Format.csv, layout_for("")))
+    assert list(csv.reader(io.StringIO(text, newline="")))[1][0] == name
+    assert text.replace(name.replace('"', '""'), "").count("\n") == 2
+    assert "\r" not in text.replace(name, "")
 
 
 @pytest.mark.parametrize("name", ["=1+2.png", "+a.png", "-a.png", "@a.png", "\ta.png", "\ra.png"])
 def test_names_are_no_formulas_unless_raw(name: str) -> None:
     for raw, expected in ((False, f"'{name}"), (True, name)):
-        out = io.StringIO()
-        writer_of(Format.csv, raw)([Row(name, None, "=bad")], Layout("s"), out)
-        (_, row) = csv.reader(io.StringIO(out.getvalue(), newline=""))
+        text = "".join(render([Row(name, None, "=bad")], Format.csv, layout_for("s"), raw))
+        (_, row) = csv.reader(io.StringIO(text, newline=""))
         assert row == [expected, "", "=bad" if raw else "'=bad", "", "", "s"]
 
 
 def test_a_table_ends_with_count_mean_and_the_worst() -> None:
-    out = io.StringIO()
     scores = (0.9, 0.1, 0.5, None, 0.3, 0.2)
     rows = [Row(f"{n}", s, None if s else "bad") for n, s in enumerate(scores)]
-    writer_of(Format.table)(rows, Layout(""), out)
-    assert out.getvalue().splitlines()[-4:] == [
+    text = "".join(render(rows, Format.table, layout_for("")))
+    assert text.splitlines()[-4:] == [
         "0.4000  mean of 5 images, 1 failed",
         "0.1000  among the worst 3: 1",
         "0.2000  among the worst 3: 5",
@@ -111,13 +133,7 @@ def test_a_table_ends_with_count_mean_and_the_worst() -> None:
 # --- files -----------------------------------------------------------------------------------
 
 
-def test_an_empty_name_is_an_error(run: Any) -> None:
-    result = run("")
-    assert result.exit_code == 2
-    assert "empty name" in result.stderr
-
-
-def test_a_repeated_path_is_scored_once_and_reported_twice(run: Any, photo: Path) -> None:
+def test_a_repeated_path_has_a_row_each_time(run: Any, photo: Path) -> None:
     result = run(photo, photo.parent, photo, "--format", "csv")
     assert result.stdout.count(str(photo)) == 3
 
@@ -156,15 +172,17 @@ def test_an_interrupted_run_replaces_no_complete_file(
     assert old.read_text() == "complete"
     assert "interrupted: 1 of 2 images done" in result.stderr
     assert run(photo, photo, "--out", new).exit_code == code
-    names = sorted(p.name for p in tmp_path.iterdir())
-    if suffix == "json":  # written as a whole
-        assert "left as it was" in result.stderr
-        assert len(json.loads(new.read_text())["images"]) == 1  # what is done is not thrown away
-        assert names == ["new.json", "old.json"]
-    else:
+    assert not new.exists()  # what is done is kept under another name
+    partial = tmp_path / f"new.{suffix}.part"
+    if suffix == "csv":
         assert "old.csv.part; the same command goes on" in result.stderr
-        assert names == ["new.csv.part", "old.csv", "old.csv.part"]
-        assert len((tmp_path / "new.csv.part").read_text().splitlines()) == 2
+        assert len(partial.read_text().splitlines()) == 2
+        return
+    assert "old.json.part; the same command starts afresh" in result.stderr
+    assert len(json.loads(partial.read_text())["images"]) == 1
+    monkeypatch.undo()
+    assert run(photo, "--out", new).exit_code == 0
+    assert not partial.exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

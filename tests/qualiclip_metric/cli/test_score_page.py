@@ -53,12 +53,3 @@ def test_rows_that_are_there_already_are_asked_about(photos: Path, random_lite: 
     again = score(random_lite, photos, "--out", out, "--html", page, "--overwrite")
     assert again.exit_code == 1
     assert page.read_text(encoding="utf-8").count('class="score"') == 3
-
-
-def test_a_page_that_cannot_be_written_stops_before_the_work(
-    photos: Path, random_lite: Path
-) -> None:
-    result = score(random_lite, photos, "--html", photos / "none" / "page.html")
-    assert result.exit_code == 2
-    assert "error: --html:" in result.output
-    assert not result.stdout.startswith(" score")

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,9 @@ import pytest
 from PIL import Image
 
 from qualiclip_metric import decoding
-from qualiclip_metric.decoding import ImageError
+from qualiclip_metric.decoding import ImageError, process
 from qualiclip_metric.decoding.process import DecoderProcess
-from qualiclip_metric.scoring import score_files
+from qualiclip_metric.scoring import ScoreOptions, score_files
 from qualiclip_metric.scoring.reader import Reader
 from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO
 from tests.qualiclip_metric.scoring.mean_metric import mean_metric
@@ -39,10 +41,10 @@ def test_pixels_are_those_of_the_same_process(decoder: DecoderProcess, tmp_path:
     Image.new("LA", (40, 40), (0, 128)).save(tmp_path / "clear.png")
     for path in sorted(tmp_path.iterdir()):
         here = decoding.pixels(path, (9, 8, 7))
-        there = decoder.pixels(path, (9, 8, 7))
+        there = decoder.call("pixels", path, background=(9, 8, 7))
         np.testing.assert_array_equal(there, here)
         assert there.dtype == here.dtype
-        assert decoder.size(path) == decoding.size(path)
+        assert decoder.call("size", path) == decoding.size(path)
 
 
 def test_errors_are_the_same(decoder: DecoderProcess, tmp_path: Path) -> None:
@@ -50,7 +52,7 @@ def test_errors_are_the_same(decoder: DecoderProcess, tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "large.png")
     for path in (tmp_path / "text.png", tmp_path / "none.png", tmp_path / "large.png", tmp_path):
         messages = []
-        for read in (decoding.pixels, decoder.pixels):
+        for read in (decoding.pixels, partial(decoder.call, "pixels")):
             with pytest.raises(ImageError) as caught:
                 read(path, max_pixels=100)
             messages.append(str(caught.value))
@@ -60,25 +62,39 @@ def test_errors_are_the_same(decoder: DecoderProcess, tmp_path: Path) -> None:
 def test_what_takes_too_long_is_ended_and_the_next_image_is_read(slow: Path) -> None:
     decoder = DecoderProcess(timeout=0.02)
     with pytest.raises(ImageError, match=r"slow\.jpg: not decoded within 0\.02 s"):
-        decoder.pixels(slow)
+        decoder.call("pixels", slow)
     decoder.timeout = 60
     Image.fromarray(PHOTO).save(next_one := slow.with_name("a.png"))
-    np.testing.assert_array_equal(decoder.pixels(next_one), PHOTO)
+    np.testing.assert_array_equal(decoder.call("pixels", next_one), PHOTO)
+    decoder.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="alarms are POSIX")
+def test_a_decoder_that_rests_longer_than_its_limit_is_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alarm that ends an orphan is cancelled after each image."""
+    Image.fromarray(PHOTO).save(tmp_path / "a.png")
+    monkeypatch.setattr(process, "GRACE_SECONDS", 1)
+    decoder = DecoderProcess(timeout=0.4)
+    decoder.call("size", tmp_path / "a.png")
+    time.sleep(1.3)  # longer than the alarm, which is set to a second here
+    assert decoder.call("size", tmp_path / "a.png") == PHOTO.shape[:2]
     decoder.close()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")
 def test_a_crash_is_an_error_and_no_end(decoder: DecoderProcess, tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "a.png")
-    decoder.pixels(tmp_path / "a.png")
+    decoder.call("pixels", tmp_path / "a.png")
     assert decoder._process is not None
     os.kill(decoder._process.pid, signal.SIGINT)  # ignored: the parent decides
-    decoder.pixels(tmp_path / "a.png")
+    decoder.call("pixels", tmp_path / "a.png")
     os.kill(decoder._process.pid, signal.SIGSEGV)
     decoder._process.wait()
     with pytest.raises(ImageError, match=r"a\.png: the decoder crashed \(exit code -11\)"):
-        decoder.pixels(tmp_path / "a.png")
-    np.testing.assert_array_equal(decoder.pixels(tmp_path / "a.png"), PHOTO)
+        decoder.call("pixels", tmp_path / "a.png")
+    np.testing.assert_array_equal(decoder.call("pixels", tmp_path / "a.png"), PHOTO)
 
 
 def noisy_tiff(path: Path) -> Path:
@@ -118,7 +134,7 @@ def test_a_time_limit_costs_a_row(slow: Path) -> None:
 
 def test_processes_end_with_the_results(tmp_path: Path) -> None:
     Image.fromarray(PHOTO).save(tmp_path / "a.tif")
-    reader = Reader()
+    reader = Reader(ScoreOptions())
     reader.pixels(tmp_path / "a.tif")
     (decoder,) = reader._processes
     running = decoder._process

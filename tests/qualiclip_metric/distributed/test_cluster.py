@@ -2,14 +2,10 @@
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from PIL import Image
-from typer.testing import CliRunner
 
-from qualiclip_metric.cli import app
 from qualiclip_metric.distributed import cluster
 
 
@@ -69,14 +65,6 @@ def test_without_ray_the_error_names_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install 'qualiclip-metric[ray]'" in done.stderr
-
-
-@pytest.mark.parametrize("out", [[], ["--out", "scores.csv"]])
-def test_the_command_on_ray_writes_parts(out: list[str], tmp_path: Path) -> None:
-    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
-    done = CliRunner().invoke(app, ["score", str(tmp_path / "a.png"), "--ray", "auto", *out])
-    assert done.exit_code == 2
-    assert "--ray writes a folder of Parquet parts: --out FOLDER/" in done.stderr
 
 
 def test_without_a_cluster_the_error_says_how_to_start_one(

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from qualiclip_metric import create
-from qualiclip_metric.scoring import score_items
-from qualiclip_metric.streaming.sources import open_sources
+from qualiclip_metric.scoring import parquet, score_items
+from qualiclip_metric.scoring.columns import layout_for
+from qualiclip_metric.sources.arguments import open_sources
 
 pytestmark = pytest.mark.ray
 
@@ -24,7 +25,10 @@ DRIVER = """
 import sys, time
 from qualiclip_metric import distributed
 from qualiclip_metric.distributed.cluster import connect
-from qualiclip_metric.scoring import Options
+from qualiclip_metric.scoring import ScoreOptions
+from qualiclip_metric.scoring.parquet import read_rows
+from qualiclip_metric.scoring.results import DoneKeys
+from qualiclip_metric.sources.arguments import open_sources
 
 address, shards, out = sys.argv[1:]
 
@@ -34,11 +38,12 @@ def slowly(table):  # a store that takes .3 s for a shard: the job takes 12 s on
 
 connect(address)
 pool = distributed.plan(workers=3)
-images = distributed.remaining(distributed.read([shards + "/*.tar"]), out)
+images = distributed.read(open_sources([shards + "/*.tar"]))
+images = distributed.remaining(images, DoneKeys(read_rows(out)))
 slow = images.map_batches(
     slowly, batch_size=None, batch_format="pyarrow", num_cpus=0.5, concurrency=1
 )
-layout = pool.described.layout(Options(), {})
+layout = pool.layout(ScoreOptions(), {})
 rows = sum(count for count, _ in distributed.write(pool.score(slow), out, layout, 25))
 print("rows", rows)
 """
@@ -81,7 +86,8 @@ def _locally(shards: Path) -> dict[str, dict[str, Any]]:
     torch.set_num_threads(1)
     try:
         items = open_sources([f"{shards}/*.tar"]).items()
-        return {row.key: row.as_dict() for row in score_items(create("lite"), items)}
+        found = parquet.to_table(list(score_items(create("lite"), items)), layout_for(""))
+        return {_key(row): row for row in found.to_pylist()}
     finally:
         torch.set_num_threads(before)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from qualiclip_metric.distributed import inputs
-from qualiclip_metric.streaming.items import Item
+from qualiclip_metric.sources.item import Item
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_every_worker_gets_blocks_of_paths(
     paths: int, workers: int, blocks: int, largest: int
 ) -> None:
     items = (Item(f"{number}.jpg", Path(f"{number}.jpg")) for number in range(paths))
-    tables = list(inputs._path_tables(items, inputs._schema({}), workers))
+    tables = list(inputs.path_tables(items, inputs._schema({}), workers))
     assert len(tables) == blocks
     assert max(map(len, tables)) == largest
     keys = [key for table in tables for key in table[inputs.KEY].to_pylist()]
@@ -34,4 +34,4 @@ def test_every_worker_gets_blocks_of_paths(
 
 
 def test_no_path_is_no_block() -> None:
-    assert list(inputs._path_tables([], inputs._schema({}), 2)) == []
+    assert list(inputs.path_tables([], inputs._schema({}), 2)) == []

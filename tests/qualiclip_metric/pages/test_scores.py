@@ -8,7 +8,7 @@ from PIL import Image
 
 from qualiclip_metric.pages.cards import CardPage
 from qualiclip_metric.pages.scores import score_page
-from qualiclip_metric.streaming.rows import Row
+from qualiclip_metric.scoring.columns import Row
 
 pytest.importorskip("jinja2", reason="pages are Jinja2's")
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from qualiclip_metric import QualiCLIP, decoding, images
-from qualiclip_metric.scoring import Result, batches, score_files
+from qualiclip_metric.scoring import batches, score_files
 from tests.qualiclip_metric.scoring.mean_metric import SIZES, mean_metric
 
 
@@ -96,29 +96,14 @@ def test_no_files_no_results() -> None:
     assert list(score_files(mean_metric, [])) == []
 
 
-def test_a_file_named_twice_is_scored_once(photos: list[Path]) -> None:
-    scored = 0
-
-    def metric(img: Tensor) -> Tensor:
-        nonlocal scored
-        scored += len(img)
-        return mean_metric(img)
-
-    paths = [photos[0], photos[1], photos[0], photos[1], photos[2], photos[0]]
-    results = list(score_files(metric, paths, batch_size=1))
-    assert [result.path for result in results] == paths
-    assert results[0] == results[2] == results[5]
-    assert scored == 3
-
-
 def test_a_bad_file_is_a_row_of_its_own(tiny: QualiCLIP, photos: list[Path]) -> None:
     photos[2].write_bytes(b"")
     missing = photos[0].with_name("none.png")
     Image.new("RGB", (31, 40)).save(photos[4])
     results = list(score_files(tiny, [*photos, missing]))
     assert [r.score is None for r in results] == [False, False, True, False, True, False, True]
-    assert results[2] == Result(photos[2], None, "the file is empty")
-    assert results[6] == Result(missing, None, "no such file")
+    assert (results[2].path, results[2].error) == (photos[2], "the file is empty")
+    assert (results[6].path, results[6].error) == (missing, "no such file")
     assert results[4].error is not None
     assert results[4].error.startswith("expected at least 32x32 pixels, got 40x31")
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tarfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import pytest
 from PIL import Image
 
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.streaming.items import Item, Url, fetched, in_background
-from qualiclip_metric.streaming.sources import open_sources
+from qualiclip_metric.sources.arguments import open_sources
+from qualiclip_metric.sources.item import Item, Url, fetch_urls
 
 
 def png(grey: int = 128) -> bytes:
@@ -56,7 +57,7 @@ def keys(*arguments: object, **options: Any) -> list[str]:
 
 def whole(item: Item) -> bytes:
     """Content of an item, fetched where it has to be."""
-    (there,) = fetched([item])
+    (there,) = fetch_urls([item])
     assert not isinstance(there.image, Url)
     if isinstance(there.image, Encoded):
         return there.image.content
@@ -100,6 +101,7 @@ def test_nothing_found_is_said_at_once(
         (b"a.png\r\nb.png\r\n", ["a.png", "b.png"]),
         (b"a\nb.png\0c.png\0", ["a\nb.png", "c.png"]),
         (b"\xff.png\n", ["\udcff.png"]),
+        (b"a b.png", ["a b.png"]),
         (b"", []),
     ],
 )
@@ -131,6 +133,34 @@ def test_a_name_on_a_pipe_comes_before_its_end(monkeypatch: pytest.MonkeyPatch) 
         os.write(write, b"ng")
         os.close(write)
         assert [item.key for item in items] == ["b.png"]
+
+
+@pytest.mark.parametrize("first", [b"a.p", b"a.png\0b"])
+def test_a_pipe_that_pauses_within_a_name_is_still_split(
+    monkeypatch: pytest.MonkeyPatch, first: bytes
+) -> None:
+    """`find -print0` may be slower than the reader: the first read may hold no NUL."""
+    read, write = os.pipe()
+
+    def later() -> None:
+        os.write(write, b"a.png\0b.png\0"[len(first) :])
+        os.close(write)
+
+    with os.fdopen(read) as stdin, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", stdin)
+        items = open_sources(["-"]).items()
+        os.write(write, first)
+        rest = threading.Timer(0.2, later)
+        rest.start()
+        assert [item.key for item in items] == ["a.png", "b.png"]
+        rest.join()
+
+
+def test_a_list_that_mixes_its_separators_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = io.TextIOWrapper(io.BytesIO(b"a.png\n" * 20_000 + b"b.png\0"))
+    monkeypatch.setattr(sys, "stdin", names)
+    with pytest.raises(ValueError, match="NUL"):
+        list(open_sources(["-"]).items())
 
 
 def test_names_longer_than_what_is_read_at_once(tmp_path: Path) -> None:
@@ -312,7 +342,7 @@ def test_files_folders_and_patterns_behind_urls(remote: Callable[[str, bytes], s
 def test_what_cannot_be_fetched_is_an_error(remote: Callable[[str, bytes], str]) -> None:
     names = ["memory://none.png", "nowhere://a.png", remote("there.png", png())]
     items = [Item(name, Url(name)) for name in names]
-    missing, unknown, there = fetched([*items])
+    missing, unknown, there = fetch_urls([*items])
     assert missing.error == "no such file"
     assert "cannot be fetched" in str(unknown.error)
     assert "[remote]" in str(unknown.error)
@@ -331,54 +361,7 @@ def test_fetching_keeps_the_order_and_does_not_run_ahead(
             name = remote(f"{count}.png", b"x") if count % 3 else str(count)
             yield Item(str(count), Url(name) if count % 3 else Path(name))
 
-    stream = fetched(items(), at_once=4)
+    stream = fetch_urls(items(), at_once=4)
     assert next(stream).key == "0"
     assert taken <= 6
     assert [item.key for item in stream] == [str(count) for count in range(1, 50)]
-
-
-# --- in the background -----------------------------------------------------------------------
-
-
-def test_the_background_is_bounded_and_ends_with_its_reader() -> None:
-    taken, closed = 0, []
-
-    def endless() -> Iterator[int]:
-        nonlocal taken
-        try:
-            while True:
-                taken += 1
-                yield taken
-        finally:
-            closed.append(True)
-
-    values = in_background(endless(), 5)
-    assert [next(values) for _ in range(3)] == [1, 2, 3]
-    values.close()
-    assert closed
-    assert taken <= 3 + 5 + 2
-
-
-def test_errors_of_the_background_arrive() -> None:
-    def broken() -> Iterator[int]:
-        yield 1
-        raise ValueError("broken")
-
-    values = in_background(broken(), 1)
-    assert next(values) == 1
-    with pytest.raises(ValueError, match="broken"):
-        next(values)
-
-
-def test_who_waits_for_nothing_can_be_stopped() -> None:
-    stop = []
-
-    def silent() -> Iterator[int]:
-        yield 1
-        while not stop:
-            pass
-
-    values = in_background(silent(), 1, lambda: bool(stop))
-    assert next(values) == 1
-    stop.append(True)
-    assert list(values) == []

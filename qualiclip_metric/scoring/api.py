@@ -1,4 +1,4 @@
-"""One call for any kind of image: a number for one, a table for several."""
+"""`qualiclip_metric.score`: a number for one image of any kind, a table for several."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -15,7 +15,7 @@ from qualiclip_metric.build import create
 from qualiclip_metric.decoding import ImageError
 from qualiclip_metric.images import find_images, from_uint8, to_tensor
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.scoring.files import score_files
+from qualiclip_metric.scoring.pipeline import score_files
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,14 +28,13 @@ def score(
     recursive: bool = True,
     **options: Any,
 ) -> "float | DataFrame":
-    """Score an image, or many, of whatever kind.
+    """Score an image, or many, of any kind.
 
     Args:
-        what: The path of a file, a Pillow image or an array (H, W, 3) of bytes, each of which gives
+        what: The path of a file, a Pillow image or an array (H, W, 3) of uint8, each of which gives
             a number; a folder, a pattern, or any iterable of all these, which give a table.
-        model: As for `create`, or a metric that `create` made. A model that is named is made once
-            per process for the same options, and kept; the last two are. A checkpoint that was
-            written anew since is read anew.
+        model: As for `create`, or a metric that `create` made. The last two models that were named
+            are kept with their options; a checkpoint whose file has changed is read again.
         recursive: Whether folders are entered to any depth.
         options: As for `create`.
 
@@ -45,8 +44,8 @@ def score(
         the metric's signature in `attrs["signature"]`. In a notebook it shows thumbnails.
 
     Raises:
-        ImageError: When a single file is no image.
-        ValueError: When `what` is none of these, or an argument is off.
+        ImageError: If a single file is no image.
+        ValueError: If `what` is none of these, or an argument is wrong.
     """
     metric = model if isinstance(model, QualiCLIP) else _kept(str(model), **options)
     if _is_in_memory(what):
@@ -58,10 +57,10 @@ def score(
     path = Path(what)
     if path.is_dir() or (has_magic(str(what)) and not path.exists()):
         return _table(metric, [what], recursive)
-    (result,) = score_files(metric, [path])
-    if result.score is None:
-        raise ImageError(f"{path}: {result.error}")
-    return result.score
+    (row,) = score_files(metric, [path])
+    if row.score is None:
+        raise ImageError(f"{path}: {row.error}")
+    return row.score
 
 
 _EXPECTED = (
@@ -71,7 +70,7 @@ _EXPECTED = (
 
 
 def _kept(model: str, **options: Any) -> QualiCLIP:
-    """The metric that these arguments made before, if the file is still the same."""
+    """The metric for these arguments; made again if its file has changed."""
     if options.get("prompts") is not None:
         options["prompts"] = tuple(tuple(pair) for pair in options["prompts"])
     stat = Path(model).stat() if Path(model).is_file() else None

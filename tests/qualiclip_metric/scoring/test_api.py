@@ -12,8 +12,8 @@ from PIL import Image
 
 import qualiclip_metric
 from qualiclip_metric import ImageError, QualiCLIP, create
-from qualiclip_metric.scoring import table as tables
-from qualiclip_metric.scoring.table import score
+from qualiclip_metric.scoring import api
+from qualiclip_metric.scoring.api import score
 
 
 def test_every_kind_of_one_image_is_the_same_number(tiny: QualiCLIP, photos: list[Path]) -> None:
@@ -85,17 +85,17 @@ def test_a_model_is_named_made_once_and_takes_the_options_of_create(
     value = qualiclip_metric.score(photos[0], random_lite)
     assert value == pytest.approx(qualiclip_metric.score(photos[0], create(random_lite)))
     table: Any = qualiclip_metric.score([photos[0]], random_lite, precision="bf16")
-    assert "|bf16|" in table.attrs["signature"]
+    assert "bf16" in table.attrs["signature"]
 
 
 def test_a_named_model_is_kept_until_its_file_changes(random_lite: Path, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(random_lite.read_bytes())
-    first = tables._kept(str(file), prompts=None)
-    assert tables._kept(str(file), prompts=None) is first
-    assert tables._kept(str(file), temperature=1.0) is not first
+    first = api._kept(str(file), prompts=None)
+    assert api._kept(str(file), prompts=None) is first
+    assert api._kept(str(file), temperature=1.0) is not first
     os.utime(file, ns=(1, 1))
-    assert tables._kept(str(file), prompts=None) is not first
+    assert api._kept(str(file), prompts=None) is not first
 
 
 def test_a_table_shows_thumbnails(tiny: QualiCLIP, photos: list[Path]) -> None:

@@ -8,9 +8,36 @@ from typing import Any
 
 from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.decoding.formats import is_image, missing_package
-from qualiclip_metric.streaming.items import Item, opened
+from qualiclip_metric.sources.item import Item, open_binary
 
-SUFFIXES = (".tar", ".tar.gz", ".tgz")
+
+def items(shard: str, name: str = "") -> Iterator[Item]:
+    """Images of a shard, in its order; members with other suffixes are left out.
+
+    Args:
+        shard: Path, or URL that fsspec opens.
+        name: What keys begin with; by default the shard's path.
+
+    Yields:
+        An item for each image, its key `name/member`. If the shard cannot be read, or not to its
+        end, an item with the shard's name as key and the reason.
+    """
+    name = name or shard
+    try:
+        with open_binary(shard) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
+            for info in tar:
+                tar.members = []  # type: ignore[attr-defined]  # else tarfile keeps all of them
+                if info.isreg() and _is_shown(info.name):
+                    key = f"{name}/{info.name}"
+                    content = tar.extractfile(info)
+                    assert content is not None  # it is a regular file
+                    yield Item(key, Encoded(key, content.read()))
+            _check_end(tar.fileobj)
+    except FileNotFoundError:
+        yield Item(name, None, error="no such file")
+    except Exception as err:  # of tarfile, of the decompression, of the store
+        reason = str(err) or type(err).__name__
+        yield Item(name, None, error=f"cannot be read as a tar file to its end ({reason})")
 
 
 @dataclass(frozen=True)
@@ -33,10 +60,10 @@ class Member:
         return f"{self.shard}/{self.name}"
 
     def read_bytes(self) -> bytes:
-        """Its content; the shard is opened for each call, so that threads and processes may share.
+        """Read its content; each call opens the shard, so that threads and processes may share it.
 
         Raises:
-            OSError: Where the shard cannot be read, or has become shorter.
+            OSError: If the shard cannot be read, or has become shorter.
         """
         with self.shard.open("rb") as file:
             file.seek(self.offset)
@@ -47,16 +74,16 @@ class Member:
 
 
 def members(shard: Path) -> list[Member]:
-    """Where the images of a shard lie, told from its headers; their contents are not read.
+    """Index the images of a shard by its headers; their contents are not read.
 
     Args:
         shard: An uncompressed tar file.
 
     Returns:
-        The members that a folder with the same files would give, in the order in which it would.
+        The members that a folder with the same files would give, in the same order.
 
     Raises:
-        ValueError: When the file is compressed, no tar file, damaged or without an image.
+        ValueError: If the file is compressed, not a tar file, damaged or without an image.
     """
     try:
         with tarfile.open(shard, "r:") as tar:
@@ -80,43 +107,11 @@ def members(shard: Path) -> list[Member]:
     return sorted(found, key=lambda member: PurePosixPath(member.name).parts)
 
 
-def is_shard(name: str) -> bool:
-    """Whether a name is that of a tar file."""
-    return name.lower().endswith(SUFFIXES)
-
-
-def images(shard: str) -> Iterator[Item]:
-    """Images of a shard, in its order; members with other suffixes are left out.
-
-    Args:
-        shard: Path, or URL that fsspec knows.
-
-    Yields:
-        An item for each, its key `shard/member`. Where the shard cannot be read, or not to its
-        end, an item with the shard's name as key and the reason.
-    """
-    try:
-        with opened(shard) as file, tarfile.open(fileobj=file, mode="r|*") as tar:
-            for info in tar:
-                tar.members = []  # type: ignore[attr-defined]  # it would keep all of them
-                if info.isreg() and _is_shown(info.name):
-                    key = f"{shard}/{info.name}"
-                    content = tar.extractfile(info)
-                    assert content is not None  # of a regular file
-                    yield Item(key, Encoded(key, content.read()))
-            _check_end(tar.fileobj)
-    except FileNotFoundError:
-        yield Item(shard, None, error="no such file")
-    except Exception as err:  # of tarfile, of decompression, of the store
-        reason = str(err) or type(err).__name__
-        yield Item(shard, None, error=f"cannot be read as a tar file to its end ({reason})")
-
-
 def _check_end(rest: Any) -> None:
-    """Refuse what is left where tarfile has stopped, unless it is the zeros that end a tar file.
+    """Check that only zeros follow; tarfile takes a damaged header for the end of the file.
 
     Raises:
-        ReadError: Where a damaged header was taken for the end.
+        ReadError: If there is anything else.
     """
     while block := rest.read(2**20):
         if block.strip(b"\0"):
@@ -124,5 +119,5 @@ def _check_end(rest: Any) -> None:
 
 
 def _is_shown(member: str) -> bool:
-    parts = PurePosixPath(member).parts  # without the `.` that `tar -C photos .` begins names with
+    parts = PurePosixPath(member).parts  # without the `.` that `tar -C photos .` writes first
     return is_image(member) and not any(part.startswith(".") for part in parts)

@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from qualiclip_metric.streaming import parts
-from qualiclip_metric.streaming.done import DoneKeys
-from qualiclip_metric.streaming.parts import OtherRowsError, PartWriter
-from qualiclip_metric.streaming.rows import Layout, Row, pair_columns
+from qualiclip_metric.scoring import ScoreOptions, parquet
+from qualiclip_metric.scoring.columns import Layout, OtherRowsError, Row, layout_for, pair_columns
+from qualiclip_metric.scoring.parquet import PartWriter
+from qualiclip_metric.scoring.results import DoneKeys
 
 GOOD = Row("a.png", 0.25, None, 48, 40)
 BAD = Row("d.jpg", None, "the file is empty")
-LAYOUT = Layout("one|v1")
+LAYOUT = layout_for("one|v1")
 
 
 def write(folder: Path, *rows: Row, layout: Layout = LAYOUT) -> None:
@@ -21,6 +21,10 @@ def write(folder: Path, *rows: Row, layout: Layout = LAYOUT) -> None:
     for row in rows:
         writer.add(row)
     writer.flush()
+
+
+def keys(folder: object) -> list[str]:
+    return [key for key, _ in parquet.read_rows(str(folder))]
 
 
 def test_a_part_holds_the_rows_and_the_signature(tmp_path: Path) -> None:
@@ -39,8 +43,10 @@ def test_a_part_holds_the_rows_and_the_signature(tmp_path: Path) -> None:
 
 def test_pairs_diagnoses_and_columns_that_pass_through(tmp_path: Path) -> None:
     names = pair_columns([("Good photo.", "Bad photo."), ("Sharp image.", "Blurry image.")], 2)
-    layout = Layout("s", names, diagnosed=True, columns={"id": pa.int64(), "pair_x": None})
-    row = Row("k", 0.5, pairs=(0.4, 0.6), faults={"none": 0.1, "blur": 0.9},
+    options = ScoreOptions(diagnose=True, pairs=True)
+    layout = layout_for("s", options, names, {"id": pa.int64(), "pair_x": None})
+    pairs = dict(zip(names, (0.4, 0.6), strict=True))
+    row = Row("k", 0.5, pairs=pairs, faults={"none": 0.1, "blur": 0.9},
               columns={"id": 7, "pair_x": [1]})  # fmt: skip
     write(tmp_path, row, Row("bad", None, "why", columns={"id": 8}), layout=layout)
     first, second = pq.read_table(tmp_path).to_pylist()
@@ -59,78 +65,75 @@ def test_pairs_whose_words_do_not_tell_them_apart_are_numbered(
 
 def test_a_column_cannot_have_a_name_of_ours() -> None:
     with pytest.raises(ValueError, match="columns height, score have names"):
-        Layout("s", columns=dict.fromkeys(("score", "height", "id")))
+        layout_for("s", passed=dict.fromkeys(("score", "height", "id")))
 
 
 def test_parts_are_written_by_rows_and_by_time(tmp_path: Path) -> None:
     writer = PartWriter(str(tmp_path), LAYOUT, rows=2)
     for count in range(5):
         writer.add(Row(str(count), 0.5))
-    assert list(parts.keys(str(tmp_path))) == ["0", "1", "2", "3"]
+    assert keys(tmp_path) == ["0", "1", "2", "3"]
     writer.flush()
     later = PartWriter(str(tmp_path), LAYOUT, seconds=0.0)
     later.add(Row("5", 0.5))
-    assert list(parts.keys(str(tmp_path))) == ["0", "1", "2", "3", "4", "5"]
+    assert keys(tmp_path) == ["0", "1", "2", "3", "4", "5"]
     assert len(list(tmp_path.iterdir())) == 4
 
 
 @pytest.mark.parametrize("place", ["folder", "memory"])
 def test_what_is_done_is_told_by_the_rows(tmp_path: Path, place: str) -> None:
     folder = str(tmp_path) if place == "folder" else f"memory://{tmp_path.name}"
-    assert parts.done_keys(folder).total == 0
+    assert DoneKeys(parquet.read_rows(folder)).total == 0
     writer = PartWriter(folder, LAYOUT, rows=2)
     for row in (GOOD, BAD, GOOD, Row("ünïcode\udcff", 0.5)):
         writer.add(row)
-    done = parts.done_keys(folder)
-    assert done.total == 4
-    asked = ("a.png", "a.png", "a.png", "d.jpg", "d.jpg", parts.text("ünïcode\udcff"), "b")
-    assert [done.take(key) for key in asked] == [True, True, False, True, False, True, False]
-    assert parts.count_failed(folder) == parts.drop_failed(folder) == 1
-    assert sorted(parts.keys(folder)) == ["a.png", "a.png", parts.text("ünïcode\udcff")]
-    parts.clear(folder)
-    assert parts.part_paths(folder) == []
+    done, odd = DoneKeys(parquet.read_rows(folder)), parquet.valid_text("ünïcode\udcff")
+    assert (done.total, done.failed) == (4, 1)
+    asked = ("a.png", "a.png", "a.png", "d.jpg", "d.jpg", odd, "b")
+    assert [done.use(key) for key in asked] == [True, True, False, True, False, True, False]
+    parquet.prepare_folder(folder, LAYOUT, retry_errors=True)
+    assert sorted(keys(folder)) == ["a.png", "a.png", odd]
+    parquet.prepare_folder(folder, LAYOUT, overwrite=True)
+    assert parquet.part_paths(folder) == []
 
 
-def test_a_part_without_good_rows_goes_when_they_are_dropped(tmp_path: Path) -> None:
+def test_a_part_without_good_rows_goes_when_errors_are_retried(tmp_path: Path) -> None:
     write(tmp_path, BAD, BAD)
-    assert parts.drop_failed(str(tmp_path)) == 2
+    parquet.prepare_folder(str(tmp_path), LAYOUT, retry_errors=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_of_another_signature_are_refused_with_both(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
-    parts.check_folder(str(tmp_path), LAYOUT)
-    with pytest.raises(OtherRowsError, match=r"holds rows of one\|v1, these would be of two\|v1"):
-        parts.check_folder(str(tmp_path), Layout("two|v1"))
-    with pytest.raises(OtherRowsError, match="would have key, score, error, width, height, id"):
-        parts.check_folder(str(tmp_path), Layout("one|v1", columns={"id": None}))
+    parquet.prepare_folder(str(tmp_path), LAYOUT)
+    with pytest.raises(OtherRowsError, match=r"one\|v1.* two\|v1"):
+        parquet.prepare_folder(str(tmp_path), layout_for("two|v1"))
+    with pytest.raises(OtherRowsError, match="height, id;"):
+        parquet.prepare_folder(str(tmp_path), layout_for("one|v1", passed={"id": None}))
 
 
 def test_a_folder_of_other_parquet_files_is_left_alone(tmp_path: Path) -> None:
     pq.write_table(pa.table({"key": ["a"]}), tmp_path / "data.parquet")
     write(tmp_path, GOOD)
-    for call in (
-        lambda: parts.check_folder(str(tmp_path), LAYOUT),
-        lambda: parts.clear(str(tmp_path)),
-    ):
-        with pytest.raises(OtherRowsError, match=r"data\.parquet holds no scores"):
-            call()
+    for overwrite in (False, True):
+        with pytest.raises(OtherRowsError, match=r"data\.parquet"):
+            parquet.prepare_folder(str(tmp_path), LAYOUT, overwrite=overwrite)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_part_that_was_being_written_is_no_part(tmp_path: Path) -> None:
     write(tmp_path, GOOD)
     (tmp_path / ".part-00000002-aa.parquet.x1.part").write_bytes(b"PAR1 half")
-    assert list(parts.keys(str(tmp_path))) == ["a.png"]
+    assert keys(tmp_path) == ["a.png"]
 
 
 def test_a_table_of_another_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a table with the schema"):
-        parts.write_part(str(tmp_path), pa.table({"key": ["a"]}))
+        parquet.write_file(f"{tmp_path}/a.parquet", pa.table({"key": ["a"]}))
 
 
 def test_many_keys() -> None:
-    done = DoneKeys(f"{count}.png" for count in range(5000))
+    done = DoneKeys((f"{count}.png", None) for count in range(5000))
     assert done.total == 5000
-    assert all(done.take(f"{count}.png") for count in range(5000))
-    assert not any(done.take(f"{count}.png") for count in range(6000))
+    assert all(done.use(f"{count}.png") for count in range(5000))
+    assert not any(done.use(f"{count}.png") for count in range(6000))

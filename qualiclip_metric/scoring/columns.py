@@ -1,0 +1,195 @@
+"""`Row`, the outcome of one image, and `COLUMNS`, the one list of what is written of it.
+
+To add a column, add a field to `Row`, fill it in `pipeline.py`, and add a line to `COLUMNS`. The
+header of csv, the schema of Parquet, the objects of json and the reserved names follow from it.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qualiclip_metric.scoring.options import ScoreOptions
+from qualiclip_metric.signature import same
+
+
+@dataclass(frozen=True)
+class Row:
+    """The outcome of one image.
+
+    Args:
+        key: Path, URL, or place within a table or shard; it identifies the image.
+        score: In [0, 1], higher is better; None on failure.
+        error: One line on what went wrong; None on success.
+        width: Of the upright image, px; None if unknown.
+        height: The same.
+        pairs: Column name -> probability of the positive prompt of an antonym pair; empty unless
+            asked for.
+        faults: Fault -> probability, `none` first; empty unless a diagnosis was asked for.
+        columns: Columns of the input that are passed through.
+    """
+
+    key: str
+    score: float | None = None
+    error: str | None = None
+    width: int | None = None
+    height: int | None = None
+    pairs: Mapping[str, float] = field(default_factory=dict)
+    faults: Mapping[str, float] = field(default_factory=dict)
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """The key as a path."""
+        return Path(self.key)
+
+    @property
+    def fault(self) -> str | None:
+        """The likeliest fault; None without a diagnosis."""
+        return max(self.faults, key=self.faults.__getitem__) if self.faults else None
+
+    @property
+    def probability(self) -> float | None:
+        """Probability of `fault`."""
+        return self.faults[self.fault] if self.fault else None
+
+
+class Column(NamedTuple):
+    """A column of the results.
+
+    Args:
+        name: In csv and json.
+        type: str, int or float; dict for an object, which json alone has; for a column that is
+            passed through its pyarrow type, or None for text.
+        value: Row -> value; None if there is none.
+        option: Field of `ScoreOptions` that asks for it; empty for a column that is always there.
+        in_json: Whether json has it. Json writes faults and pairs as objects, and columns that are
+            passed through as they come.
+    """
+
+    name: str
+    type: Any
+    value: Callable[[Row], Any]
+    option: str = ""
+    in_json: bool = True
+
+
+COLUMNS = (
+    Column("path", str, attrgetter("key")),  # Parquet calls it `key`
+    Column("score", float, attrgetter("score")),
+    Column("error", str, attrgetter("error")),
+    Column("width", int, attrgetter("width")),
+    Column("height", int, attrgetter("height")),
+    Column("fault", str, attrgetter("fault"), "diagnose"),
+    Column("probability", float, attrgetter("probability"), "diagnose", in_json=False),
+    Column("faults", dict, attrgetter("faults"), "diagnose"),
+    Column("pairs", dict, attrgetter("pairs"), "pairs"),  # csv, Parquet: a column for each pair
+)
+RESERVED = frozenset({"key", "signature", *(column.name for column in COLUMNS)})
+"""Names that a column passed through cannot have."""
+
+
+class OtherRowsError(ValueError):
+    """Rows of another signature or other columns are there; the message names both."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a file of results.
+
+    Args:
+        signature: What the scores depend on.
+        columns: In their order.
+    """
+
+    signature: str
+    columns: tuple[Column, ...]
+
+    @property
+    def flat(self) -> tuple[Column, ...]:
+        """Columns of csv and Parquet."""
+        return tuple(column for column in self.columns if column.type is not dict)
+
+    def check_same(self, where: object, signature: str, names: Sequence[str] | None = None) -> None:
+        """Check that rows of a file can stand beside those to be written.
+
+        Args:
+            where: The file or folder.
+            signature: Of its rows.
+            names: Of its columns; None if the format has none.
+
+        Raises:
+            OtherRowsError: If the signature or the columns differ.
+        """
+        cure = "--overwrite starts afresh, another --out keeps both"
+        if signature != self.signature and not same(signature, self.signature):
+            raise OtherRowsError(
+                f"{where} holds rows of {signature}, these would be of {self.signature}; {cure}"
+            )
+        own = [column.name for column in self.flat]
+        if names is not None and list(names) != own:
+            raise OtherRowsError(
+                f"{where} holds rows with the columns {', '.join(names)}, these would have "
+                f"{', '.join(own)}; {cure}"
+            )
+
+
+def layout_for(
+    signature: str,
+    options: ScoreOptions | None = None,
+    pairs: Sequence[str] = (),
+    passed: Mapping[str, Any] | None = None,
+) -> Layout:
+    """Choose the columns that a run writes.
+
+    Args:
+        signature: What the scores depend on.
+        options: Which columns are asked for.
+        pairs: Names of the antonym pairs' columns, as `pair_columns` makes them.
+        passed: Columns that are passed through, with their pyarrow types; None for text.
+
+    Raises:
+        ValueError: If a column that is passed through has a name of ours.
+    """
+    options, passed = options or ScoreOptions(), passed or {}
+    asked = [one for one in COLUMNS if not one.option or getattr(options, one.option)]
+    if options.pairs:
+        asked += [Column(name, float, _value_of("pairs", name), in_json=False) for name in pairs]
+    if taken := sorted(set(passed) & (RESERVED | {one.name for one in asked})):
+        raise ValueError(
+            f"the table's columns {', '.join(taken)} have names that the rows of scores use: "
+            "rename them"
+        )
+    asked += [
+        Column(name, kind, _value_of("columns", name), in_json=False)
+        for name, kind in passed.items()
+    ]
+    return Layout(signature, tuple(asked))
+
+
+def _value_of(field_name: str, name: str) -> Callable[[Row], Any]:
+    """Getter of a value in one of the row's mappings."""
+    return lambda row: getattr(row, field_name).get(name)
+
+
+def pair_columns(pairs: Sequence[tuple[str, str]], count: int) -> tuple[str, ...]:
+    """Name the columns of the antonym pairs' probabilities.
+
+    Args:
+        pairs: Texts of the prompts, positive first; empty if unknown.
+        count: How many pairs there are.
+
+    Returns:
+        `pair_` and the words of the positive prompt, or `pair_1` and so on if the words are not
+        distinct.
+
+    Example:
+        >>> pair_columns([("Good photo.", "Bad photo."), ("Sharp image.", "Blurry image.")], 2)
+        ('pair_good_photo', 'pair_sharp_image')
+    """
+    words = [re.sub(r"\W+", "_", positive.lower()).strip("_") for positive, _ in pairs]
+    if len(set(words)) != count or "" in words:
+        words = [str(number) for number in range(1, count + 1)]
+    return tuple(f"pair_{word}" for word in words)

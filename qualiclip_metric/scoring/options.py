@@ -1,0 +1,197 @@
+"""Settings of a run: metric, scoring, output. No torch and no Pillow, so that `--help` is quick."""
+
+import os
+from dataclasses import dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qualiclip_metric.limits import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from qualiclip_metric.decoding import RGB
+    from qualiclip_metric.metric import QualiCLIP
+
+
+@dataclass(frozen=True)
+class ScoreOptions:
+    """How images are scored.
+
+    Args:
+        batch_size: Most images in a batch. Only images of one size share a batch, and at most
+            `batches.batch_pixels` together.
+        workers: Decoding threads; by default as many as cores, at most 8.
+        background: RGB in 0..255 under transparent pixels.
+        max_pixels: A file whose header promises more is an error, and is not decoded.
+        allow_truncated: Whether a file that ends too early is scored, grey where data is missing.
+        timeout: Seconds that reading and decoding one file may take; a file that takes longer is an
+            error. Decoding is then done in other processes, and pixels are sent back from them.
+        diagnose: Whether `Row.faults` is filled; the metric is a `QualiCLIP` with a diagnosis.
+        pairs: Whether `Row.pairs` is filled; the metric is a `QualiCLIP`.
+
+    Raises:
+        ValueError: If batch_size, workers or max_pixels is below 1, or timeout is not above 0.
+    """
+
+    batch_size: int = 16
+    workers: int | None = None
+    background: "RGB" = (255, 255, 255)
+    max_pixels: int = MAX_PIXELS
+    allow_truncated: bool = False
+    timeout: float | None = None
+    diagnose: bool = False
+    pairs: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.threads < 1:
+            raise ValueError(
+                f"expected batch_size and workers of at least 1, got {self.batch_size} and "
+                f"{self.workers}"
+            )
+        if self.max_pixels < 1 or (self.timeout is not None and not self.timeout > 0):
+            raise ValueError(
+                f"expected max_pixels of at least 1 and a timeout above 0, got {self.max_pixels}, "
+                f"{self.timeout}"
+            )
+
+    @property
+    def threads(self) -> int:
+        """Decoding threads."""
+        return min(8, os.cpu_count() or 1) if self.workers is None else self.workers
+
+
+@dataclass(frozen=True)
+class MetricOptions:
+    """Arguments of `create`; they can be sent to other processes and machines.
+
+    Args:
+        model: Registered name, or path of a checkpoint.
+        precision: As for `create`.
+        engine: As for `create`.
+        prompts: Antonym pairs in place of the model's own.
+        size: As for `create`.
+    """
+
+    model: str = "lite"
+    precision: str = "fp32"
+    engine: str = "torch"
+    prompts: tuple[tuple[str, str], ...] | None = None
+    size: int | str | None = None
+
+    def create(self, device: str) -> "QualiCLIP":
+        """Make the metric on a device."""
+        from qualiclip_metric.build import create
+
+        return create(
+            self.model,
+            device=device,
+            precision=self.precision,
+            engine=self.engine,
+            prompts=self.prompts,
+            size=self.size,
+        )
+
+    def resolved(self, precision: str, engine: str) -> "MetricOptions":
+        """Replace `auto` by what it came to, so that every process makes the same metric."""
+        return replace(self, precision=precision, engine=engine)
+
+
+# --- output ----------------------------------------------------------------------------------
+
+
+class Format(str, Enum):
+    """Formats of results, by their names on the command line."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    jsonl = "jsonl"
+    parquet = "parquet"
+
+
+SUFFIXES = {
+    ".csv": Format.csv,
+    ".json": Format.json,
+    ".jsonl": Format.jsonl,
+    ".parquet": Format.parquet,
+    ".txt": Format.table,
+}
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where and how rows are written.
+
+    Args:
+        out: File; a folder of Parquet parts if it ends in a slash or is a URL; None for stdout.
+        format: As `choose_format` chooses it.
+        raw: csv: whether fields that look like formulas stay as they are.
+        sort: Whether the best come first and failures last.
+        overwrite: Whether to start afresh.
+        retry_errors: Whether rows without a score are made again.
+
+    Raises:
+        ValueError: If two of them contradict each other.
+    """
+
+    out: str | None = None
+    format: Format = Format.table
+    raw: bool = False
+    sort: bool = False
+    overwrite: bool = False
+    retry_errors: bool = False
+
+    def __post_init__(self) -> None:
+        if self.raw and self.format is not Format.csv:
+            raise ValueError(f"--raw: expected the format csv, got {self.format.value}")
+        if self.sort and self.to_parts:
+            raise ValueError(
+                "--sort: expected one file, such as scores.parquet, for Parquet parts are written "
+                f"as rows come; got --out {self.out}"
+            )
+
+    @property
+    def to_parts(self) -> bool:
+        """Whether rows are written as Parquet parts."""
+        return self.out is not None and _is_folder(self.out)
+
+    @property
+    def states_signature(self) -> bool:
+        """Whether the results in a file state their signature."""
+        return self.out is not None and self.format is not Format.table
+
+
+def _is_folder(out: str) -> bool:
+    return out.endswith("/") or "://" in out
+
+
+def choose_format(out: str | None, given: Format | None) -> Format:
+    """The format that the user names, or that of the file's name.
+
+    Args:
+        out: As in `OutputOptions`.
+        given: The format that the user names.
+
+    Returns:
+        The table if neither is given.
+
+    Raises:
+        ValueError: If the two contradict each other, or no format has the name's suffix.
+    """
+    if out is None:
+        if given is Format.parquet:
+            raise ValueError("--format parquet: expected --out scores.parquet, or --out FOLDER/")
+        return given or Format.table
+    suffix = Path(out).suffix
+    by_name = Format.parquet if _is_folder(out) else SUFFIXES.get(suffix.lower())
+    if given is None and by_name is None and suffix:
+        raise ValueError(
+            f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}, a folder for Parquet"
+            f" parts ({out.removesuffix(suffix)}/), or --format for another name; got {suffix}"
+        )
+    if given is not None and by_name not in (None, given):
+        raise ValueError(
+            f"--format {given.value} contradicts --out {out}: drop --format for {by_name.value}, "
+            "or choose another name"
+        )
+    return given or by_name or Format.table

@@ -1,0 +1,313 @@
+"""Items -> rows: images are listed, fetched, decoded in threads, and scored in batches.
+
+    items -> fetch_urls -> in_background -> plan_batches -> decode_ahead -> score_each -> rows
+
+Each arrow is a bounded queue or an iterator, so that the memory does not grow with the number of
+images, and all stages overlap.
+"""
+
+import math
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from qualiclip_metric.scoring.batches import (
+    WINDOW_BATCHES,
+    BatchBuffer,
+    Pixels,
+    Size,
+    batch_pixels,
+    decode_ahead,
+    plan_batches,
+    score_each,
+)
+from qualiclip_metric.scoring.columns import Row, pair_columns
+from qualiclip_metric.scoring.options import ScoreOptions
+from qualiclip_metric.scoring.reader import Reader
+from qualiclip_metric.sources.item import Item, Url, fetch_urls
+
+POLL_SECONDS = 0.2
+_JOIN_SECONDS = 1.0
+
+Metric = Callable[[Tensor], Tensor]
+T = TypeVar("T")
+
+
+class WorkerError(RuntimeError):
+    """A process that scores could not start, or ended before its work did."""
+
+
+def score_files(
+    metric: Metric,
+    paths: Iterable[str | Path],
+    *,
+    device: str | torch.device | None = None,
+    progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> Iterator[Row]:
+    """Score image files; the same as `score_items` for paths.
+
+    Args:
+        metric: As for `score_items`.
+        paths: Files.
+        device: As for `score_items`.
+        progress: As for `score_items`.
+        options: Fields of `ScoreOptions`, such as `batch_size` and `timeout`.
+
+    Yields:
+        One row per path, in their order.
+
+    Raises:
+        ValueError: As for `score_items` and `ScoreOptions`.
+
+    Example:
+        >>> from qualiclip_metric import create
+        >>> for row in score_files(create("lite"), ["photo.jpg", "missing.jpg"]):
+        ...     print(row.path, row.score is not None, row.error)
+        photo.jpg True None
+        missing.jpg False ...
+    """
+    items = (Item(str(path), Path(path)) for path in paths)
+    return score_items(metric, items, ScoreOptions(**options), device=device, progress=progress)
+
+
+def score_items(
+    metric: Metric,
+    items: Iterable[Item],
+    options: ScoreOptions | None = None,
+    *,
+    device: str | torch.device | None = None,
+    progress: Callable[[int], None] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Generator[Row, None, None]:
+    """Score images as they are found; an image that fails gives a row with an error.
+
+    Args:
+        metric: (N, 3, H, W) RGB in [0, 1] -> N scores of any shape; a score must not depend on the
+            other images. If it fails on a batch, it is tried image by image. On a CPU the input's
+            memory is used again for the next batch: clone what is kept.
+        items: Images in files, in memory, or behind URLs. A thread iterates over them, no further
+            ahead than batches need.
+        options: How images are decoded and batched.
+        device: Where the metric computes; by default its `device` attribute, or the CPU.
+        progress: Called with the number of images done so far.
+        stopped: Asked after each batch and while no item comes; if true, no further batch is
+            scored.
+
+    Yields:
+        One row per item, in their order. When stopped or interrupted (KeyboardInterrupt,
+        SystemExit), finally the rows that are done out of order.
+
+    Raises:
+        ValueError: If a diagnosis or pairs are asked of a metric that has none.
+    """
+    options = options or ScoreOptions()
+    if device is None:
+        device = getattr(metric, "device", "cpu")
+    faults, pairs = names_of(metric, options)
+    job = _Job(metric, options, device, faults, pairs, stopped)
+    return job.rows(items, progress or (lambda _done: None))
+
+
+def names_of(metric: Any, options: ScoreOptions) -> tuple[Sequence[str], Sequence[str]]:
+    """Names of the faults and of the pairs' columns that the options ask for.
+
+    Raises:
+        ValueError: If the metric has none.
+    """
+    faults: Sequence[str] = ()
+    pairs: Sequence[str] = ()
+    if options.diagnose:
+        if not getattr(metric, "faults", ()):
+            raise ValueError("this model has no diagnosis; lite has one")
+        faults = ("none", *metric.faults)
+    if options.pairs:
+        if not hasattr(metric, "probabilities"):
+            raise ValueError("this metric has no antonym pairs; a QualiCLIP has")
+        pairs = pair_columns(metric.pairs, len(metric.prompts))
+    return faults, pairs
+
+
+class _Job:
+    """The state of a run: the items that are on their way, by their position."""
+
+    def __init__(
+        self,
+        metric: Any,
+        options: ScoreOptions,
+        device: str | torch.device,
+        faults: Sequence[str],
+        pairs: Sequence[str],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self.metric, self.options, self.device = metric, options, device
+        self.faults, self.pairs, self.stopped = faults, pairs, stopped
+        side: int = getattr(metric, "scoring_size", 0)
+        self.reader = Reader(options, side)
+        self.buffer = BatchBuffer(device, side)
+        self.found: dict[int, tuple[Item, Size]] = {}
+
+    def rows(
+        self, items: Iterable[Item], progress: Callable[[int], None]
+    ) -> Generator[Row, None, None]:
+        """Run; `score_items` documents it."""
+        size = self.options.batch_size
+        sized = ((item, self._size(item)) for item in fetch_urls(items))
+        listing = in_background(sized, size, self.stopped)
+        window = WINDOW_BATCHES * size
+        batches = plan_batches(self._sizes(listing), size, batch_pixels(self.device), window)
+        early: dict[int, Row] = {}  # done, and waiting for a row before them
+        done, ready = 0, 0
+        try:
+            for batch in decode_ahead(batches, self._decode, self.options.threads):
+                for index, value in score_each(batch, self._forward, _batch_key):
+                    early[index] = self._row(*self.found.pop(index), value)
+                    done += 1
+                del batch  # free its pixels before the next batch is decoded
+                progress(done)
+                while ready in early:
+                    yield early.pop(ready)
+                    ready += 1
+                if self.stopped():
+                    break
+            yield from (early[index] for index in sorted(early))
+        except (KeyboardInterrupt, SystemExit):
+            yield from (early[index] for index in sorted(early))
+            raise
+        finally:
+            listing.close()
+            self.reader.close()
+
+    def _size(self, item: Item) -> Size:
+        assert not isinstance(item.image, Url), item
+        return (0, 0) if item.image is None else self.reader.size(item.image)
+
+    def _sizes(self, listing: Iterator[tuple[Item, Size]]) -> Iterator[Size]:
+        for index, (item, size) in enumerate(listing):
+            self.found[index] = item, size
+            yield size
+
+    def _decode(self, index: int) -> Pixels | str:
+        item, size = self.found[index]
+        if item.image is None or isinstance(item.image, Url):
+            return item.error or "there is no image"
+        pixels = self.reader.pixels(item.image)
+        if not isinstance(pixels, str):
+            size = _upright(size, pixels)
+        self.found[index] = replace(item, image=None), size  # free an encoded image
+        return pixels
+
+    def _row(self, item: Item, size: Size, values: list[float] | str) -> Row:
+        height, width = (one or None for one in size)
+        if isinstance(values, str):
+            return Row(item.key, None, values, width, height, columns=item.columns)
+        score, rest = values[0], iter(values[1:])  # faults first, then pairs
+        faults = {name: next(rest) for name in self.faults}
+        pairs = {name: next(rest) for name in self.pairs}
+        return Row(item.key, score, None, width, height, pairs, faults, item.columns)
+
+    def _forward(self, group: Sequence[Pixels]) -> list[list[float] | str] | str:
+        """Images of one shape -> for each its numbers or an error; or one error for all."""
+        try:
+            batch = self.buffer.fill(group)
+            with torch.inference_mode():
+                rows = self._values(batch).double().tolist()
+        except (ValueError, RuntimeError, MemoryError) as err:
+            return (str(err).strip().splitlines() or [type(err).__name__])[0]
+        if len(rows) != len(group):
+            return f"the metric gave {len(rows)} scores for {len(group)} images"
+        return [
+            row if math.isfinite(row[0]) else f"the metric gave {row[0]}, no finite score"
+            for row in rows
+        ]
+
+    def _values(self, batch: Tensor) -> Tensor:
+        """Scores, faults and pairs: (N, 1 + faults + pairs)."""
+        parts: list[Tensor] = []
+        if self.faults:
+            parts += self.metric.score_and_diagnose(batch)  # (N, 1), (N, faults)
+        if self.pairs:
+            pairs = self.metric.probabilities(batch)  # (N, pairs)
+            parts = [*(parts or [pairs.mean(dim=1, keepdim=True)]), pairs]
+        return torch.cat(parts, dim=1) if parts else self.metric(batch).reshape(-1, 1)
+
+
+def _upright(stored: Size, pixels: Pixels) -> Size:
+    """Height and width of the upright image, which may have been decoded at a smaller size.
+
+    Args:
+        stored: Height and width by the header, before orientation.
+        pixels: (H, W, 3), upright.
+    """
+    height, width = pixels.shape[:2]
+    turned = (stored[1], stored[0])
+    if (height, width) in (stored, turned) or not all(stored):
+        return height, width
+    # reduced while decoded: the orientation whose aspect ratio is nearer
+    as_stored, as_turned = (abs(height * w - width * h) for h, w in (stored, turned))
+    return turned if as_turned < as_stored else stored
+
+
+def _batch_key(image: Pixels) -> object:
+    return image.shape, image.dtype
+
+
+def in_background(
+    values: Iterable[T], ahead: int, stopped: Callable[[], bool] = lambda: False
+) -> Generator[T, None, None]:
+    """Iterate in a thread, ahead of the use, so that a source that waits can be stopped.
+
+    Args:
+        values: Its exceptions are raised here.
+        ahead: Most values that wait.
+        stopped: Asked while no value comes; if true, the iteration ends.
+
+    Yields:
+        The values.
+    """
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(ahead)
+    closed = threading.Event()
+
+    def put(kind: str, value: Any = None) -> bool:
+        while not closed.is_set():
+            try:
+                ready.put((kind, value), timeout=POLL_SECONDS)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        try:
+            if all(put("value", value) for value in values):
+                put("end")
+        except BaseException as err:
+            put("error", err)
+        finally:
+            if isinstance(values, Generator):
+                values.close()
+
+    thread = threading.Thread(target=work, name="listing", daemon=True)
+    thread.start()
+    try:
+        while True:
+            try:
+                kind, value = ready.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                if stopped():
+                    return
+                continue
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        closed.set()
+        thread.join(_JOIN_SECONDS)  # it may wait for standard input for ever

@@ -1,0 +1,239 @@
+"""Rows as text: csv, jsonl, json, and a table for people.
+
+A path may hold any character: each format escapes what its readers would misread.
+"""
+
+import csv
+import heapq
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from qualiclip_metric.files import printable
+from qualiclip_metric.prompts import likeliest_fault
+from qualiclip_metric.scoring.columns import Layout, Row
+from qualiclip_metric.scoring.options import Format
+from qualiclip_metric.signature import from_string, to_string
+
+DIGITS = 6
+"""Decimals of a score in text; further ones differ between machines in fp32."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""First characters that make a spreadsheet take a cell for a formula."""
+WORST = 3
+"""Images that a table names at its end."""
+
+
+class ParsedRow(NamedTuple):
+    """What resuming needs of a row that was written.
+
+    Args:
+        key: As it is written.
+        score: None for a failure.
+        signature: What the score depends on.
+    """
+
+    key: str
+    score: float | None
+    signature: str
+
+
+class Lines(Protocol):
+    """A format that can be resumed: each row is a line (or several, if a field has line ends)."""
+
+    header: str
+    names: Sequence[str]
+
+    def line(self, row: Row) -> str:
+        """Format a row, with its line end."""
+
+    def written_key(self, key: str) -> str:
+        """A key as `parse` gives it back."""
+
+    def parse(self, line: str) -> ParsedRow:
+        """Parse one row.
+
+        Raises:
+            ValueError: If it is not a row of this format.
+        """
+
+    def is_whole(self, text: bytes) -> bool:
+        """Whether this text, which ends in a line end, ends at the end of a row."""
+
+
+class CsvLines:
+    """csv: the layout's columns, then `signature`.
+
+    Args:
+        layout: The columns.
+        raw: Whether fields are written as they are. Otherwise a field that a spreadsheet would take
+            for a formula gets an apostrophe before it.
+    """
+
+    def __init__(self, layout: Layout, raw: bool = False) -> None:
+        self.columns, self.signature, self.raw = layout.flat, layout.signature, raw
+        self.names = [*(column.name for column in self.columns), "signature"]
+        self.header = csv_line(self.names)
+        self._key, self._score = self.names.index("path"), self.names.index("score")
+
+    def line(self, row: Row) -> str:
+        """Format a row; an empty field if there is no value."""
+        values = [*(column.value(row) for column in self.columns), self.signature]
+        return csv_line([self._field(value) for value in values])
+
+    def written_key(self, key: str) -> str:
+        """The key with its apostrophe, if it gets one."""
+        return self._field(key)
+
+    def parse(self, line: str) -> ParsedRow:
+        """Parse one row."""
+        fields = next(csv.reader([line]), [])
+        if len(fields) != len(self.names):
+            raise ValueError(f"expected {len(self.names)} fields, got {line.strip()[:60]!r}")
+        score = float(fields[self._score]) if fields[self._score] else None
+        return ParsedRow(fields[self._key], score, fields[-1])
+
+    def is_whole(self, text: bytes) -> bool:
+        """Whether no quote is open."""
+        return text.count(b'"') % 2 == 0
+
+    def _field(self, value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:.{DIGITS}f}"
+        if isinstance(value, dict | list):
+            return json.dumps(value, default=str)
+        text = "" if value is None else str(value)
+        return f"'{text}" if not self.raw and text.startswith(FORMULA) else text
+
+
+class JsonLines:
+    """jsonl: an object a line, each with the signature, so that files can be joined."""
+
+    header = ""
+    names: Sequence[str] = ()
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout, self.signature = layout, from_string(layout.signature)
+
+    def line(self, row: Row) -> str:
+        """Format a row."""
+        held = {**as_object(row, self.layout), "signature": self.signature}
+        return json.dumps(held, default=str) + "\n"
+
+    def written_key(self, key: str) -> str:
+        """The key as it is."""
+        return key
+
+    def parse(self, line: str) -> ParsedRow:
+        """Parse one row."""
+        try:
+            found = json.loads(line)
+            signature = found["signature"]
+            text = signature if isinstance(signature, str) else to_string(signature)
+            return ParsedRow(found["path"], found["score"], text)
+        except (ValueError, KeyError, TypeError) as err:
+            raise ValueError(f"expected a row of scores, got {line.strip()[:60]!r}") from err
+
+    def is_whole(self, text: bytes) -> bool:
+        """Always: JSON escapes line ends."""
+        return True
+
+
+def lines_for(form: Format, layout: Layout, raw: bool = False) -> Lines | None:
+    """The lines of a format that can be resumed; None for the others."""
+    if form is Format.csv:
+        return CsvLines(layout, raw)
+    return JsonLines(layout) if form is Format.jsonl else None
+
+
+def render(rows: Iterable[Row], form: Format, layout: Layout, raw: bool = False) -> Iterator[str]:
+    """Format rows as text, as they come.
+
+    Args:
+        rows: In the order in which they are written.
+        form: Any format but Parquet; json waits for all rows.
+        layout: Their columns.
+        raw: csv: whether fields that look like formulas stay as they are.
+    """
+    if lines := lines_for(form, layout, raw):
+        yield lines.header
+        yield from map(lines.line, rows)
+    elif form is Format.json:
+        images = [as_object(row, layout) for row in rows]
+        whole = {"signature": from_string(layout.signature), "images": images}
+        yield json.dumps(whole, indent=2, default=str) + "\n"
+    else:
+        yield from _table(rows)
+
+
+def as_object(row: Row, layout: Layout) -> dict[str, Any]:
+    """Convert a row for JSON; optional columns are left out if they have no value."""
+    held: dict[str, Any] = {}
+    for column in layout.columns:
+        value = column.value(row) if column.in_json else None
+        if column.in_json and (value or not column.option):
+            held[column.name] = _rounded(value)
+    return {**held, **row.columns}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    return round(value, DIGITS) if isinstance(value, float) else value
+
+
+def _table(rows: Iterable[Row]) -> Iterator[str]:
+    """Score and path, one image a line, then count, mean and the worst."""
+    yield f"{'score':>6}  image\n"
+    count, failed, total = 0, 0, 0.0
+    worst: list[tuple[float, int, str]] = []  # a heap of the lowest scores so far
+    for row in rows:
+        path = printable(row.key)
+        if row.score is None:
+            failed += 1
+            yield f"{'-':>6}  {path}  ({printable(row.error)})\n"
+            continue
+        fault = f"  ({likeliest_fault(row.faults)})" if row.faults else ""
+        yield f"{row.score:6.4f}  {path}{fault}\n"
+        count, total = count + 1, total + row.score
+        heapq.heappush(worst, (-row.score, -count, path))
+        if len(worst) > WORST:
+            heapq.heappop(worst)
+    if count > 1:
+        missing = f", {failed} failed" if failed else ""
+        yield f"\n{total / count:6.4f}  mean of {count} images{missing}\n"
+    if count > WORST:
+        for negative, _, path in sorted(worst, reverse=True):
+            yield f"{-negative:6.4f}  among the worst {WORST}: {path}\n"
+
+
+def csv_line(fields: Sequence[str]) -> str:
+    """Format a line that ends in LF.
+
+    The csv writer quotes a lone CR only if CR is part of its line ends, hence the detour.
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(fields)
+    return line.getvalue().removesuffix("\r\n") + "\n"
+
+
+def whole_rows(path: Path, lines: Lines) -> Iterator[tuple[str, int]]:
+    """Read the rows of a file as text; a last row that was cut off is left out.
+
+    Args:
+        path: The file.
+        lines: Its format.
+
+    Yields:
+        The row with its line end, the header first if the format has one; and the position in the
+        file, in bytes, where it ends.
+    """
+    end, held = 0, b""
+    with path.open("rb") as file:
+        for line in file:
+            held += line
+            if line.endswith(b"\n") and lines.is_whole(held):
+                end += len(held)
+                yield held.decode("utf-8", "surrogateescape"), end
+                held = b""

@@ -1,0 +1,347 @@
+"""Arguments of a command -> images to be scored: files, folders, lists, tables, shards, URLs.
+
+A kind of source is a function that returns a `Source`; `open_sources` chooses it by the name.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from glob import glob, has_magic
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+from qualiclip_metric import images
+from qualiclip_metric.decoding.formats import is_image
+from qualiclip_metric.extras import require
+from qualiclip_metric.files import is_special
+from qualiclip_metric.sources.item import (
+    REMOTE_CURE,
+    Item,
+    Url,
+    is_shard,
+    is_url,
+    item_for,
+    open_binary,
+)
+
+TABLES = (".csv", ".jsonl", ".parquet")
+LIST_CHUNK = 2**16
+"""Bytes of a list that are read at once."""
+
+Columns = dict[str, Any]
+"""Column -> its pyarrow type; None for text, as in csv and jsonl."""
+
+
+@dataclass
+class Source:
+    """The images that one argument names.
+
+    Args:
+        items: Finds them; called again for each pass.
+        count: How many there are; None if that is unknown before the end.
+        columns: Columns of a table that are written with the scores.
+        files: Shards and tables that hold the images, which the nodes of a cluster can read; empty
+            if this process finds the images.
+    """
+
+    items: Callable[[], Iterator[Item]]
+    count: Callable[[], int | None] = lambda: None
+    columns: Columns = field(default_factory=dict)
+    files: Sequence[str] = ()
+
+
+@dataclass
+class Sources:
+    """The images that a command names.
+
+    Args:
+        parts: One for each argument, in their order.
+        column: Tables: the column of images that was asked for.
+        root: Folder or URL of relative paths in lists and tables.
+        left_out: What was left out of folders, as in `images.Found`; it is filled by `items`.
+    """
+
+    parts: Sequence[Source]
+    column: str | None = None
+    root: str = ""
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def columns(self) -> Columns:
+        """Columns of all tables, with their types; text where two tables disagree."""
+        merged: Columns = {}
+        for part in self.parts:
+            for name, kind in part.columns.items():
+                merged[name] = kind if merged.get(name, kind) == kind else None
+        return merged
+
+    def items(self) -> Iterator[Item]:
+        """Find all images, in the order of the arguments.
+
+        Raises:
+            ValueError: If a list, a table or a folder cannot be read to its end.
+        """
+        self.left_out.clear()
+        try:
+            yield from chain.from_iterable(part.items() for part in self.parts)
+        except OSError as err:
+            raise ValueError(f"looking for images: {err}") from err
+
+    def count(self) -> int | None:
+        """How many images there are; None if a part cannot tell."""
+        counts = [part.count() for part in self.parts]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    def note(self) -> str | None:
+        """One line about what was left out, with the cure; None if nothing was."""
+        return images.Found([], self.left_out).note()
+
+
+def open_sources(
+    arguments: Iterable[str],
+    *,
+    from_file: Sequence[str] = (),
+    recursive: bool = True,
+    column: str | None = None,
+    root: str = "",
+) -> Sources:
+    """Find out what each argument is; only tables' columns and a first image are read.
+
+    Args:
+        arguments: Image files (with any suffix), folders, patterns, tables (`TABLES`) and tar
+            shards, each a path or a URL that fsspec opens. Tables and shards may have braces,
+            `{000..099}`. `-` is a list of paths on standard input.
+        from_file: Lists of paths, one a line or NUL-separated.
+        recursive: Whether folders are entered to any depth.
+        column: Tables: the column of paths, URLs or images.
+        root: Folder or URL of relative paths in lists and tables.
+
+    Raises:
+        ValueError: If a name is empty, a pattern or a folder has no image, or a table cannot be
+            read.
+    """
+    found = Sources([], column, root)
+    parts: list[Source] = []
+    for name in arguments:
+        if not name:
+            raise ValueError("expected a file, a folder or a pattern, got an empty name")
+        if name == "-":
+            parts.append(_list(name, root))
+        elif is_shard(name):
+            parts.append(_shards(expand(name)))
+        elif name.lower().endswith(TABLES):
+            parts.append(_tables(expand(name), column, root))
+        elif is_url(name):
+            parts.append(_remote(name, recursive))
+        else:
+            parts.append(_local(name, recursive, found.left_out))
+    parts += [_list(name, root) for name in from_file]
+    found.parts = parts
+    return found
+
+
+# --- shards and tables -----------------------------------------------------------------------
+
+
+def _shards(names: Sequence[str]) -> Source:
+    from qualiclip_metric.sources import shard_source
+
+    return Source(
+        lambda: (item for name in names for item in shard_source.items(name)), files=names
+    )
+
+
+def _tables(names: Sequence[str], column: str | None, root: str) -> Source:
+    from qualiclip_metric.sources import table_source
+
+    first = table_source.open_table(names[0], column, root)
+
+    def tables() -> Iterator[table_source.Table]:
+        yield first
+        for name in names[1:]:
+            table = table_source.open_table(name, column, root)
+            if list(table.columns) != list(first.columns):
+                raise ValueError(
+                    f"{name}: expected the columns of {first.name}, {', '.join(first.columns)}; "
+                    f"got {', '.join(table.columns)}"
+                )
+            yield table
+
+    return Source(
+        lambda: (item for table in tables() for item in table.items()),
+        lambda: sum(table.count() for table in tables()),
+        dict(first.columns),
+        names if first.holds_images else (),
+    )
+
+
+def expand(name: str) -> list[str]:
+    """Names that braces and patterns stand for, in order; a name with neither is itself.
+
+    Raises:
+        ValueError: If the braces do not match, or a pattern matches no file.
+    """
+    if not is_url(name) and Path(name).exists():
+        return [name]
+    names = [name]
+    if "{" in name:
+        braceexpand = require("braceexpand", "scale", f"{name}: braces")
+        try:
+            names = list(braceexpand.braceexpand(name))
+        except ValueError as err:
+            raise ValueError(f"{name}: braces that do not match ({err})") from err
+    files: list[str] = []
+    for one in names:
+        if not has_magic(one):
+            files.append(one)
+        elif matches := _remote_glob(one) if is_url(one) else sorted(glob(one, recursive=True)):
+            files += matches
+        else:
+            raise ValueError(f"{one}: no such file")
+    return files
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+def _list(name: str, root: str) -> Source:
+    def items() -> Iterator[Item]:
+        return (item_for(line, root) for line in _listed(name))
+
+    if name == "-" or (not is_url(name) and is_special(name)):  # it can be read only once
+        return Source(items)
+    next(_listed(name), None)  # an error now if it cannot be read
+    return Source(items, lambda: sum(1 for _ in _listed(name)))
+
+
+def _listed(name: str) -> Iterator[str]:
+    """Names in a list, as they come; `-` is standard input."""
+    if name == "-":
+        yield from _split(_standard_input(), name)
+        return
+    with open_binary(name) as file:
+        yield from _split(file, name)
+
+
+def _standard_input() -> IO[bytes]:
+    """Unbuffered: a thread that waits for input would hold the buffer's lock at the end."""
+    try:
+        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    except OSError:  # not a file
+        return sys.stdin.buffer
+
+
+def _split(file: IO[bytes], name: str) -> Iterator[str]:
+    """Names that end in NUL, as `find -print0` writes them, or else in line ends."""
+    # `read1` gives what is there; `read` of a buffered file waits for the whole chunk
+    read = getattr(file, "read1", file.read)
+    separator, rest = b"", b""
+    while chunk := read(LIST_CHUNK):
+        rest += chunk
+        if not separator:  # a first short read of a pipe may hold neither
+            separator = b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b""
+            if not separator:
+                continue
+        *whole, rest = rest.split(separator)
+        yield from _decoded(whole, separator, name)
+    yield from _decoded([rest], separator, name)
+
+
+def _decoded(pieces: Iterable[bytes], separator: bytes, name: str) -> Iterator[str]:
+    for piece in pieces:
+        text = piece if separator == b"\0" else piece.removesuffix(b"\r")
+        if b"\0" in text:
+            raise ValueError(
+                f"{name}: expected names that all end in NUL or all end in line ends, got a NUL "
+                "after a line end"
+            )
+        if text:
+            yield os.fsdecode(text)
+
+
+# --- files, folders, patterns ----------------------------------------------------------------
+
+
+def _files(names: Sequence[str], argument: str) -> Source:
+    """Images by their paths or URLs.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if not names:
+        raise ValueError(images.nothing_found(argument, Counter()))
+    return Source(lambda: (item_for(name) for name in names), lambda: len(names))
+
+
+def _local(name: str, recursive: bool, left_out: Counter[str]) -> Source:
+    path = Path(name)
+    if path.is_dir():
+        left: Counter[str] = Counter()
+        if next(images.walk(path, recursive, left), None) is None:
+            raise ValueError(images.nothing_found(name, left))
+        return Source(
+            lambda: (Item(str(p), p) for p in images.walk(path, recursive, left_out)),
+            lambda: _count(name, recursive),
+        )
+    if has_magic(name) and not path.exists():
+        matches = (Path(match) for match in sorted(glob(name, recursive=True)))
+        return _files([str(match) for match in matches if match.is_file()], name)
+    return _files([str(path)], name)
+
+
+def _count(folder: str, recursive: bool) -> int:
+    """How many images a folder has, by their names."""
+    total, folders = 0, [folder]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if recursive and entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += is_image(entry.name)
+        except OSError:  # `images.walk` reports it
+            continue
+    return total
+
+
+# --- URLs ------------------------------------------------------------------------------------
+
+
+def _remote(name: str, recursive: bool) -> Source:
+    if has_magic(name):
+        return _files(_remote_glob(name), name)
+    if is_image(name):
+        return _files([name], name)
+    if next(_remote_walk(name, recursive), None) is None:
+        raise ValueError(images.nothing_found(name, Counter()))
+    return Source(lambda: (Item(p, Url(p)) for p in _remote_walk(name, recursive)))
+
+
+def _remote_walk(name: str, recursive: bool) -> Iterator[str]:
+    """Image files below a URL, one folder after the other."""
+    fs, root = _file_system(name)
+    for folder, _, files in fs.walk(root, maxdepth=None if recursive else 1):
+        for file in sorted(files):
+            if is_image(file) and not file.startswith("."):
+                yield fs.unstrip_protocol(f"{folder}/{file}")
+
+
+def _remote_glob(name: str) -> list[str]:
+    fs, pattern = _file_system(name)
+    return [fs.unstrip_protocol(path) for path in sorted(fs.glob(pattern))]
+
+
+def _file_system(name: str) -> tuple[Any, str]:
+    core = require("fsspec.core", "remote", name)
+    try:
+        fs, path = core.url_to_fs(name)
+    except (ImportError, ValueError) as err:
+        raise ValueError(f"{name}: {err}; {REMOTE_CURE}") from err
+    return fs, path

@@ -1,0 +1,118 @@
+"""`Item`, an image to be scored: its key, where it is, and its columns of a table."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+from qualiclip_metric.decoding import Encoded
+from qualiclip_metric.extras import require
+
+REMOTE_CURE = "pip install 'qualiclip-metric[remote]' has what URLs need"
+SHARDS = (".tar", ".tar.gz", ".tgz")
+FETCHES = 16
+"""Files behind URLs that are fetched at once."""
+
+
+@dataclass(frozen=True)
+class Url:
+    """An image file that has to be fetched first."""
+
+    address: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image to be scored.
+
+    Args:
+        key: Identifies the image: its path or URL as it was given, or its place within a shard or
+            table, as in `shard-000.tar/a.jpg` and `photos.parquet#7`.
+        image: Where it is, or its content; None if there is none, and `error` says why.
+        columns: Columns of the table that named it; they are written with its score.
+        error: One line on why there is no image.
+    """
+
+    key: str
+    image: Path | Encoded | Url | None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is a URL that fsspec opens."""
+    return "://" in name
+
+
+def is_shard(name: str) -> bool:
+    """Whether a name is that of a tar file."""
+    return name.lower().endswith(SHARDS)
+
+
+def item_for(name: str, root: str = "", columns: Mapping[str, Any] | None = None) -> Item:
+    """Make the item of a path or URL in a list or a table.
+
+    Args:
+        name: As it is written there; it becomes the key.
+        root: Folder or URL of relative paths; the current folder if empty.
+        columns: Columns that go with it.
+    """
+    place = name if is_url(name) or Path(name).is_absolute() or not root else f"{root}/{name}"
+    return Item(name, Url(place) if is_url(place) else Path(place), columns or {})
+
+
+def open_binary(name: str) -> IO[bytes]:
+    """Open a path or a URL for reading.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If the package for the URL's protocol is missing.
+    """
+    if not is_url(name):
+        return Path(name).open("rb")
+    fsspec = require("fsspec", "remote", name)
+    try:
+        file: IO[bytes] = fsspec.open(name, "rb").open()
+    except (ImportError, ValueError) as err:  # no such protocol, or its package is missing
+        raise ValueError(f"{name}: {err}; {REMOTE_CURE}") from err
+    return file
+
+
+def fetch_urls(items: Iterable[Item], at_once: int = FETCHES) -> Iterator[Item]:
+    """Fetch the files behind URLs, several at once, and keep the order of the items.
+
+    Args:
+        items: Read at most `at_once` ahead.
+        at_once: Most files that are being fetched or wait for their turn.
+
+    Yields:
+        Every item; a URL is replaced by the file's content, or by an error.
+    """
+    waiting: deque[Future[Item] | Item] = deque()
+    with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(_fetch, item) if isinstance(item.image, Url) else item)
+                while waiting and (len(waiting) > at_once or isinstance(waiting[0], Item)):
+                    yield _result(waiting.popleft())
+            while waiting:
+                yield _result(waiting.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _result(item: Future[Item] | Item) -> Item:
+    return item if isinstance(item, Item) else item.result()
+
+
+def _fetch(item: Item) -> Item:
+    assert isinstance(item.image, Url)
+    try:
+        with open_binary(item.image.address) as file:
+            return replace(item, image=Encoded(item.key, file.read()))
+    except FileNotFoundError:
+        return replace(item, image=None, error="no such file")
+    except Exception as err:  # each protocol has its own errors
+        return replace(item, image=None, error=f"cannot be fetched ({err or type(err).__name__})")
