@@ -1,7 +1,7 @@
 """Draw docs/images/app-*.webp: `qualiclip app` in headless Chromium, at two widths, light and dark.
 
 Run `python docs/draw_app.py`. It needs the extra `dev`, chromium and chromedriver. The photos are
-those of scikit-image: clean, half blurred, and one that is cut off.
+those of scikit-image, one of them half blurred as well, and one file that is cut off.
 """
 
 import io
@@ -20,53 +20,49 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from qualiclip_metric.sample_photos import sample_photo
+from qualiclip_metric.sample_photos import NAMES, sample_photo
 
 IMAGES = Path(__file__).parent / "images"
+HALF = "astronaut, half blurred.png"
 SHOTS = {
     "app-light": (1280, 960, "light", "one"),
     "app-dark": (1280, 960, "dark", "two"),
     "app-phone-light": (400, 900, "light", "list"),
     "app-phone-dark": (400, 900, "dark", "one"),
 }
-"""Name -> width, height, theme, and what is open."""
+"""Name -> width, height, theme, and what is open: one photo, two compared, or the list."""
 
 
-def main(out: Path) -> None:
-    """Draw every picture.
-
-    Args:
-        out: Folder for them.
-    """
+def main() -> None:
+    """Draw every picture."""
     with tempfile.TemporaryDirectory() as folder, served() as address:
         photos = make_photos(Path(folder))
         for name, (width, height, theme, shown) in SHOTS.items():
             with browser(width, height, theme) as page:
                 page.get(address)
-                drop(page, photos)
-                open_part(page, shown)
+                dropped = [p for p in photos if "astronaut" in p.name] if shown == "two" else photos
+                show(page, dropped, shown)
                 picture = Image.open(io.BytesIO(page.get_screenshot_as_png())).convert("RGB")
-                picture.save(out / f"{name}.webp", quality=80, method=6)
-                print(out / f"{name}.webp", picture.size)
+                picture.save(IMAGES / f"{name}.webp", quality=80, method=6)
+                print(IMAGES / f"{name}.webp", picture.size)
 
 
 def make_photos(folder: Path) -> list[Path]:
-    """Six files: four photos, one of them half blurred as well, one cut off."""
-    files = []
-    for name in ("astronaut", "chelsea", "coffee", "rocket"):
-        files.append(folder / f"{name}.png")
-        Image.fromarray(sample_photo(name)).save(files[-1])
-    sharp = Image.fromarray(sample_photo("astronaut"))
+    """Write the sample photos, a half blurred one, and a file that is cut off."""
+    files = [folder / f"{name}.png" for name in NAMES]
+    for file in files:
+        Image.fromarray(sample_photo(file.stem)).save(file)
+    sharp = Image.open(folder / "astronaut.png")
     half = sharp.filter(ImageFilter.GaussianBlur(3))
     half.paste(sharp.crop((0, 0, sharp.width // 2, sharp.height)))
-    half.save(folder / "astronaut, half blurred.png")
+    half.save(folder / HALF)
     (folder / "cut off.png").write_bytes(files[0].read_bytes()[:20_000])
-    return [*files, folder / "astronaut, half blurred.png", folder / "cut off.png"]
+    return [*files, folder / HALF, folder / "cut off.png"]
 
 
 @contextmanager
 def served() -> Iterator[str]:
-    """The page's address while `qualiclip app` runs."""
+    """Run `qualiclip app` and yield its address."""
     command = [sys.executable, "-m", "qualiclip_metric", "app", "--precision", "fp32"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as app:
         assert app.stdout is not None
@@ -78,7 +74,7 @@ def served() -> Iterator[str]:
 
 @contextmanager
 def browser(width: int, height: int, theme: str) -> Iterator[Any]:
-    """Chromium with a screen of this size that asks for this theme."""
+    """Start Chromium with a screen of this size that asks for this theme."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or "chromium"
     for flag in ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
@@ -95,39 +91,26 @@ def browser(width: int, height: int, theme: str) -> Iterator[Any]:
         page.quit()
 
 
-def drop(page: Any, photos: list[Path]) -> None:
-    """Give the page photos, and wait until all are scored and one is open."""
-    wait = WebDriverWait(page, 60)
-    field = wait.until(lambda p: p.find_element(By.CSS_SELECTOR, "#qc-drop input[type=file]"))
+def show(page: Any, photos: list[Path], shown: str) -> None:
+    """Drop photos on the page, wait for their scores, and open what is to be shown."""
+    wait = WebDriverWait(page, 120)
+
+    def elements(selector: str) -> list[Any]:
+        return list(page.find_elements(By.CSS_SELECTOR, selector))
+
+    field = wait.until(lambda _: elements("#qc-drop input[type=file]"))[0]
     field.send_keys("\n".join(map(str, photos)))
-    wait.until(lambda p: "mean" in p.find_element(By.CSS_SELECTOR, ".qc-status").text)
-    wait.until(lambda p: p.find_elements(By.CSS_SELECTOR, "#qc-one article img"))
-
-
-def open_part(page: Any, shown: str) -> None:
-    """Open the half blurred photo, the comparison of it with the sharp one, or stay at the list."""
-    wait = WebDriverWait(page, 60)
-    if shown == "list":
-        return
-    name = "astronaut, half blurred.png"
-    row = next(
-        r for r in page.find_elements(By.CSS_SELECTOR, "#qc-photos button") if name in r.text
-    )
-    page.execute_script("arguments[0].click()", row)
-    wait.until(lambda p: name in p.find_element(By.CSS_SELECTOR, "#qc-one h2").text)
-    if shown == "two":
-        tabs = page.find_elements(By.CSS_SELECTOR, "button[role=tab]")
-        next(tab for tab in tabs if tab.text == "Two photos").click()
-        wait.until(lambda p: p.find_elements(By.CSS_SELECTOR, "#qc-two article img"))
-        for place, start in (("first", "astronaut.png "), ("second", name)):
-            field = page.find_element(By.CSS_SELECTOR, f"#qc-{place} input")
-            field.click()
-            time.sleep(1)  # the list unfolds
-            options = page.find_elements(By.CSS_SELECTOR, "[role=option]")
-            next(one for one in options if start in one.text).click()
-        wait.until(lambda p: name in p.find_element(By.CSS_SELECTOR, "#qc-two").text)
+    wait.until(lambda _: "mean" in elements(".qc-status")[0].text)
+    wait.until(lambda _: elements("#qc-one article img"))
+    if shown == "one":
+        row = next(row for row in elements("#qc-photos button") if HALF in row.text)
+        page.execute_script("arguments[0].click()", row)
+        wait.until(lambda _: HALF in elements("#qc-one h2")[0].text)
+    elif shown == "two":  # the best and the worst of two photos
+        next(tab for tab in elements("button[role=tab]") if tab.text == "Two photos").click()
+        wait.until(lambda _: elements("#qc-two article img"))
     time.sleep(1.5)  # the page scrolls smoothly
 
 
 if __name__ == "__main__":
-    main(IMAGES)
+    main()

@@ -118,10 +118,10 @@ class _Page:
         """Lay out the right side: one photo, or two."""
         with gr.Tabs():
             with gr.Tab("One photo"):
-                titles = [panel.title for panel in self.panels]
+                titles = [(panel.title.capitalize(), panel.title) for panel in self.panels]
                 self.map = gr.Radio(
                     titles,
-                    value=titles[0],
+                    value=titles[0][1],
                     show_label=False,
                     container=False,
                     visible=len(titles) > 1,

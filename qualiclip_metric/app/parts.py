@@ -9,7 +9,7 @@ from qualiclip_metric.app.photos import SIDE, ScoredPhoto, difference
 from qualiclip_metric.explanations.explanation import Explanation
 from qualiclip_metric.explanations.overlay import overlay
 from qualiclip_metric.pages.cards import templates
-from qualiclip_metric.pages.explanations import legend
+from qualiclip_metric.pages.explanation_card import legend
 from qualiclip_metric.pages.pictures import data_uri
 
 CSS = Path(__file__).with_name("app.css")

@@ -60,7 +60,7 @@ def distort(
     from PIL import Image
 
     from qualiclip_metric import distortions, images
-    from qualiclip_metric.distortions.sheet import chain_sheet, contact_sheet
+    from qualiclip_metric.distortions.sheet import contact_sheet
     from qualiclip_metric.files import atomic_write
 
     try:
@@ -75,10 +75,8 @@ def distort(
         img = images.read(image, max_pixels=max_pixels, allow_truncated=allow_truncated)
         if sheet:
             with progress_bar("degrading", None, unit="rows") as bar:
-                if chain:
-                    picture = chain_sheet(img, chains, seed, progress=bar.update)
-                else:
-                    picture = contact_sheet(img, seed, progress=bar.update)
+                shown = chains if chain else None
+                picture = contact_sheet(img, shown, seed, progress=bar.update)
         elif chains:
             picture = images.to_picture(_chained(img, chains[0], level or 1, seed))
         else:

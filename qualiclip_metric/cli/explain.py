@@ -193,7 +193,7 @@ def _page(
 ) -> "Iterator[Save]":
     """Collect cards, and write one page for all images at the end or at an interruption."""
     from qualiclip_metric.pages.cards import CardPage
-    from qualiclip_metric.pages.explanations import explanation_card
+    from qualiclip_metric.pages.explanation_card import explanation_card
 
     with CardPage(out, worst_first=True) as page:
 

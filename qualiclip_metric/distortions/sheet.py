@@ -1,12 +1,20 @@
 """Contact sheets of distortions: one row per type or chain, one column per level."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from qualiclip_metric.distortions import DISTORTIONS, LEVELS, LINKS, Chain, chain_ladder, ladder
+from qualiclip_metric.distortions import (
+    DISTORTIONS,
+    LEVELS,
+    LINKS,
+    Chain,
+    Distortion,
+    chain_ladder,
+    ladder,
+)
 from qualiclip_metric.images import to_picture
 from qualiclip_metric.resize import reduced
 from qualiclip_metric.tiles import TileRow, draw_grid
@@ -15,79 +23,62 @@ TILE = 256
 """Longer side of a tile, px."""
 TITLES = ("original", *(f"level {level}" for level in range(1, LEVELS + 1)))
 
-Report = Callable[[int], None]
-"""Called with the number of rows done so far."""
-
 
 def contact_sheet(
-    img: Tensor, seed: int = 0, tile: int = TILE, progress: Report | None = None
+    img: Tensor,
+    chains: Sequence[Chain] | None = None,
+    seed: int = 0,
+    tile: int = TILE,
+    progress: Callable[[int], None] | None = None,
 ) -> Image.Image:
-    """Show a photo under each of the 24 types at each of the 5 levels.
+    """Show a photo at each of the 5 levels of every type of distortion, or of chains.
 
     Args:
         img: (3, H, W) RGB in [0, 1], at least 32x32.
+        chains: One row each, in place of the 24 types; every link alone where the list is empty.
         seed: Of the random state, the same for every row.
         tile: Longer side in px to which the photo is reduced before it is degraded, so that the
             whole of it is seen; a smaller photo keeps its size.
         progress: Called with the number of rows done so far.
 
     Returns:
-        An RGB picture, one row per type: name, original, levels 1 to 5 with their parameter.
+        An RGB picture, one row per type or chain: name, original, levels with their strength.
 
     Raises:
-        ValueError: As `qualiclip_metric.distortions.distort`.
+        ValueError: As `distort` and `chain_ladder` of `qualiclip_metric.distortions`.
     """
-    photo, rows = _fit(img, tile), []
-    for one in DISTORTIONS.values():
-        steps = ladder(photo[None], one.name, torch.Generator().manual_seed(seed))[:, 0]
-        label = (one.name, one.group.replace("_", " "), one.unit)
-        rows.append(_row(label, photo, steps, [f"{value:g}" for value in one.levels]))
+    longer, shorter = max(img.shape[1:]), min(img.shape[1:])
+    side = max(32, round(tile * shorter / longer))  # distortions need 32 px
+    photo = reduced(img[None], side)[0].clamp(0, 1)
+    cases: Iterable[Distortion | Chain] = DISTORTIONS.values()
+    if chains is not None:
+        cases = chains or [Chain(((name, 1.0),)) for name in LINKS]
+    rows = []
+    for case in cases:
+        rng = torch.Generator().manual_seed(seed)
+        if isinstance(case, Chain):
+            rows.append(_chain_row(photo, case, rng))
+        else:
+            rows.append(_type_row(photo, case, rng))
         if progress is not None:
             progress(len(rows))
     return draw_grid(TITLES, rows)
 
 
-def chain_sheet(
-    img: Tensor,
-    chains: Sequence[Chain] = (),
-    seed: int = 0,
-    tile: int = TILE,
-    progress: Report | None = None,
-) -> Image.Image:
-    """Show a photo under chains at each of the 5 levels.
+def _type_row(photo: Tensor, case: Distortion, rng: torch.Generator) -> TileRow:
+    label = (case.name, case.group.replace("_", " "), case.unit)
+    captions = [f"{value:g}" for value in case.levels]
+    return _row(label, photo, ladder(photo[None], case.name, rng)[:, 0], captions)
 
-    Args:
-        img: As for `contact_sheet`.
-        chains: One row each; every link alone where there are none.
-        seed: Of the random state, the same for every row.
-        tile: As for `contact_sheet`.
-        progress: As for `contact_sheet`.
 
-    Returns:
-        An RGB picture, one row per chain: its links, original, levels 1 to 5.
-
-    Raises:
-        ValueError: As `qualiclip_metric.distortions.chain_ladder`.
-    """
-    photo, rows = _fit(img, tile), []
+def _chain_row(photo: Tensor, case: Chain, rng: torch.Generator) -> TileRow:
+    label = str(case).split(",")
+    if len(label) == 1:
+        link = LINKS[case.links[0][0]]
+        label += [link.fault, link.unit]
     captions = [f"strength {level / LEVELS:g}" for level in range(1, LEVELS + 1)]
-    for chain in chains or [Chain(((name, 1.0),)) for name in LINKS]:
-        steps = chain_ladder(photo[None], chain, torch.Generator().manual_seed(seed))[:, 0]
-        label = str(chain).split(",")
-        if len(label) == 1:
-            link = LINKS[chain.links[0][0]]
-            label += [link.fault, link.unit]
-        rows.append(_row(label, photo, steps, captions))
-        if progress is not None:
-            progress(len(rows))
-    return draw_grid(TITLES, rows)
+    return _row(label, photo, chain_ladder(photo[None], case, rng)[:, 0], captions)
 
 
 def _row(label: Sequence[str], photo: Tensor, steps: Tensor, captions: Sequence[str]) -> TileRow:
     return TileRow(label, [to_picture(step) for step in (photo, *steps)], ["", *captions])
-
-
-def _fit(img: Tensor, side: int) -> Tensor:
-    """Reduce (3, H, W) to a longer side; the shorter one keeps the 32 px that distortions need."""
-    longer, shorter = max(img.shape[1:]), min(img.shape[1:])
-    return reduced(img[None], max(32, round(side * shorter / longer)))[0].clamp(0, 1)

@@ -47,7 +47,7 @@ MAPS: dict[str, tuple[Panel, ...]] = {
         Panel("negative", "what says bad", "inferno", "least here", "most"),
         Panel("positive", "what says good", "viridis", "least here", "most"),
     ),
-    "local": (Panel("local", "where it is bad, by windows", "inferno", "0 good", "1 bad"),),
+    "local": (Panel("local", "where it is bad, window by window", "inferno", "0 good", "1 bad"),),
     "positions": (
         Panel("positions", "where it is bad", "inferno", "0 good", "1 bad"),
         Panel("shares", "what takes the score down", "inferno", "nothing", "most"),

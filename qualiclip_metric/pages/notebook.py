@@ -50,8 +50,12 @@ class Scores(pd.DataFrame):
         return Scores
 
     def _repr_html_(self) -> str | None:
-        """Draw the first rows with thumbnail, score and bar; pandas' own for other columns."""
-        if not {"path", "score"} <= set(self.columns):
+        """Draw the first rows with thumbnail, score and bar; other tables as pandas does."""
+        if (
+            not {"path", "score"} <= set(self.columns)
+            or not self.columns.is_unique
+            or not pd.api.types.is_numeric_dtype(self["score"])
+        ):
             return pd.DataFrame(self)._repr_html_()  # type: ignore[operator, no-any-return]
         rest = [name for name in self.columns if name not in ("path", "score")]
         head = "".join(f"<th>{escape(str(name))}</th>" for name in ("", "score", "", "path", *rest))
@@ -85,9 +89,14 @@ def _row(path: Any, score: float, *rest: Any) -> str:
         "" if failed else f"<b>{score:.4f}</b>",
         "" if failed else BAR.format(100 * score),
         escape(str(path)),
-        *("" if pd.isna(value) else escape(str(value)) for value in rest),
+        *(_cell(value) for value in rest),
     ]
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _cell(value: Any) -> str:
+    missing = pd.api.types.is_scalar(value) and pd.isna(value)
+    return "" if missing else escape(str(value))
 
 
 def _thumbnail(path: Any) -> str:

@@ -1,9 +1,9 @@
 """The page of `qualiclip score --html`: a card per scored image, best first."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
 from qualiclip_metric.files import atomic_write
 from qualiclip_metric.images import ImageError
@@ -11,28 +11,8 @@ from qualiclip_metric.pages.cards import Card, CardPage
 from qualiclip_metric.pages.pictures import thumbnail
 from qualiclip_metric.prompts import likeliest_fault
 
-
-class ScoredImage(Protocol):
-    """The part of a row of scores that the page shows."""
-
-    @property
-    def key(self) -> str:
-        """Path, URL, or place within a table or shard."""
-
-    @property
-    def score(self) -> float | None:
-        """In [0, 1]; None on failure."""
-
-    @property
-    def error(self) -> str | None:
-        """Reason of a failure."""
-
-    @property
-    def faults(self) -> Mapping[str, float]:
-        """Fault -> probability; empty without a diagnosis."""
-
-
-AnyRow = TypeVar("AnyRow", bound=ScoredImage)
+AnyRow = TypeVar("AnyRow")
+"""A row of scores: anything with `key`, `score`, `error` and `faults`."""
 
 
 @contextmanager
@@ -69,7 +49,7 @@ def score_page(
             page.write(scratch, title="Scores", signature=signature)
 
 
-def _add(page: CardPage, row: ScoredImage) -> None:
+def _add(page: CardPage, row: Any) -> None:
     if row.score is None:
         page.add_failure(row.key, row.error or "")
         return

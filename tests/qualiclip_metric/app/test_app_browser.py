@@ -228,10 +228,6 @@ def test_nothing_is_wider_than_a_phone(opened: Any) -> None:
     until(opened, lambda: abs(opened.execute_script(top)) < 100)
 
 
-def test_the_signature_is_on_the_page(opened: Any) -> None:
-    assert text(opened, ".qc-foot code").startswith("model:lite|weights:")
-
-
 def test_a_port_in_use_is_an_error_with_the_cure(served: SimpleNamespace) -> None:
     port = served.address.rstrip("/").rpartition(":")[2]
     command = [sys.executable, "-m", "qualiclip_metric", "app", "--port", port]

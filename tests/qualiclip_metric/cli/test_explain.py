@@ -27,7 +27,7 @@ from qualiclip_metric.explanations.figure import draw
 from qualiclip_metric.explanations.overlay import overlay
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.pages.cards import CardPage
-from qualiclip_metric.pages.explanations import explanation_card
+from qualiclip_metric.pages.explanation_card import explanation_card
 
 NASTY = "<script>alert(1)</script>&amp;\"'"
 

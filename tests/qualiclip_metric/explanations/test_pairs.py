@@ -1,24 +1,14 @@
 """Which antonym pairs are asked, and what they are called."""
 
 import pytest
-import torch
 
 from qualiclip_metric.explanations.pairs import chosen, names
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, pair_name
-from tests.qualiclip_metric.explanations.light_meter import photos
 
 
 def test_names_of_pairs() -> None:
-    assert [pair_name(pair) for pair in PROMPTS] == [
-        "Good/Bad photo",
-        "Sharp/Blurry image",
-        "Sharp/Blurry edges",
-        "High-resolution/Low-resolution image",
-        "Noise-free/Noisy image",
-        "High-quality/Low-quality image",
-        "Good/Bad picture",
-    ]
+    assert pair_name(("Sharp image.", "Blurry image.")) == "Sharp/Blurry image"
     assert pair_name(("Well lit.", "Too dark.")) == "Well lit/Too dark"
     assert pair_name(("photo", "bad photo")) == "photo/bad photo"
 
@@ -34,9 +24,3 @@ def test_pairs_by_index_and_text(tiny: QualiCLIP) -> None:
     for wrong in (7, -1, True, "Sharp", ""):
         with pytest.raises(ValueError, match=r"pair: expected .* 1 'Sharp/Blurry image'"):
             chosen(tiny, wrong)
-
-
-def test_probabilities_average_to_the_score(tiny: QualiCLIP) -> None:
-    probabilities = tiny.probabilities(photos())
-    assert probabilities.shape == (2, 7)
-    torch.testing.assert_close(probabilities.mean(dim=1, keepdim=True), tiny(photos()))

@@ -30,22 +30,22 @@ def test_an_encoder_without_gradient_is_refused_with_the_cure(method: str) -> No
 
 def test_an_encoder_without_stages_is_refused(tiny: QualiCLIP) -> None:
     tiny.encoder = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8)).eval()
-    with pytest.raises(ValueError, match="grad-CAM needs the gradient at the encoder's last stage"):
+    with pytest.raises(ValueError, match="grad-CAM"):
         explain(tiny, photos(), method="difference")
 
 
 def test_training_mode_is_refused(tiny: QualiCLIP) -> None:
-    with pytest.raises(ValueError, match=r"training mode.*metric\.eval\(\)"):
+    with pytest.raises(ValueError, match="training mode"):
         explain(tiny.train(), photos())
     assert tiny.training
 
 
 def test_wrong_arguments_are_refused(tiny: QualiCLIP) -> None:
-    with pytest.raises(ValueError, match=r"method: expected one of positive, .*'nonsense'"):
+    with pytest.raises(ValueError, match="method: expected"):
         explain(tiny, photos(), method="nonsense")
-    with pytest.raises(ValueError, match="metric: expected a QualiCLIP"):
+    with pytest.raises(ValueError, match="metric: expected"):
         explain(nn.Identity(), photos())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"shape \(N, 3, H, W\)"):
+    with pytest.raises(ValueError, match="shape"):
         explain(tiny, photos()[0])
 
 

@@ -62,6 +62,13 @@ def test_files_failures_and_positions_in_one_table(tmp_path: Path) -> None:
     assert (table._repr_html_() or "").count(PICTURE) == 1
 
 
+def test_other_columns_are_shown_as_pandas_does() -> None:
+    table = in_memory()
+    assert "[1, 2]" in (table.assign(tags=[[1, 2]] * 3)._repr_html_() or "")
+    for other in (table.astype({"score": str}), pd.concat([table, table], axis=1)):
+        assert PICTURE not in other._repr_html_()
+
+
 def test_a_long_table_shows_its_first_rows() -> None:
     html = pd.concat([in_memory(1)] * 70)._repr_html_()
     assert html.count("<tr>") == 61

@@ -1,4 +1,4 @@
-"""The page of `qualiclip explain --format html`: cards that open to show maps and profile."""
+"""The card of an explained image, which opens to show maps, profile and diagnosis."""
 
 from functools import cache
 from typing import Any
@@ -26,13 +26,7 @@ def explanation_card(explained: Explanation) -> Card:
         )
         for panel, values in zip(explained.panels, explained.maps, strict=True)
     ]
-    details = _templates().details(
-        explained,
-        data_uri(explained.photo, PICTURE),
-        maps,
-        explained.profile,
-        explained.asked_pairs,
-    )
+    details = _templates().details(explained, data_uri(explained.photo, PICTURE), maps)
     thumbnail = data_uri(explained.photo, THUMBNAIL)
     return Card(explained.name, explained.score, thumbnail, explained.verdict, details)
 
@@ -45,4 +39,4 @@ def legend(colours: str) -> str:
 
 @cache
 def _templates() -> Any:
-    return templates().get_template("explanation.html.j2").module
+    return templates().get_template("explanation_card.html.j2").module
