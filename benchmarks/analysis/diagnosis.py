@@ -9,12 +9,12 @@ from torch import Tensor
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, versions
 from qualiclip_metric.training.anchored.groups import FAULT_OF
 
-__all__ = ["answers", "named", "types_of"]
+__all__ = ["correct_shares", "fault_shares", "types_by_fault"]
 
 Array = NDArray[np.float64]
 
 
-def types_of(faults: Sequence[str]) -> dict[str, list[str]]:
+def types_by_fault(faults: Sequence[str]) -> dict[str, list[str]]:
     """The distortion types that people would call by the name of each fault.
 
     Raises:
@@ -28,7 +28,7 @@ def types_of(faults: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def answers(
+def fault_shares(
     diagnose: Callable[[Tensor], Array],
     photo: Tensor,
     faults: Sequence[str],
@@ -52,7 +52,7 @@ def answers(
     """
     shares = np.zeros((len(faults), 2, 1 + len(faults)))
     levels = range(least, LEVELS + 1)
-    for row, names in enumerate(types_of(faults).values()):
+    for row, names in enumerate(types_by_fault(faults).values()):
         for _, _, version in versions(photo[None], seed, names, levels):
             probabilities = diagnose(version)
             shares[row, 0, probabilities.argmax()] += 1
@@ -61,13 +61,13 @@ def answers(
     return diagnose(photo[None]), shares
 
 
-def named(shares: Array) -> Array:
+def correct_shares(shares: Array) -> Array:
     """The share of each photo's versions that are called what they are, on average over faults.
 
     Its mean over photos is the balanced accuracy.
 
     Args:
-        shares: (photos, faults, 2, 1 + faults) from `answers`.
+        shares: (photos, faults, 2, 1 + faults) from `fault_shares`.
 
     Returns:
         (photos, 2): with "no fault" among the answers, and among the faults alone.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.analysis.localisation import BASELINES, FIGURES, composite, region
+from benchmarks.analysis.localisation import BASELINES, FIGURES, composite, random_region
 from benchmarks.stats.bootstrap import interval, mean_samples
 from qualiclip_metric.distortions import distort, versions
 from qualiclip_metric.explanations import METHODS, explain
@@ -23,10 +23,10 @@ __all__ = [
     "WHOLE",
     "baselines",
     "confusion",
+    "localisation_summary",
     "localise",
     "maps_of",
     "profile_drops",
-    "summarise",
 ]
 
 Array = NDArray[np.float64]
@@ -126,7 +126,7 @@ def _faulty(image: Tensor, seed: int) -> Iterator[tuple[NDArray[np.bool_], list[
     rng = np.random.default_rng(seed)
     height, width = image.shape[-2:]
     for name in LOCAL.values():
-        inside = region(height, width, rng)
+        inside = random_region(height, width, rng)
         yield (
             inside,
             [
@@ -136,7 +136,7 @@ def _faulty(image: Tensor, seed: int) -> Iterator[tuple[NDArray[np.bool_], list[
         )
 
 
-def summarise(
+def localisation_summary(
     found: Array, names: Sequence[str], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
     """Mean figures with 95% bootstrap intervals over photos, per map, per fault and over all.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from torch import Tensor
 
-__all__ = ["BASELINES", "FIGURES", "auc", "energy", "pointing", "region"]
+__all__ = ["BASELINES", "FIGURES", "auc", "energy", "pointing", "random_region"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -22,7 +22,7 @@ FEATHER = 2.0
 """Standard deviation, px, of the blur of the edge between the faulty and the untouched part."""
 
 
-def region(height: int, width: int, rng: np.random.Generator) -> Mask:
+def random_region(height: int, width: int, rng: np.random.Generator) -> Mask:
     """A random rectangle or ellipse anywhere in the image, its borders included.
 
     Its middle is uniform in the image, and what the borders cut off is gone; drawn again until what

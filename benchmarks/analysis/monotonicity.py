@@ -1,4 +1,4 @@
-"""How scores move with distortion level: every metric on every type's ladder."""
+"""Monotonicity: how scores move along the ladder of levels of every distortion type."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.analysis.ladders import along_ladders
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.stats.ordering import ordered_pairs
-from qualiclip_metric.distortions import DISTORTIONS
+from qualiclip_metric.distortions import DISTORTIONS, LEVELS, versions
 
-__all__ = ["curves", "ladder_scores", "measure"]
+__all__ = ["along_ladders", "ladder_curves", "ladder_scores", "measure_monotonicity"]
 
 
-def measure(
+def measure_monotonicity(
     images: Sequence[Tensor],
     scorers: Sequence[Scorer],
     *,
@@ -33,14 +32,44 @@ def measure(
         progress: Receives a line of text after each image.
 
     Returns:
-        ``format``, ``images``, ``seed``, and ``metrics``: what `curves` gives for each.
+        ``format``, ``images``, ``seed``, and ``metrics``: what `ladder_curves` gives for each.
     """
     scores = ladder_scores(images, scorers, seed, progress)
     panels = [
-        curves(one, scorer, resamples=resamples, seed=seed)
+        ladder_curves(one, scorer, resamples=resamples, seed=seed)
         for one, scorer in zip(scores, scorers, strict=True)
     ]
     return {"format": 1, "images": len(images), "seed": seed, "metrics": panels}
+
+
+def along_ladders(
+    photos: Sequence[Tensor],
+    evaluate: Callable[[Tensor], NDArray[np.float64]],
+    seed: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> NDArray[np.float64]:
+    """Values of every photo and of all its distorted versions.
+
+    Args:
+        photos: (3, H, W) RGB in [0, 1], undistorted.
+        evaluate: (1, 3, H, W) -> values of one shape for every image.
+        seed: Photo ``i`` is distorted from the seed ``seed + i``, the same for every type.
+        progress: Receives a line of text after each photo.
+
+    Returns:
+        (photos, types, LEVELS + 1, *shape of the values); level 0 is the photo itself.
+    """
+    found = []
+    for i, photo in enumerate(photos):
+        own = evaluate(photo[None])
+        values = np.empty((len(DISTORTIONS), LEVELS + 1, *own.shape))
+        values[:, 0] = own
+        rows = {name: row for row, name in enumerate(DISTORTIONS)}
+        for name, level, version in versions(photo[None], seed + i):
+            values[rows[name], level] = evaluate(version)
+        found.append(values)
+        progress(f"ladders of {i + 1} of {len(photos)} photos")
+    return np.stack(found)
 
 
 def ladder_scores(
@@ -70,7 +99,7 @@ def ladder_scores(
     return np.moveaxis(along_ladders(images, evaluate, seed, progress), -1, 0)
 
 
-def curves(
+def ladder_curves(
     scores: NDArray[np.float64], scorer: Scorer, *, resamples: int, seed: int
 ) -> dict[str, Any]:
     """Mean score per level with its 95% bootstrap interval over images, and ordered shares.

@@ -1,20 +1,27 @@
-"""Which prompts carry a score: the score with pairs, prompts and temperatures taken apart.
+"""Which prompts carry a score: each pair, side and temperature by itself.
 
 The figures are reported only: a setting chosen by them would have seen labels.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from torch import Tensor
 
+from benchmarks.analysis.monotonicity import along_ladders
 from benchmarks.stats.bootstrap import interval, mean_samples, srcc_samples
 from benchmarks.stats.correlations import srcc
 from benchmarks.stats.ordering import ordered_pairs
+from qualiclip_metric.files import atomic_write
+from qualiclip_metric.images import ImageError, read
+from qualiclip_metric.metric import QualiCLIP
 
 __all__ = [
     "TEMPERATURES",
@@ -22,12 +29,16 @@ __all__ = [
     "against_labels",
     "against_levels",
     "between_pairs",
+    "file_similarities",
+    "ladder_similarities",
     "variants",
 ]
 
 Array = NDArray[np.float64]
 Combine = Callable[[Array], Array]
 TEMPERATURES = (1.0, 2.0, 5.0, 10.0, math.inf)
+INTERVAL = 100
+"""Images between two messages, and between two writings of the cache."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class Variant:
     combine: Combine
 
 
-def score(cosines: Array, scale: float) -> Array:
+def mean_probability(cosines: Array, scale: float) -> Array:
     """Mean probability of the positive prompts, as `qualiclip_metric.antonym_score` has it.
 
     ``mean_p 1 / (1 + exp(-scale (c_p+ - c_p-)))`` over the antonym pairs p.
@@ -85,7 +96,7 @@ def variants(names: Sequence[str], logit_scale: float, temperature: float) -> li
 
 
 def _scored(pairs: list[int], scale: float) -> Combine:
-    return lambda cosines: score(cosines[..., pairs, :], scale)
+    return lambda cosines: mean_probability(cosines[..., pairs, :], scale)
 
 
 def _sides(name: str, pairs: list[int]) -> list[Variant]:
@@ -153,3 +164,69 @@ def _records(rows: Sequence[Variant], values: Array, samples: Array) -> list[dic
         plain = {key: float(v) if np.isfinite(v) else None for key, v in figures.items()}
         records.append({"group": row.group, "name": row.name, **plain})
     return records
+
+
+def file_similarities(
+    metric: QualiCLIP, files: Mapping[str, str], cache: Path, progress: Callable[[str], None]
+) -> Array:
+    """Cosine similarities of image files to the metric's prompts.
+
+    Args:
+        metric: The model.
+        files: Digest -> path.
+        cache: ``.npz`` of earlier answers by digest, extended. It must belong to this model alone.
+        progress: Receives a line every `INTERVAL` images, and one per file that cannot be read.
+
+    Returns:
+        (files, pairs, 2), positive prompt first; NaN for a file that cannot be read.
+    """
+    known: dict[str, Array] = {}
+    if cache.is_file():
+        with np.load(cache) as held:
+            known = dict(zip(held["digests"].tolist(), held["cosines"], strict=True))
+    missing = [digest for digest in files if digest not in known]
+    for done, digest in enumerate(missing, start=1):
+        try:
+            known[digest] = _similarities(metric, read(files[digest])[None])
+        except ImageError as err:
+            progress(str(err))
+        if done % INTERVAL == 0 or done == len(missing):
+            _write_cache(known, cache)
+            progress(f"{done} of {len(missing)} images compared with the prompts")
+    blank = np.full((len(metric.prompts), 2), np.nan)
+    return np.stack([known.get(digest, blank) for digest in files])
+
+
+def ladder_similarities(
+    metric: QualiCLIP,
+    photos: Sequence[Tensor],
+    seed: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> Array:
+    """Cosine similarities along the ladder of every type.
+
+    Args:
+        metric: The model.
+        photos: (3, H, W) RGB in [0, 1].
+        seed: Of the distortions; the same for all levels of a ladder.
+        progress: Receives a line after each photo.
+
+    Returns:
+        (photos, types, LEVELS + 1, pairs, 2); level 0 is the photo.
+    """
+    return along_ladders(photos, lambda image: _similarities(metric, image), seed, progress)
+
+
+def _similarities(metric: QualiCLIP, image: Tensor) -> Array:
+    """(1, 3, H, W) -> (pairs, 2)."""
+    with torch.inference_mode():
+        cosines = metric.similarities(image.to(metric.device))[0]
+    array: Array = cosines.double().numpy(force=True)
+    return array
+
+
+def _write_cache(known: Mapping[str, Array], cache: Path) -> None:
+    if not known:
+        return
+    with atomic_write(cache) as scratch, scratch.open("wb") as file:
+        np.savez(file, digests=np.array([*known]), cosines=np.stack([*known.values()]))

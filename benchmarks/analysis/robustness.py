@@ -1,4 +1,4 @@
-"""How far scores move under changes that should not move them, against the score's own spread."""
+"""Robustness: how far scores move under invisible changes, relative to the score's spread."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,15 @@ from benchmarks.metrics.scorer import Scorer
 from benchmarks.stats.bootstrap import mean_samples
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, distort, versions
 
-__all__ = ["ATTACKS", "RADII", "Attack", "measure", "score_deltas", "score_drops", "summary"]
+__all__ = [
+    "ATTACKS",
+    "RADII",
+    "Attack",
+    "measure_robustness",
+    "robustness_summary",
+    "score_deltas",
+    "score_drops",
+]
 
 RADII = (1, 2)
 FAULTS = ("gaublur", "jpeg", "whitenoise")
@@ -55,7 +63,7 @@ Deltas = NDArray[np.float64] | str
 """Change of score at each strength, or the reason why there is none."""
 
 
-def measure(
+def measure_robustness(
     images: Sequence[Tensor],
     scorers: Sequence[Scorer],
     *,
@@ -74,7 +82,7 @@ def measure(
         progress: Receives a line of text after each image.
 
     Returns:
-        ``format``, ``images``, ``seed``, and ``metrics``: what `summary` gives for each.
+        ``format``, ``images``, ``seed``, and ``metrics``: what `robustness_summary` gives for each.
     """
     photos = [eight_bit(image[None]) for image in images]
     drops = np.empty((len(photos), len(scorers), len(DISTORTIONS)))
@@ -85,7 +93,7 @@ def measure(
             own.append(list(score_deltas(scorer, photo, i, seed)))
         progress(f"{i + 1} of {len(photos)} photos")
     rows = [
-        summary(scorer, drops[:, k], deltas[k], resamples=resamples, seed=seed)
+        robustness_summary(scorer, drops[:, k], deltas[k], resamples=resamples, seed=seed)
         for k, scorer in enumerate(scorers)
     ]
     return {"format": 1, "images": len(photos), "seed": seed, "metrics": rows}
@@ -161,7 +169,7 @@ def _quality(scorer: Scorer, image: Tensor) -> float:
     return scorer.sign * scorer.score_image(eight_bit(image))
 
 
-def summary(
+def robustness_summary(
     scorer: Scorer,
     drops: NDArray[np.float64],
     deltas: Sequence[Sequence[Deltas]],

@@ -11,7 +11,7 @@ from torch import Tensor
 from qualiclip_metric.images import from_uint8, to_picture
 from qualiclip_metric.resize import reduced_size
 
-__all__ = ["FILTERS", "SIDES", "PhotoSizes", "measure", "moves", "shrunk"]
+__all__ = ["FILTERS", "SIDES", "PhotoSizes", "reduced_photo", "score_at_sizes", "score_changes"]
 
 SIDES = (2000, 1024, 768, 512, 384)
 """Shorter sides, px, to which photos are reduced before they are scored."""
@@ -41,7 +41,7 @@ class PhotoSizes:
     scores: Mapping[int, float]
 
 
-def measure(
+def score_at_sizes(
     score: Callable[[Tensor], Tensor],
     name: str,
     photo: Tensor,
@@ -59,7 +59,7 @@ def measure(
     """
     with torch.inference_mode():
         scores = {
-            side: float(score(shrunk(photo, side, kind)[None]))
+            side: float(score(reduced_photo(photo, side, kind)[None]))
             for side in sides
             if side < min(photo.shape[-2:])
         }
@@ -67,7 +67,7 @@ def measure(
     return PhotoSizes(name, photo[0].numel() / 1e6, whole, scores)
 
 
-def shrunk(photo: Tensor, side: int, kind: str) -> Tensor:
+def reduced_photo(photo: Tensor, side: int, kind: str) -> Tensor:
     """A photo reduced to a shorter side, in 8 bits as a file of it would be.
 
     Args:
@@ -80,11 +80,11 @@ def shrunk(photo: Tensor, side: int, kind: str) -> Tensor:
     return from_uint8(np.asarray(small))
 
 
-def moves(found: Sequence[PhotoSizes], side: int) -> list[float]:
+def score_changes(found: Sequence[PhotoSizes], side: int) -> list[float]:
     """How far each photo's score moves from a shorter side to all pixels.
 
     Args:
-        found: Of `measure`.
+        found: From `score_at_sizes`.
         side: Shorter side, px; photos that do not exceed it are left out.
     """
     return [abs(one.whole - one.scores[side]) for one in found if side in one.scores]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qualiclip_metric.cli.options import Engine, Precision
+from qualiclip_metric.cli.options import Engine, EngineOption, Precision, PrecisionOption
 
 __all__ = [
     "AllowMissing",
@@ -22,6 +22,7 @@ __all__ = [
     "Limit",
     "MetricNames",
     "MetricSpecs",
+    "Model",
     "Models",
     "OptionalResamples",
     "Precision",
@@ -32,7 +33,6 @@ __all__ = [
     "ResultsFolder",
     "Seed",
     "ShortPhotos",
-    "size_of",
 ]
 
 _METRIC = typer.Option(
@@ -51,6 +51,7 @@ MetricNames = Annotated[
     list[str] | None,
     typer.Option("--metric", help="Metric among the scores; default: all. May be repeated."),
 ]
+Model = Annotated[str, typer.Option("--model", help="lite, qualiclip, or a checkpoint.")]
 Models = Annotated[
     list[str] | None,
     typer.Option("--model", help="lite, qualiclip, or a checkpoint. May be repeated."),
@@ -84,7 +85,7 @@ Images = Annotated[
         "May be repeated.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Most photos to take.")]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Most photos.")]
 ShortPhotos = Annotated[
     int | None, typer.Option("--side", min=96, help="Shrink photos to this longer side, px.")
 ]
@@ -99,27 +100,9 @@ Resamples = Annotated[int, typer.Option("--resamples", min=10, help="Bootstrap r
 OptionalResamples = Annotated[
     int, typer.Option("--resamples", min=0, help="Bootstrap resamples; 0: no intervals.")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of whatever is random.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 
 # How models run.
 Device = Annotated[
     str | None, typer.Option("--device", help="Where to compute: cpu, cuda, cuda:1, mps.")
 ]
-EngineOption = Annotated[
-    Engine, typer.Option("--engine", help="What runs our models: torch, openvino, auto.")
-]
-PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="Of our models: fp32 is the reference.")
-]
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """(height, width) that ``--size HEIGHTxWIDTH`` means.
-
-    Raises:
-        ValueError: It is no such text.
-    """
-    height, cross, width = text.partition("x")
-    if not (cross and height.isdecimal() and width.isdecimal()):
-        raise ValueError(f"--size: expected HEIGHTxWIDTH, got {text!r}")
-    return int(height), int(width)

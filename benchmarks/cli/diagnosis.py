@@ -9,7 +9,7 @@ import typer
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.analysis.diagnosis import answers, named
+from benchmarks.analysis.diagnosis import correct_shares, fault_shares
 from benchmarks.cli._console import message
 from benchmarks.cli._options import Engine, EngineOption, Images, JsonOut, Limit, Resamples, Seed
 from benchmarks.datasets.photos import pristine
@@ -18,7 +18,7 @@ from benchmarks.stats.bootstrap import interval, mean_samples
 from qualiclip_metric import create
 from qualiclip_metric.distortions import LEVELS
 
-__all__ = ["diagnosis", "table"]
+__all__ = ["diagnosis", "diagnosis_table"]
 
 
 def diagnosis(
@@ -52,7 +52,7 @@ def diagnosis(
     photos = pristine(images, limit)
     own, shares = [], []
     for i, photo in enumerate(photos.values()):
-        probabilities, of_versions = answers(diagnose, photo, metric.faults, seed + i, level)
+        probabilities, of_versions = fault_shares(diagnose, photo, metric.faults, seed + i, level)
         own.append(probabilities)
         shares.append(of_versions)
         message(f"diagnosis of {i + 1} of {len(photos)} photos")
@@ -62,13 +62,13 @@ def diagnosis(
         write_json(out, found)
         message(str(out))
     typer.echo(f"{len(photos)} photos, levels {level} to {LEVELS}. `{metric.signature}`\n")
-    typer.echo(table(metric.faults, found), nl=False)
+    typer.echo(diagnosis_table(metric.faults, found), nl=False)
 
 
 def _figures(
     own: NDArray[np.float64], shares: NDArray[np.float64], resamples: int, seed: int
 ) -> dict[str, Any]:
-    right = named(shares)
+    right = correct_shares(shares)
     bounds = [interval(column) for column in mean_samples(right, resamples=resamples, seed=seed).T]
     six, five = (
         [float(mean), bound.low, bound.high]
@@ -83,13 +83,13 @@ def _figures(
     }
 
 
-def table(faults: Sequence[str], found: dict[str, Any]) -> str:
+def diagnosis_table(faults: Sequence[str], found: dict[str, Any]) -> str:
     """The figures in Markdown.
 
     Args:
         faults: Of the model, in its order.
-        found: ``shares`` (faults, 2, 1 + faults) as `benchmarks.analysis.diagnosis.answers` has
-            them; ``with no fault`` and ``faults alone``: mean, low, high; ``photos`` and ``free``.
+        found: ``shares`` (faults, 2, 1 + faults), the mean over photos of `fault_shares`;
+            ``with no fault`` and ``faults alone``: mean, low, high; ``photos`` and ``free``.
     """
     rows = [
         [fault, *(number(share, 2) for share in answered), number(alone[1 + i], 2)]

@@ -17,7 +17,7 @@ from qualiclip_metric import create
 from qualiclip_metric.explanations.pairs import names
 from qualiclip_metric.metric import QualiCLIP
 
-__all__ = ["explain", "tables"]
+__all__ = ["explain", "explain_tables"]
 
 
 def explain(
@@ -67,7 +67,7 @@ def explain(
     if out is not None:
         write_json(out, found)
         message(str(out))
-    typer.echo(tables(found), nl=False)
+    typer.echo(explain_tables(found), nl=False)
 
 
 def _localised(
@@ -78,7 +78,9 @@ def _localised(
     for i, photo in enumerate(photos):
         found.append(faithfulness.localise(photo, maps, seed=seed + i))
         message(f"maps of {i + 1} of {len(photos)} photos")
-    return faithfulness.summarise(np.stack(found), list(maps), resamples=resamples, seed=seed)
+    return faithfulness.localisation_summary(
+        np.stack(found), list(maps), resamples=resamples, seed=seed
+    )
 
 
 def _profile(
@@ -93,7 +95,7 @@ def _profile(
     return {"signature": str(metric.signature), "pairs": list(names(metric)), "rows": rows}
 
 
-def tables(found: dict[str, Any]) -> str:
+def explain_tables(found: dict[str, Any]) -> str:
     """The figures in Markdown: maps over all faults, maps by fault, one confusion per model."""
     maps = found["maps"]
     faults = list(dict.fromkeys(row["fault"] for row in maps))

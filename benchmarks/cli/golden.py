@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import Scorer
 from qualiclip_metric import golden as store
 
@@ -58,7 +58,7 @@ def check(
 
 
 def _build(metric: str) -> Scorer:
-    scorer = build(metric, device="cpu")
+    scorer = build_scorer(metric, device="cpu")
     if scorer.score is None:
         raise ValueError(f"{metric} holds published scores; golden values need a metric to run")
     return scorer

@@ -7,6 +7,7 @@ from typing import Annotated
 import torch
 import typer
 
+from benchmarks.cli._options import Seed
 from benchmarks.formatting import markdown
 from benchmarks.reference.parity import (
     BATCHES,
@@ -27,7 +28,7 @@ def parity(
         Path | None, typer.Option(help="qualiclip.pth to compare on; a seeded random one if none.")
     ] = None,
     plus: Annotated[Path | None, typer.Option(help="QualiCLIP+_*.pth, likewise.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random checkpoints.")] = 0,
+    seed: Seed = 0,
     largest: Annotated[int, typer.Option(help="Leave out sizes of more pixels.")] = 1080 * 1920,
 ) -> None:
     """Compare scores and gradients with pyiqa's class and the official hub's arithmetic.

@@ -8,7 +8,6 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.analysis import prompts as analysis
-from benchmarks.analysis.similarities import file_similarities, ladder_similarities
 from benchmarks.cli._console import message
 from benchmarks.cli._options import (
     AllowMissing,
@@ -16,6 +15,7 @@ from benchmarks.cli._options import (
     Dataset,
     Images,
     Limit,
+    Model,
     Resamples,
     Seed,
 )
@@ -29,14 +29,14 @@ from qualiclip_metric import create
 from qualiclip_metric.explanations.pairs import names
 from qualiclip_metric.metric import QualiCLIP
 
-__all__ = ["prompts", "tables"]
+__all__ = ["prompts", "prompts_tables"]
 
 NOTE = "Reported only: choose no setting by these figures.\n"
 
 
 def prompts(
     *,
-    model: Annotated[str, typer.Option(help="lite, qualiclip, or a checkpoint.")] = "lite",
+    model: Model = "lite",
     dataset: Dataset = None,
     allow_missing: AllowMissing = False,
     allow_outside: AllowOutside = False,
@@ -63,7 +63,7 @@ def prompts(
         head = {"measure": "SRCC", "label": label, "images": len(mos)}
     else:
         photos = pristine(images, limit)
-        cosines = ladder_similarities(metric, [*photos.values()], seed, message)
+        cosines = analysis.ladder_similarities(metric, [*photos.values()], seed, message)
         figures = analysis.against_levels(rows, cosines, **how)
         label = "ladders"
         head = {"measure": "level pairs in order", "label": label, "images": len(photos)}
@@ -73,7 +73,7 @@ def prompts(
         "pairs": list(names(metric)), "note": NOTE.strip(),
     }  # fmt: skip
     write_json(out / label.split(" ")[0] / "prompts.json", found)
-    typer.echo(tables(found), nl=False)
+    typer.echo(prompts_tables(found), nl=False)
 
 
 def _labelled(
@@ -83,7 +83,7 @@ def _labelled(
     frame = runner.prepare(one, out)
     key = Key(one.name, "prompts", str(metric.signature), False, "native")
     files = dict(zip(frame["digest"], frame["path"], strict=True))
-    cosines = file_similarities(metric, files, out / one.name / f"{key.slug}.npz", message)
+    cosines = analysis.file_similarities(metric, files, out / one.name / f"{key.slug}.npz", message)
     position = {digest: row for row, digest in enumerate(files)}
     cosines = cosines[[position[digest] for digest in frame["digest"]]]
     good = np.isfinite(cosines).all(axis=(1, 2))
@@ -92,7 +92,7 @@ def _labelled(
     return cosines[good], frame["mos"].to_numpy(float)[good], one.label
 
 
-def tables(found: dict[str, Any]) -> str:
+def prompts_tables(found: dict[str, Any]) -> str:
     """The figures in Markdown: pairs, temperatures, correlation between pairs."""
     rows = {(row["group"], row["name"]): row for row in found["rows"]}
     head = ["pair", "alone", "score without it, change", "its positive prompt", "its negative"]

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.analysis import robustness
-from benchmarks.analysis.monotonicity import measure
+from benchmarks.analysis.monotonicity import measure_monotonicity
+from benchmarks.analysis.robustness import measure_robustness
 from benchmarks.cli._console import message
 from benchmarks.cli._options import (
     Images,
@@ -20,7 +20,7 @@ from benchmarks.cli._options import (
 )
 from benchmarks.datasets.photos import sample_photos
 from benchmarks.formatting import write_json
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.data import MONOTONICITY, gather
 from benchmarks.report.example import SIDE, distorted_copies, score_copies
@@ -75,7 +75,7 @@ def _write(
 
 def _scorers(metrics: list[str]) -> dict[str, Scorer]:
     """``--metric`` text -> scorer, for metrics that can score new images."""
-    scorers = {text: build(text) for text in dict.fromkeys(metrics)}
+    scorers = {text: build_scorer(text) for text in dict.fromkeys(metrics)}
     if tables := [scorer.name for scorer in scorers.values() if scorer.score is None]:
         raise ValueError(f"{', '.join(tables)}: a table cannot score distorted images")
     return scorers
@@ -93,7 +93,9 @@ def monotonicity(
     """Score every type of distortion at every level, for the report's monotonicity panel."""
     scorers = _scorers(metric)
     pictures = [read(path) for path in find(images)] if images else [*sample_photos().values()]
-    panel = measure(pictures, [*scorers.values()], resamples=resamples, seed=seed, progress=message)
+    panel = measure_monotonicity(
+        pictures, [*scorers.values()], resamples=resamples, seed=seed, progress=message
+    )
     write_json(results / MONOTONICITY, panel)
     typer.echo(results / MONOTONICITY)
 
@@ -118,8 +120,11 @@ def example(
         (folder := Path(work) / "images").mkdir()
         score_copies(distorted_copies(photos, folder, seed), scorers, results, message)
         pictures = [*photos.values()]
-        for name, measured in ((MONOTONICITY, measure), (ROBUSTNESS, robustness.measure)):
-            panel = measured(
+        for name, measure in (
+            (MONOTONICITY, measure_monotonicity),
+            (ROBUSTNESS, measure_robustness),
+        ):
+            panel = measure(
                 pictures, [*scorers.values()], resamples=resamples, seed=seed, progress=message
             )
             write_json(results / name, panel)

@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 import typer
 
-from benchmarks.analysis.robustness import measure
+from benchmarks.analysis.robustness import measure_robustness
 from benchmarks.cli._console import message
 from benchmarks.cli._options import Images, Limit, MetricSpecs, Resamples, ResultsFolder, Seed
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, write_json
-from benchmarks.metrics.build import build, display_name
+from benchmarks.metrics.build import build_scorer, display_name
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.report.robustness import ROBUSTNESS
 
-__all__ = ["robustness", "table"]
+__all__ = ["robustness", "robustness_table"]
 
 DEFAULT = ("lite", "sharpness", "jpegsize", "pyiqa:piqe")
 
@@ -42,18 +42,20 @@ def robustness(
     left_out: dict[str, str] = {}
     for text in dict.fromkeys(metric or DEFAULT):
         try:
-            built.append(_scoring(build(text)))
+            built.append(_scoring(build_scorer(text)))
         except MetricError as err:
             message(f"left out: {err}")
             left_out[display_name(text)] = str(err)
     if not built:
         raise ValueError("no metric could be built; try --metric lite")
-    panel = measure([*photos.values()], built, resamples=resamples, seed=seed, progress=message)
+    panel = measure_robustness(
+        [*photos.values()], built, resamples=resamples, seed=seed, progress=message
+    )
     panel["left_out"] = left_out
     if results is not None:
         write_json(results / ROBUSTNESS, panel)
         message(str(results / ROBUSTNESS))
-    typer.echo(table(panel), nl=False)
+    typer.echo(robustness_table(panel), nl=False)
 
 
 def _scoring(scorer: Scorer) -> Scorer:
@@ -62,7 +64,7 @@ def _scoring(scorer: Scorer) -> Scorer:
     return scorer
 
 
-def table(panel: dict[str, Any]) -> str:
+def robustness_table(panel: dict[str, Any]) -> str:
     """The panel in Markdown: mean absolute change in score units and, in %, of the spread."""
     metrics = panel["metrics"]
     rows = [

@@ -19,7 +19,7 @@ from benchmarks.cli._options import (
     RequiredMetricSpecs,
 )
 from benchmarks.datasets import SPECS, Dataset, load, parse
-from benchmarks.metrics.build import build, display_name
+from benchmarks.metrics.build import build_scorer, display_name
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.results.store import Busy
 from benchmarks.results.summary import Statistics, note_unavailable, write_summary
@@ -133,7 +133,7 @@ def _load(texts: list[str], *, allow_missing: bool, allow_outside: bool) -> list
 def _build(text: str, device: str | None, precision: str) -> Scorer | str:
     """The scorer, or the reason why there is none."""
     try:
-        return build(text, device=device, precision=precision)
+        return build_scorer(text, device=device, precision=precision)
     except MetricError as err:
         message(f"left out: {err}")
         return str(err)

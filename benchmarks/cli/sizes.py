@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.analysis.sizes import FILTERS, SIDES, PhotoSizes, measure, moves
+from benchmarks.analysis.sizes import FILTERS, SIDES, PhotoSizes, score_at_sizes, score_changes
 from benchmarks.cli._console import message
-from benchmarks.cli._options import JsonOut
+from benchmarks.cli._options import JsonOut, Model
 from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create
 from qualiclip_metric.images import find, read, size
 
-__all__ = ["sizes", "table"]
+__all__ = ["sizes", "sizes_table"]
 
 
 def sizes(
@@ -22,9 +22,7 @@ def sizes(
         list[Path],
         typer.Option("--images", help="Folder, file or pattern of camera photos; repeatable."),
     ],
-    model: Annotated[
-        str, typer.Option("--model", help="lite, qualiclip, or a checkpoint.")
-    ] = "lite",
+    model: Model = "lite",
     least: Annotated[
         float, typer.Option("--least", min=0, help="Megapixels below which a photo is left out.")
     ] = 4.0,
@@ -47,9 +45,9 @@ def sizes(
     metric = create(model)
     found = []
     for path in find(images):
-        width, height = size(path)
+        height, width = size(path)
         if width * height >= least * 1e6:
-            found.append(measure(metric, path.stem, read(path), sides, kind))
+            found.append(score_at_sizes(metric, path.stem, read(path), sides, kind))
             message(f"{path.name}: {found[-1].whole:.3f}")
     if not found:
         raise ValueError(f"--images: no photo has {least:g} megapixels; try --least")
@@ -59,14 +57,14 @@ def sizes(
         write_json(out, {"format": 1, "signature": signature, "filter": kind, "photos": rows})
         message(str(out))
     typer.echo(f"{len(found)} photos, {kind}. `{signature}`\n")
-    typer.echo(table(found, sides), nl=False)
+    typer.echo(sizes_table(found, sides), nl=False)
 
 
-def table(found: list[PhotoSizes], sides: tuple[int, ...]) -> str:
+def sizes_table(found: list[PhotoSizes], sides: tuple[int, ...]) -> str:
     """The scores in Markdown, and how far they move.
 
     Args:
-        found: Of `benchmarks.analysis.sizes.measure`.
+        found: Of `benchmarks.analysis.sizes.score_at_sizes`.
         sides: Shorter sides, px.
     """
     lines = [
@@ -81,7 +79,7 @@ def table(found: list[PhotoSizes], sides: tuple[int, ...]) -> str:
     scores = markdown(["photo", "megapixels", "as it is", *(f"{side} px" for side in sides)], lines)
     changes = []
     for side in sides:
-        if far := moves(found, side):
+        if far := score_changes(found, side):
             changes.append(
                 [f"{side} px", str(len(far)), number(sum(far) / len(far)), number(max(far))]
             )

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.cli._console import message
-from benchmarks.cli._options import Engine, EngineOption, Precision, PrecisionOption
+from benchmarks.cli._options import Engine, EngineOption, Model, Precision, PrecisionOption
 from benchmarks.reference.seeded import write_official
 from benchmarks.speed import first, on_ray, peer, pipeline
 from benchmarks.speed.machine import machine_text
@@ -80,7 +80,7 @@ def files_against_network(
     *,
     images: PhotoFolders = None,
     count: Annotated[int, typer.Option(min=1, help="Most photos; all are held decoded.")] = 100,
-    model: Annotated[str, typer.Option(help="lite, or a checkpoint.")] = "lite",
+    model: Model = "lite",
     engine: EngineOption = Engine.auto,
     precision: PrecisionOption = Precision.auto,
     rounds: Rounds = 3,

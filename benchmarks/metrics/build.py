@@ -29,7 +29,7 @@ BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def parse(text: str) -> tuple[str, Options]:
+def parse_metric(text: str) -> tuple[str, Options]:
     """Split ``pyiqa:niqe,crop_border=4`` into the name and its options.
 
     Args:
@@ -59,13 +59,13 @@ def parse(text: str) -> tuple[str, Options]:
 
 def display_name(text: str) -> str:
     """The name in tables: the metric without its options; a checkpoint without its folder."""
-    name, _ = parse(text)
+    name, _ = parse_metric(text)
     if ":" in name or name in MODELS or name in BASELINES:
         return name
     return Path(name).name
 
 
-def build(text: str, *, device: str | None = None, precision: str = "fp32") -> Scorer:
+def build_scorer(text: str, *, device: str | None = None, precision: str = "fp32") -> Scorer:
     """Make a scorer.
 
     Args:
@@ -80,7 +80,7 @@ def build(text: str, *, device: str | None = None, precision: str = "fp32") -> S
         MetricError: It cannot be built here: unknown name, weights out of reach, wrong kind.
         ValueError: The device's name is of none.
     """
-    name, options = parse(text)
+    name, options = parse_metric(text)
     kind, colon, rest = name.partition(":")
     target = device_of(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:

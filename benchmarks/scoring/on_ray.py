@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import MetricError
 from benchmarks.results.store import Row
 from benchmarks.scoring.batches import Batch, score_batches
@@ -65,7 +65,9 @@ class _Worker:
         torch.set_num_threads(threads)
         self.settings = settings
         self.batches: Sequence[Batch] = cluster.import_ray().get(batches)
-        self.scorer = build(settings.metric, device=settings.device, precision=settings.precision)
+        self.scorer = build_scorer(
+            settings.metric, device=settings.device, precision=settings.precision
+        )
 
     def __call__(self, table: Any) -> Any:
         import pyarrow as pa

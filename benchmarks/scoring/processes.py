@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.results.store import Row
 from benchmarks.scoring.batches import Batch, score_batches
@@ -129,7 +129,7 @@ def _start(threads: int, parent: int) -> None:
 
 @functools.cache
 def _scorer(settings: Settings) -> Scorer:
-    return build(settings.metric, device=settings.device, precision=settings.precision)
+    return build_scorer(settings.metric, device=settings.device, precision=settings.precision)
 
 
 def _build(settings: Settings) -> None:

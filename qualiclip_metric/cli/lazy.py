@@ -27,8 +27,11 @@ def lazy_app(commands: Commands, **options: Any) -> typer.Typer:
     class LazyGroup(TyperGroup):
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             """Resolve as Typer does, and import the command that a line of help stands for."""
+            name: Any
             name, command, rest = super().resolve_command(ctx, args)
-            return name, _imported(name, *commands[name]) if name in commands else command, rest
+            if name in commands:
+                command = _imported(name, *commands[name])
+            return name, command, rest
 
     app = typer.Typer(
         cls=LazyGroup,

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.datasets import load, parse
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
 from qualiclip_metric import checkpoints
@@ -50,7 +50,7 @@ def test_an_image_that_vanishes_before_the_benchmark_scores_it(
     frame = runner.prepare(dataset, tmp_path / "results")
     copies[1].unlink()
     settings = Settings("sharpness", threads=1)
-    result = runner.run(build("sharpness"), settings, dataset, frame, tmp_path / "results")
+    result = runner.run(build_scorer("sharpness"), settings, dataset, frame, tmp_path / "results")
     assert (result.computed, result.failed, result.stopped) == (5, 1, "")
 
 

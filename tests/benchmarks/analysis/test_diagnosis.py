@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.analysis.diagnosis import answers, named, types_of
+from benchmarks.analysis.diagnosis import correct_shares, fault_shares, types_by_fault
 
 FAULTS = ("noise", "exposure")
 PHOTO = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.45
@@ -22,21 +22,21 @@ def by_brightness(image):
 
 
 def test_types_are_those_that_people_would_call_so():
-    assert types_of(["noise"]) == {
+    assert types_by_fault(["noise"]) == {
         "noise": ["whitenoise", "whitenoiseCC", "impulsenoise", "multnoise"]
     }
     with pytest.raises(ValueError, match="no distortion type shows beauty"):
-        types_of(["noise", "beauty"])
+        types_by_fault(["noise", "beauty"])
 
 
 def test_shares_are_of_types_and_levels_and_the_photo_itself_is_asked():
-    own, shares = answers(by_brightness, PHOTO, FAULTS, seed=0, least=5)
+    own, shares = fault_shares(by_brightness, PHOTO, FAULTS, seed=0, least=5)
     assert own.argmax() == 0
     assert shares.shape == (2, 2, 3)
     np.testing.assert_allclose(shares.sum(axis=2), 1)
     assert (shares[:, 1, 0] == 0).all()  # no fault is no answer there
     assert shares[0, 0, 1] == 1  # all noises are called noise
-    _, milder = answers(by_brightness, PHOTO, FAULTS, seed=0, least=1)
+    _, milder = fault_shares(by_brightness, PHOTO, FAULTS, seed=0, least=1)
     assert milder[0, 0, 0] > 0  # and mild ones not
 
 
@@ -45,7 +45,7 @@ def test_balanced_accuracy_is_the_mean_over_faults_of_what_is_named_right():
     shares[0, 0, :, 1] = 1  # noise always
     shares[0, 1, 0] = [0.5, 0.25, 0.25]  # exposure: half of it is called nothing
     shares[0, 1, 1] = [0, 0.25, 0.75]
-    np.testing.assert_allclose(named(shares), [[0.625, 0.875]])
+    np.testing.assert_allclose(correct_shares(shares), [[0.625, 0.875]])
 
 
 def test_the_command_prints_what_it_writes_and_refuses_a_model_without_diagnosis(

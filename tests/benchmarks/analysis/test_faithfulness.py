@@ -15,12 +15,20 @@ from benchmarks.analysis.faithfulness import (
     WHOLE,
     baselines,
     confusion,
+    localisation_summary,
     localise,
     maps_of,
     profile_drops,
-    summarise,
 )
-from benchmarks.analysis.localisation import AREA, FIGURES, auc, composite, energy, pointing, region
+from benchmarks.analysis.localisation import (
+    AREA,
+    FIGURES,
+    auc,
+    composite,
+    energy,
+    pointing,
+    random_region,
+)
 from qualiclip_metric import create
 from qualiclip_metric.explanations import METHODS
 from qualiclip_metric.prompts import PROMPTS
@@ -29,7 +37,7 @@ NEGATIVES = [pair[1] for pair in PROMPTS]
 
 
 def place(seed=0, size=(60, 80)):
-    return region(*size, np.random.default_rng(seed))
+    return random_region(*size, np.random.default_rng(seed))
 
 
 def textured(side=96):
@@ -112,7 +120,7 @@ def test_the_sharpness_baseline_finds_blur_and_the_centre_does_not_look():
 def test_summary_means_and_intervals():
     found = np.zeros((3, 1, len(LOCAL), len(LEVELS), len(FIGURES)))
     found[:, 0, 1, 0, 0] = [0, 1, 1]
-    rows = {row["fault"]: row for row in summarise(found, ["m"], resamples=200, seed=0)}
+    rows = {row["fault"]: row for row in localisation_summary(found, ["m"], resamples=200, seed=0)}
     assert rows["noise"]["pointing"][0] == pytest.approx(1 / 3)
     assert rows["all"]["pointing"][0] == pytest.approx(2 / 3 / 10)
     assert rows["level 3"]["pointing"][0] == pytest.approx(2 / 3 / 5)

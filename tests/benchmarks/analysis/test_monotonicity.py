@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.analysis.ladders import along_ladders
-from benchmarks.analysis.monotonicity import curves, ladder_scores
-from benchmarks.metrics.build import build
+from benchmarks.analysis.monotonicity import along_ladders, ladder_curves, ladder_scores
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, distort
@@ -31,7 +30,9 @@ def test_ladders_have_all_types_and_levels_and_repeat():
     np.testing.assert_array_equal(scores[0], -scores[1])
     np.testing.assert_allclose(scores[0, 0, :, 0], image.mean(), rtol=1e-6)
     np.testing.assert_array_equal(scores, ladder_scores([image], scorers, seed=1))
-    up, down = (curves(s, j, resamples=20, seed=0) for s, j in zip(scores, scorers, strict=True))
+    up, down = (
+        ladder_curves(s, j, resamples=20, seed=0) for s, j in zip(scores, scorers, strict=True)
+    )
     assert up["ordered"] == down["ordered"]
     ordered = {row["name"]: row["ordered"] for row in up["types"]}
     assert (ordered["darken"], ordered["brighten"]) == (1.0, 0.0)
@@ -49,7 +50,7 @@ def test_every_cell_holds_its_own_version():
 def test_a_table_cannot_score_versions(tmp_path):
     (tmp_path / "t.csv").write_text("image,score\na.png,1\n")
     with pytest.raises(MetricError, match="is a table"):
-        ladder_scores([photo()], [build(f"table:{tmp_path / 't.csv'}")], seed=0)
+        ladder_scores([photo()], [build_scorer(f"table:{tmp_path / 't.csv'}")], seed=0)
 
 
 def test_a_tie_of_levels_is_wrong():

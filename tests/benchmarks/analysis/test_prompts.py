@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.analysis import prompts as analysis
-from benchmarks.analysis.similarities import file_similarities, ladder_similarities
+from benchmarks.analysis.prompts import file_similarities, ladder_similarities
 from benchmarks.stats.correlations import srcc
 from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.metric import antonym_score
@@ -36,7 +36,7 @@ def found(cosines, mos, temperature=5.0):
 
 def test_the_score_is_the_metric_s_own():
     cosines = torch.randn(9, 7, 2, generator=torch.Generator().manual_seed(0)).double() / 10
-    ours = analysis.score(cosines.numpy(), 20.0)
+    ours = analysis.mean_probability(cosines.numpy(), 20.0)
     np.testing.assert_allclose(ours, antonym_score(cosines, 20.0)[:, 0], atol=1e-12)
 
 
@@ -75,7 +75,7 @@ def test_temperatures_end_in_the_mean_difference():
     rows = found(cosines, mos)
     gaps = (cosines[..., 0] - cosines[..., 1]).mean(axis=1)
     assert rows["temperature", "inf"]["value"] == pytest.approx(srcc(gaps, mos))
-    hot = analysis.score(cosines, 100 / 1e6)
+    hot = analysis.mean_probability(cosines, 100 / 1e6)
     assert srcc(hot, gaps) == pytest.approx(1)
     assert [f"{t:g}" for t in analysis.TEMPERATURES] == ["1", "2", "5", "10", "inf"]
     assert math.isinf(analysis.TEMPERATURES[-1])

@@ -10,10 +10,16 @@ from typer.testing import CliRunner
 
 from benchmarks.analysis.attack import NoGradientError, attack
 from benchmarks.analysis.perturbations import PERTURBATIONS, WINDOW, eight_bit
-from benchmarks.analysis.robustness import ATTACKS, measure, score_deltas, score_drops, summary
-from benchmarks.cli.robustness import table
+from benchmarks.analysis.robustness import (
+    ATTACKS,
+    measure_robustness,
+    robustness_summary,
+    score_deltas,
+    score_drops,
+)
+from benchmarks.cli.robustness import robustness_table
 from benchmarks.datasets.photos import pristine
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
 from benchmarks.stats.bootstrap import mean_samples
@@ -96,7 +102,7 @@ def test_the_direction_of_a_metric_is_turned():
 
 def test_the_spread_is_the_median_drop():
     drops = np.array([[1.0, -2.0, 9.0]])
-    row = summary(scorer(), drops, [[np.array([0.5, -1.0])] * 8], resamples=20, seed=0)
+    row = robustness_summary(scorer(), drops, [[np.array([0.5, -1.0])] * 8], resamples=20, seed=0)
     assert (row["spread"], row["worst_level_lower"]) == (2.0, pytest.approx(2 / 3))
     assert row["changes"][0]["size"] == [0.5, 1.0]
     assert row["changes"][0]["signed"] == [0.5, -1.0]
@@ -112,11 +118,11 @@ def test_an_attack_keeps_its_radius_its_range_and_8_bits():
     photo = noise()
     photo[..., :8] = 1.0
     for raising in (True, False):
-        attacked = attack(build("sharpness").differentiable, photo, 2, raising=raising)
+        attacked = attack(build_scorer("sharpness").differentiable, photo, 2, raising=raising)
         assert float((attacked - photo).abs().max()) <= 2 / 255 + 1e-6
         assert (float(attacked.min()) >= 0, float(attacked.max()) <= 1) == (True, True)
         torch.testing.assert_close(attacked, eight_bit(attacked), atol=1e-7, rtol=0)
-        score = build("sharpness").score
+        score = build_scorer("sharpness").score
         assert (score(attacked) > score(photo)).item() is raising
 
 
@@ -136,9 +142,9 @@ def test_what_cannot_be_attacked_says_why(score, words):
 
 
 def test_lite_and_sharpness_give_gradients_jpegsize_none(random_lite):
-    assert build("jpegsize").differentiable is None
+    assert build_scorer("jpegsize").differentiable is None
     for text in (str(random_lite), "sharpness"):
-        one, photo = build(text), noise()
+        one, photo = build_scorer(text), noise()
         pixels = photo.clone().requires_grad_()
         value = one.differentiable(pixels)
         torch.testing.assert_close(value.detach(), one.score(photo), atol=1e-5, rtol=1e-5)
@@ -154,11 +160,11 @@ def test_mean_samples_are_means_of_resamples():
 
 def test_panel_table_and_page_data_repeat():
     photos = [noise(seed=i)[0] for i in range(2)]
-    scorers = [scorer(), build("jpegsize")]
-    panel = measure(photos, scorers, resamples=20, seed=0)
-    assert panel == measure(photos, scorers, resamples=20, seed=0)
+    scorers = [scorer(), build_scorer("jpegsize")]
+    panel = measure_robustness(photos, scorers, resamples=20, seed=0)
+    assert panel == measure_robustness(photos, scorers, resamples=20, seed=0)
     json.dumps(panel, allow_nan=False)
-    text = table({**panel, "left_out": {"pyiqa:x": "no weights"}})
+    text = robustness_table({**panel, "left_out": {"pyiqa:x": "no weights"}})
     assert "jpegsize cannot be attacked: it has no gradient" in text
     assert "left out: no weights" in text
     assert "| resize | x0.5 |" in text and "quality 95" in text
@@ -172,7 +178,7 @@ def test_panel_table_and_page_data_repeat():
 
 def test_a_constant_metric_has_no_percentage():
     flat = scorer(lambda x: 0 * brightness(x))
-    panel = measure([noise()[0]], [flat], resamples=20, seed=0)
+    panel = measure_robustness([noise()[0]], [flat], resamples=20, seed=0)
     json.dumps(panel, allow_nan=False)
     changes = robustness_panel(panel)["metrics"][0]["changes"]
     assert {change["reason"] for change in changes} <= {

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.analysis.sizes import FILTERS, measure, moves, shrunk
+from benchmarks.analysis.sizes import FILTERS, reduced_photo, score_at_sizes, score_changes
 
 
 def striped(height=96, width=128):
@@ -23,19 +23,19 @@ def contrast(img):
 
 def test_a_reduced_photo_has_the_side_asked_for_and_eight_bits():
     for kind in FILTERS:
-        small = shrunk(striped(), 48, kind)
+        small = reduced_photo(striped(), 48, kind)
         assert small.shape == (3, 48, 64)
         torch.testing.assert_close((small * 255).round() / 255, small)
 
 
 def test_only_sides_below_the_photos_own_are_scored():
-    found = measure(contrast, "a", striped(), sides=(200, 96, 48), kind="bilinear")
+    found = score_at_sizes(contrast, "a", striped(), sides=(200, 96, 48), kind="bilinear")
     assert list(found.scores) == [48]
     assert found.megapixels == pytest.approx(96 * 128 / 1e6)
     assert found.whole == pytest.approx(float(striped().std()))
     assert found.scores[48] < found.whole - 0.1  # the stripes are gone
-    assert moves([found], 48) == [found.whole - found.scores[48]]
-    assert moves([found], 96) == []
+    assert score_changes([found], 48) == [found.whole - found.scores[48]]
+    assert score_changes([found], 96) == []
 
 
 def test_the_command_leaves_small_photos_out_and_says_how_far_scores_move(

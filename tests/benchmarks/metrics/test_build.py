@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from benchmarks.metrics import baselines
-from benchmarks.metrics.build import build, display_name
-from benchmarks.metrics.build import parse as parse_metric
+from benchmarks.metrics.build import build_scorer, display_name, parse_metric
 from benchmarks.metrics.scorer import MetricError, file_digest
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +51,7 @@ def test_display_names() -> None:
 )
 def test_what_cannot_be_built_says_why(text: str, message: str) -> None:
     with pytest.raises(MetricError, match=message):
-        build(text)
+        build_scorer(text)
 
 
 def test_own_callable_declares_its_direction(
@@ -64,20 +63,20 @@ def test_own_callable_declares_its_direction(
         "blur.signature = 'blur|v7'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    mean = build("mymetric:mean,power=2")
+    mean = build_scorer("mymetric:mean,power=2")
     assert not mean.lower_is_better
     assert mean.signature.startswith("mymetric:mean|source:")
     assert mean.signature.endswith("|power:2")
     assert mean.score is not None
     np.testing.assert_allclose(mean.score(torch.full((2, 3, 4, 4), 0.5)), [0.25, 0.25])
-    assert build("mymetric:mean,lower_is_better=true").lower_is_better
-    blur = build("mymetric:blur")
+    assert build_scorer("mymetric:mean,lower_is_better=true").lower_is_better
+    blur = build_scorer("mymetric:blur")
     assert blur.lower_is_better
     assert blur.signature == "blur|v7"
 
 
 def test_pyiqa_is_built_with_its_direction() -> None:
-    piqe = build("pyiqa:piqe", device="cpu")
+    piqe = build_scorer("pyiqa:piqe", device="cpu")
     assert piqe.lower_is_better
     assert not piqe.batched
     assert piqe.signature.startswith("pyiqa:piqe|pyiqa:")
@@ -94,14 +93,14 @@ def write_niqe(path: Path) -> None:
 def test_niqe_takes_basicsr_parameters(tmp_path: Path) -> None:
     file = tmp_path / "p.npz"
     write_niqe(file)
-    scorer = build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
+    scorer = build_scorer(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
     assert f"pretrained_model_path:{file_digest(file)}" in scorer.signature
     assert scorer.score is not None
     image = torch.rand(1, 3, 192, 192, generator=torch.manual_seed(0))
     assert torch.isfinite(scorer.score(image)).all()
     np.savez(file, other=np.ones(3))
     with pytest.raises(MetricError, match="no cov_pris_param, mu_pris_param; found other"):
-        build(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
+        build_scorer(f"pyiqa:niqe,pretrained_model_path={file}", device="cpu")
 
 
 def test_brisque_takes_libsvm_text(tmp_path: Path) -> None:
@@ -109,18 +108,18 @@ def test_brisque_takes_libsvm_text(tmp_path: Path) -> None:
     head = "svm_type epsilon_svr\nkernel_type rbf\ngamma 0.05\nrho {}\nSV\n"
     rows = "2.0 1:0.5 36:-1\n-1.5 2:1\n"
     file.write_text(head.format("-153.591") + rows)
-    scorer = build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
+    scorer = build_scorer(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
     assert scorer.lower_is_better
     file.write_text(head.format("-155.845") + rows)
     with pytest.raises(MetricError, match="another BRISQUE model"):
-        build(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
+        build_scorer(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
 def test_niqe_prefers_a_sharp_photo_to_a_noisy_one() -> None:
     data = pytest.importorskip("skimage.data")
     parameters = SHARED / "niqe_pris_params.npz"
-    scorer = build(f"pyiqa:niqe,pretrained_model_path={parameters}", device="cpu")
+    scorer = build_scorer(f"pyiqa:niqe,pretrained_model_path={parameters}", device="cpu")
     assert scorer.score is not None
     photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None].float() / 255
     noisy = (photo + 0.2 * torch.randn(photo.shape, generator=torch.manual_seed(0))).clamp(0, 1)
@@ -145,7 +144,7 @@ def test_baselines() -> None:
 
 
 def test_lite_scores_a_batch_as_it_scores_its_images() -> None:
-    scorer = build("lite", device="cpu")
+    scorer = build_scorer("lite", device="cpu")
     assert scorer.score is not None
     images = torch.rand(3, 3, 96, 128, generator=torch.manual_seed(0))
     images[1] = images[1].mean(dim=(1, 2), keepdim=True)

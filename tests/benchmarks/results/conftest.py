@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.datasets import Dataset
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.results.summary import Statistics, note_unavailable, summarise
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
@@ -46,7 +46,7 @@ def folder(tmp_path_factory):
         table = root / f"{name}.csv"
         pd.DataFrame({"image": names, "score": scores}).to_csv(table, index=False)
         text = f"table:{table}" + (",lower_is_better=true" if name == "fair" else "")
-        runner.run(build(text), Settings(text), dataset, known, out)
+        runner.run(build_scorer(text), Settings(text), dataset, known, out)
     note_unavailable(out, "part", {"pyiqa:musiq": "cannot be built here: no network"})
     return out
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.datasets import load, parse
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.results import folder as results
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
@@ -20,5 +20,5 @@ def score(
     }
     settings = Settings(metric, threads=1, **known)
     frame = runner.prepare(dataset, out)
-    outcome = runner.run(build(metric), settings, dataset, frame, out, **options)
+    outcome = runner.run(build_scorer(metric), settings, dataset, frame, out, **options)
     return outcome, results.load(out)

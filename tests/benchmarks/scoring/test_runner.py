@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.metrics.build import build
+from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import MetricError
 from benchmarks.results import folder as results
 from tests.benchmarks.scoring.mini import score
@@ -78,9 +78,9 @@ def test_published_predictions(mini: Path, tmp_path: Path) -> None:
     assert outcome.failed == 11
     table.write_text("name,value\n0,5\n0,6\n")
     with pytest.raises(MetricError, match="lists 0 twice"):
-        build(f"table:{table},image=name,score=value")
+        build_scorer(f"table:{table},image=name,score=value")
     with pytest.raises(MetricError, match="no column image, score"):
-        build(f"table:{table}")
+        build_scorer(f"table:{table}")
 
 
 def test_load_without_results(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ OURS = sorted((Path(__file__).parents[3] / "benchmarks" / "golden").glob("*.json
 def test_our_golden_values_hold(file: Path) -> None:
     """On the images that code makes; `python -m benchmarks golden check` does the photos, too."""
     pytest.importorskip("pyarrow")
-    from benchmarks.metrics.build import build
+    from benchmarks.metrics.build import build_scorer
 
     frozen = golden.load(file)
     few = replace(frozen, scores={k: v for k, v in frozen.scores.items() if k in CODE})
     assert few.scores
-    scorer = build(frozen.metric, device="cpu")
+    scorer = build_scorer(frozen.metric, device="cpu")
     assert scorer.score is not None
     report = golden.check(scorer.score, few, signature=scorer.signature)
     assert report.ok, report.describe()
