@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from qualiclip_metric.distortions import DISTORTIONS, LEVELS, versions
-from qualiclip_metric.training.anchored.groups import FAULT_OF
+from qualiclip_metric.distortions import DISTORTIONS, FAULT_OF, LEVELS, versions
 
 __all__ = ["correct_shares", "fault_shares", "types_by_fault"]
 

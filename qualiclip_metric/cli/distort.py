@@ -1,4 +1,4 @@
-"""`qualiclip distort`: degrade one image, or show what every distortion does to it."""
+"""`qualiclip distort`: degrade an image, or draw a sheet of all distortions of it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qualiclip_metric.distortions import Chain
 
 EACH = "links"
-"""What `--chain` takes for every link alone."""
+"""Value of `--chain` for every link alone."""
 
 
 def distort(
@@ -46,13 +46,13 @@ def distort(
         int | None, typer.Option("--level", "-l", min=1, max=5, help="1 (mildest) to 5.")
     ] = None,
     sheet: Annotated[
-        bool, typer.Option("--sheet", help="Draw all 24 types, or the chains, at all 5 levels.")
+        bool, typer.Option("--sheet", help="Draw all types, or the chains, at all 5 levels.")
     ] = False,
     seed: SeedOption = 0,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     allow_truncated: TruncatedOption = False,
 ) -> None:
-    """Degrade an image with the distortions of the training: 24 types, and chains; 5 levels.
+    """Degrade an image with the distortions of the training: types and chains, 5 levels.
 
     Give --type or --chain with --level, or --sheet.
     """
@@ -64,7 +64,7 @@ def distort(
     from qualiclip_metric.files import atomic_write
 
     try:
-        chosen = [distortion.name for distortion in distortions.resolve(types)] if types else []
+        names = [distortion.name for distortion in distortions.resolve(types)] if types else []
     except ValueError as err:
         raise typer.BadParameter(str(err), param_hint="--type") from err
     try:
@@ -77,10 +77,8 @@ def distort(
             with progress_bar("degrading", None, unit="rows") as bar:
                 shown = chains if chain else None
                 picture = contact_sheet(img, shown, seed, progress=bar.update)
-        elif chains:
-            picture = images.to_picture(_chained(img, chains[0], level or 1, seed))
         else:
-            picture = images.to_picture(_degraded(img, chosen, level or 1, seed))
+            picture = images.to_picture(_degrade(img, names, chains, level or 1, seed))
         with atomic_write(out) as scratch:
             picture.save(scratch, Image.registered_extensions()[out.suffix.lower()])
     except (ValueError, OSError) as err:
@@ -88,25 +86,20 @@ def distort(
     typer.echo(f"wrote {out}", err=True)
 
 
-def _degraded(img: "Tensor", names: list[str], level: int, seed: int) -> "Tensor":
-    """An image, (3, H, W), under several distortions, one after the other."""
+def _degrade(
+    img: "Tensor", names: list[str], chains: list["Chain"], level: int, seed: int
+) -> "Tensor":
+    """Degrade an image, (3, H, W), by one chain, or by types one after the other."""
     import torch
 
-    from qualiclip_metric.distortions import distort
+    from qualiclip_metric.distortions import chain_ladder, distort
 
     rng = torch.Generator().manual_seed(seed)
+    if chains:
+        return chain_ladder(img[None], chains[0], rng)[level - 1, 0]
     for name in names:
         img = distort(img[None], name, level, rng)[0]
     return img
-
-
-def _chained(img: "Tensor", chain: "Chain", level: int, seed: int) -> "Tensor":
-    """An image, (3, H, W), at one level of a chain."""
-    import torch
-
-    from qualiclip_metric.distortions import chain_ladder
-
-    return chain_ladder(img[None], chain, torch.Generator().manual_seed(seed))[level - 1, 0]
 
 
 def _check_usage(

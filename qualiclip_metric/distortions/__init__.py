@@ -1,18 +1,19 @@
-"""24 synthetic distortions in 7 groups, each a ladder of 5 levels that only gets worse.
+"""Synthetic distortions in groups, each a ladder of 5 levels that only gets worse.
 
-The types are those of ARNIQA (arXiv 2310.14918) and KADID-10k; docs/lab/distortions.md lists where
-a ladder departs from theirs, and why. Everything works on batches and on any device, draws from an
-explicit generator, and leaves its input alone. Knows nothing of losses, data sets or files.
+The types are those of ARNIQA (arXiv 2310.14918) and KADID-10k; `table` has one row for each. Where
+a ladder departs from theirs, docs/lab/distortions.md gives the reason. Everything works on batches
+and on any device, draws from an explicit generator, and leaves its input unchanged.
 
     rng = torch.Generator().manual_seed(0)
     worse = distort(img, "jpeg", 3, rng)                       # (N, 3, H, W)
     steps = ladder(img, ("lensblur", "whitenoise"), rng)       # (5, N, 3, H, W)
 
-Beside them stand chains of what cameras and networks do, in physical order: `chains`.
+`chains` composes faults of cameras and networks in physical order.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -26,10 +27,18 @@ from qualiclip_metric.distortions.chains import (
     draw_chain,
     parse_chain,
 )
-from qualiclip_metric.distortions.table import DISTORTIONS, GROUPS, LEVELS, Distortion
+from qualiclip_metric.distortions.table import (
+    DISTORTIONS,
+    FAULTS,
+    GROUPS,
+    LEVELS,
+    Distortion,
+)
 
 __all__ = [
     "DISTORTIONS",
+    "FAULTS",
+    "FAULT_OF",
     "GROUPS",
     "LEVELS",
     "LINKS",
@@ -48,6 +57,11 @@ __all__ = [
 
 MAX_TYPES = 3
 """Most types that one ladder may compose."""
+FAULT_OF: Mapping[str, str] = MappingProxyType(
+    {d.name: d.fault for d in DISTORTIONS.values() if d.fault is not None}
+    | {link.name: link.fault for link in LINKS.values()}
+)
+"""Type or link -> its fault, for those that have one."""
 
 
 def distort(img: Tensor, name: str, level: int, rng: torch.Generator) -> Tensor:
@@ -84,9 +98,9 @@ def ladder(
 ) -> Tensor:
     """Degrade a batch with one type, or up to 3 types one after the other, at each level.
 
-    All levels and all images share the random state of a type, so that a ladder compares strengths
-    and not accidents. ``ladder(img, name, rng)[k - 1]`` is ``distort(img, name, k, rng)`` from the
-    same state of ``rng``, which is left advanced as by one call.
+    All levels and all images share the random state of a type: the levels differ in strength alone.
+    ``ladder(img, name, rng)[k - 1]`` is ``distort(img, name, k, rng)`` from the same state of
+    ``rng``, which is left advanced as by one call.
 
     Args:
         img: As for `distort`.
@@ -119,9 +133,9 @@ def versions(
     names: Iterable[str] = tuple(DISTORTIONS),
     levels: Iterable[int] = range(1, LEVELS + 1),
 ) -> Iterator[tuple[str, int, Tensor]]:
-    """Every type at every level, one after the other, each from the same random state.
+    """Yield every type at every level, each from the same random state.
 
-    The levels of a type differ in strength alone, as in `ladder`, but only one is held at a time.
+    The levels of a type differ in strength alone, as in `ladder`, but one at a time is in memory.
 
     Args:
         img: As for `distort`.
@@ -143,7 +157,7 @@ def versions(
 
 
 def resolve(names: str | Sequence[str]) -> tuple[Distortion, ...]:
-    """Look up what one ladder may compose.
+    """Look up the types of a ladder, and check that they can be composed.
 
     Args:
         names: One to three distinct keys of `DISTORTIONS`.

@@ -1,38 +1,22 @@
-"""What a batch, a level and a generator must be, and the error where one is not."""
+"""Checks of the arguments that all distortions share."""
 
 import torch
 from torch import Tensor
 
 from qualiclip_metric.distortions.table import LEVELS
 
-_MIN_SIDE = 32  # px
-_SLACK = 1e-3  # how far rounding may take a value out of [0, 1] before it looks like a mistake
+_MIN_SIDE = 32  # px; smaller images have no room for JPEG 2000's wavelets or displaced squares
+_SLACK = 1e-3  # rounding of a resize or of bfloat16 exceeds [0, 1] by less
 
 
 def check_level(what: str, level: int) -> None:
-    """Refuse what is no level, or no height of a ladder.
-
-    Args:
-        what: How the error calls it.
-        level: 1 to `LEVELS`.
-
-    Raises:
-        ValueError: When it is no such integer.
-    """
+    """Raise ValueError unless an integer of 1 to `LEVELS`; `what` names it in the error."""
     if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= LEVELS:
         raise ValueError(f"expected {what} as an integer of 1..{LEVELS}, got {level!r}")
 
 
 def check_images(img: Tensor, rng: torch.Generator) -> None:
-    """Refuse what cannot be degraded, and say what could.
-
-    Args:
-        img: To be (N, 3, H, W) RGB in [0, 1], at least 32x32, of a floating dtype.
-        rng: To be a generator on the CPU.
-
-    Raises:
-        ValueError: When either is not.
-    """
+    """Raise ValueError unless (N, 3, H, W) float RGB in [0, 1], 32x32 or larger, and a CPU rng."""
     if img.ndim != 4 or img.shape[0] < 1 or img.shape[1] != 3:
         raise ValueError(
             f"expected (N, 3, H, W), got {tuple(img.shape)}; "

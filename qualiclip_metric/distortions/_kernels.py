@@ -1,4 +1,4 @@
-"""Blur kernels and the one convolution that applies them. Knows nothing of colours or levels."""
+"""Blur kernels, and the convolution that applies them."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def gaussian(sigma: float) -> Float[Tensor, "k k"]:
-    """Gaussian of standard deviation ``sigma`` px, cut at 4 sigma as `scipy.ndimage` cuts it."""
+    """Gaussian of standard deviation ``sigma`` px, truncated at 4 sigma as in `scipy.ndimage`."""
     radius = int(4 * sigma + 0.5)
     x = torch.arange(-radius, radius + 1, dtype=torch.float64)
     line = torch.exp(-0.5 * (x / sigma) ** 2)
@@ -18,7 +18,8 @@ def gaussian(sigma: float) -> Float[Tensor, "k k"]:
 
 
 def disk(radius: float) -> Float[Tensor, "k k"]:
-    """Uniform disk of ``radius`` px; a rim pixel weighs what the disk covers of it."""
+    """Uniform disk of ``radius`` px; a pixel of the rim weighs as much as the disk covers of it."""
+    # covered areas by counting sub-pixels, 128 per radius
     half, samples = math.ceil(radius), math.ceil(128 / radius)
     steps = (2 * half + 1) * samples
     x = (torch.arange(steps, dtype=torch.float64) + 0.5) / samples - half - 0.5
@@ -29,7 +30,7 @@ def disk(radius: float) -> Float[Tensor, "k k"]:
 def line(length: float, angle: float, *, samples: int = 32) -> Float[Tensor, "k k"]:
     """Segment of ``length`` px through the centre, ``angle`` radians counter-clockwise from right.
 
-    Points on the segment are shared out among their four neighbours, so that any length and
+    Points on the segment are split bilinearly among their four neighbours, so that every length and
     angle is exact to a fraction of a pixel.
     """
     half = math.ceil(length / 2)
@@ -38,11 +39,11 @@ def line(length: float, angle: float, *, samples: int = 32) -> Float[Tensor, "k 
     along = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * length
     x, y = half + along * math.cos(angle), half - along * math.sin(angle)
     columns, rows = (_tent(x, size), _tent(y, size))
-    return _normalised(rows.T @ columns)
+    return _normalised(rows.T @ columns)  # (k, m) @ (m, k): the sum over points of row x column
 
 
 def path(points: Float[Tensor, "2 m"]) -> Float[Tensor, "k k"]:
-    """Points (x, y) in px from the centre, each shared out among its four neighbours."""
+    """Points (x, y) in px from the centre, each split bilinearly among its four neighbours."""
     half = math.ceil(float(points.abs().max())) + 1
     size = 2 * half + 1
     x, y = points.double() + half
@@ -52,13 +53,15 @@ def path(points: Float[Tensor, "2 m"]) -> Float[Tensor, "k k"]:
 def convolve(
     img: Float[Tensor, "n c h w"], kernel: Float[Tensor, "k k"]
 ) -> Float[Tensor, "n c h w"]:
-    """Convolve every channel with an odd square kernel, the border pixels repeated outwards.
+    """Convolve every channel with an odd square kernel; border pixels are repeated outwards.
 
-    Goes through the Fourier transform: its cost does not depend on the size of the kernel.
+    By the Fourier transform, whose cost hardly depends on the size of the kernel.
     """
     height, width = img.shape[-2:]
     half = kernel.shape[-1] // 2
     padded = F.pad(img, (half, half, half, half), mode="replicate")
+    # The transform wraps around. The wrapped part is the first 2 * half rows and columns, which are
+    # cut off, so that no further padding is needed.
     size = [next_fast_len(side, real=True) for side in padded.shape[-2:]]
     weights = kernel.to(img)
     spectrum = torch.fft.rfft2(padded, s=size) * torch.fft.rfft2(weights, s=size)
@@ -72,7 +75,7 @@ def gaussian_blur(img: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, 
 
 
 def _tent(position: Float[Tensor, " m"], size: int) -> Float[Tensor, "m k"]:
-    """Linear-interpolation weights of ``size`` pixels for each position."""
+    """Weights of ``size`` pixels in a linear interpolation at each position."""
     pixels = torch.arange(size, dtype=torch.float64)
     return (1 - (position[:, None] - pixels).abs()).clamp(min=0)
 

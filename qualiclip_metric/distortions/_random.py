@@ -1,7 +1,7 @@
-"""Random draws on the CPU, then moved: the same generator state gives the same field anywhere.
+"""Random numbers from a CPU generator, then moved: a state gives the same field on any device.
 
-Knows nothing of distortions. No draw may depend on a distortion's strength: a ladder replays
-one generator state for each level and counts on getting the same numbers.
+No draw may depend on a distortion's strength: a ladder replays one generator state for each level
+and relies on the same numbers.
 """
 
 import math

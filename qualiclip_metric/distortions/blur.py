@@ -1,4 +1,4 @@
-"""Gaussian, lens and motion blur. Knows RGB batches in [0, 1]; knows nothing of levels."""
+"""Gaussian, lens and motion blur of RGB batches in [0, 1]."""
 
 import torch
 from jaxtyping import Float
@@ -20,5 +20,6 @@ def lens_blur(img: Float[Tensor, "n 3 h w"], radius: float) -> Float[Tensor, "n 
 def motion_blur(
     img: Float[Tensor, "n 3 h w"], length: float, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """Straight camera motion over ``length`` px, at one random angle of the half circle."""
+    """Straight camera motion over ``length`` px, at one random angle."""
+    # half a turn: a line has no direction
     return _kernels.convolve(img, _kernels.line(length, _random.angle(0.5, rng)))

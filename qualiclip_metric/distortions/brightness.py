@@ -1,4 +1,4 @@
-"""Brightening, darkening and mean shift. Knows RGB batches in [0, 1] and CIE Lab; not levels."""
+"""Brightening, darkening and mean shift of RGB batches in [0, 1]."""
 
 import math
 from collections.abc import Callable

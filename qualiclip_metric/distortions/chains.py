@@ -1,9 +1,9 @@
 """Chains: several faults in the order in which cameras and networks cause them, growing together.
 
-A photo from the wild suffers from more than one fault: a dim scene, then a trembling hand, then
-noise and what was done against it, then a network that compresses. A chain has one to three links
-of `LINKS` in this order; at each level of its ladder every link acts at its own share of the
-level's strength, and JPEG of good quality ends it, as it ends nearly every photo.
+A real photo has more than one fault: a dim scene, then a trembling hand, then noise and denoising,
+then the compression of a network. A chain has one to three links of `LINKS` in this order. At each
+level of its ladder, every link acts at its own share of the level's strength. A JPEG of good
+quality ends it, as it ends nearly every photo.
 
     chain = parse_chain("hand_shake:0.5,low_light")
     steps = chain_ladder(img, chain, rng)                 # (5, N, 3, H, W)
@@ -26,7 +26,7 @@ from qualiclip_metric.distortions.table import LEVELS
 MAX_LINKS = 3
 """Most links of one chain."""
 LEAST_SHARE = 0.35
-"""Smallest share that is drawn: a link that did less would not be seen."""
+"""Smallest share that is drawn: a weaker link would not be visible."""
 QUALITY = (70, 97)
 """JPEG qualities that end a chain."""
 
@@ -37,7 +37,7 @@ class Link:
 
     Attributes:
         name: Key in `LINKS`.
-        fault: What people would call it: blur, noise, compression, exposure or colour.
+        fault: Member of `FAULTS` that people would call it by.
         apply: ``(img, strength, rng) -> img``: (N, 3, H, W) in [0, 1] to the same shape, not yet
             clamped; strength 0 (next to nothing) to 1 (bad). Its draws do not depend on it.
         unit: What grows with the strength.
@@ -103,13 +103,13 @@ class Chain:
 
 
 def parse_chain(text: str) -> Chain:
-    """A chain from its text: links in physical order, with a share where it is not 1.
+    """Parse a chain: links in physical order, with a share where it is not 1.
 
     Args:
         text: Such as ``hand_shake:0.5,low_light``.
 
     Raises:
-        ValueError: When a share is no number, or as `Chain`.
+        ValueError: When a share is not a number, or as `Chain`.
     """
     found = []
     for word in text.split(","):
@@ -122,7 +122,7 @@ def parse_chain(text: str) -> Chain:
 
 
 def draw_chain(rng: torch.Generator, max_links: int = MAX_LINKS) -> Chain:
-    """A random chain: 1 to `max_links` links, each number equally often, of any shares.
+    """Draw a random chain: 1 to `max_links` links, each number equally often, with random shares.
 
     Args:
         rng: CPU generator.

@@ -1,6 +1,6 @@
-"""Colour diffusion, colour shift, loss and excess of saturation.
+"""Colour diffusion, colour shift, loss and excess of saturation of RGB batches in [0, 1].
 
-Knows RGB batches in [0, 1] and CIE Lab (kornia, sRGB and D65); knows nothing of levels.
+CIE Lab is kornia's: sRGB, D65.
 """
 
 import math
@@ -14,9 +14,9 @@ from torch import Tensor
 from qualiclip_metric.distortions import _kernels, _random
 
 _EDGE_SIGMA = 4.0  # px by which the edge map of `color_shift` is spread
-_SHIFT_FULL = 12.0  # px of shift at which it replaces the original wholly
-_SHARE_GROWTH = 0.4  # exponent: a weight of 0.37 at 1 px
-_EDGE_FULL = 0.06  # mean luma step per px at which the shifted channel replaces the original
+_SHIFT_FULL = 12.0  # px, the shift of the last level: its weight is 1
+_SHARE_GROWTH = 0.4  # exponent of the weight: .37 at 1 px, so that level 1 is visible
+_EDGE_FULL = 0.06  # mean luma step per px from which the weight is not reduced
 
 
 def color_diffusion(img: Float[Tensor, "n 3 h w"], amount: float) -> Float[Tensor, "n 3 h w"]:
@@ -31,8 +31,8 @@ def color_shift(
 ) -> Float[Tensor, "n 3 h w"]:
     """Green is displaced by ``distance`` px near edges, in one random direction of the circle.
 
-    The displaced green is mixed in with a weight that grows with the distance, to 1 at 12 px:
-    past the detail's own width a longer shift alone no longer does more damage.
+    The displaced green is mixed in with a weight that grows with the distance, to 1 at 12 px: a
+    shift that exceeds the width of the detail does no more damage by its length alone.
     """
     direction = _random.angle(1.0, rng)
     down, right = (round(distance * f(direction)) for f in (math.sin, math.cos))

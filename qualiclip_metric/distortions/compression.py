@@ -14,8 +14,10 @@ from qualiclip_metric.images import to_uint8
 
 # torchvision 0.29 announces that its coders will move to torchcodec in some later release.
 _DEPRECATED = "The image decoding and encoding capabilities of TorchVision"
-_MAX_RESOLUTIONS = 8  # wavelet resolutions of the reference; a small image has room for fewer
-_HEADER_BYTES = 200  # about what a JPEG 2000 codestream spends before it carries any picture
+_MAX_RESOLUTIONS = 8  # wavelet resolutions of the reference; small images have room for fewer
+_HEADER_BYTES = (
+    200  # size of a codestream's header; a third of the budget of a 224 px crop at 1:256
+)
 
 
 def jpeg(img: Float[Tensor, "n 3 h w"], quality: float) -> Float[Tensor, "n 3 h w"]:
@@ -30,7 +32,7 @@ def jpeg(img: Float[Tensor, "n 3 h w"], quality: float) -> Float[Tensor, "n 3 h 
 def jpeg2000(img: Float[Tensor, "n 3 h w"], ratio: float) -> Float[Tensor, "n 3 h w"]:
     """JPEG 2000 with 9/7 wavelets at a compression ``ratio`` to 24-bit RGB.
 
-    The header is not counted in the ratio, or it would eat up the budget of a small crop.
+    The header is not counted, so that a ratio means the same damage at any image size.
     """
     decoded = [_decode(jpeg2000_stream(one, ratio)) for one in to_uint8(img)]
     return _from_bytes(torch.stack(decoded), img)

@@ -1,4 +1,4 @@
-"""Over-sharpening and two losses of contrast. Knows RGB batches in [0, 1]; not levels.
+"""Over-sharpening and two losses of contrast of RGB batches in [0, 1].
 
 The two contrast types keep the reference's names, though its "linear" one is a curve and its
 "non-linear" one a straight line.

@@ -1,9 +1,9 @@
-"""What cameras and networks do to a photo, one fault at a time: the links of `chains`.
+"""Faults that cameras and networks add to a photo: the links of `chains`.
 
 A link is a function of an image, a strength and a generator. Strength 0 does next to nothing, 1 is
-as bad as what people still post, and all between is continuous. Light is added up in linear light,
-as a sensor adds it; sizes in pixels are for an image of 224x224 or more. No draw depends on the
-strength.
+about as bad as photos that people still post; the effect is continuous between. Blur, noise and
+exposure act in linear light, as on a sensor; sizes in pixels are for images of 224x224 or more. No
+draw depends on the strength. Faults twice as strong made the trained metric agree less with people.
 """
 
 import math
@@ -28,26 +28,28 @@ def haze(img: Image, strength: float, rng: torch.Generator) -> Image:
     random depth of .35 to 1 that grows towards the top, and air light of a random light grey.
     """
     height, width = img.shape[-2:]
-    hills = _random.uniform((1, 1, 4, 4), rng, img)
+    hills = _random.uniform((1, 1, 4, 4), rng, img)  # few cells: the depth is smooth
     hills = interpolate(hills, size=(height, width), mode="bicubic", align_corners=True)
     rise = torch.linspace(1, 0, height).to(img)[:, None]
-    depth = 0.35 + 0.325 * (hills.clamp(0, 1) + rise)
+    depth = 0.35 + 0.325 * (hills.clamp(0, 1) + rise)  # .35 to 1
     grey = _random.between(0.65, 0.95, rng)
     tint = (_random.between(0.95, 1.0, rng), 1.0, _random.between(1.0, 1.05, rng))
     air = (grey * img.new_tensor(tint)).clamp(max=1).view(3, 1, 1)
-    seen = torch.exp(-1.4 * strength * depth)
-    return _encoded(seen * rgb_to_linear_rgb(img) + (1 - seen) * rgb_to_linear_rgb(air))
+    transmission = torch.exp(-1.4 * strength * depth)
+    light = transmission * rgb_to_linear_rgb(img) + (1 - transmission) * rgb_to_linear_rgb(air)
+    return _encoded(light)
 
 
 def flat_contrast(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """Values drawn towards their mean, up to half of their range, and moved up or down."""
+    """Reduce the contrast around the mean by up to a half, and shift all values up or down."""
     mean = img.mean(dim=(1, 2, 3), keepdim=True)
     shift = _random.between(-0.15, 0.15, rng)
     return mean + (1 - 0.5 * strength) * (img - mean) + shift * strength
 
 
 def colour_cast(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """A wrong white balance: gains exp(strength * d) in linear light, d of length 1 and sum 0."""
+    """Wrong white balance: gains exp(strength * d) in linear light, d of length 1 and sum 0."""
+    # a sum of 0 keeps the brightness about the same, so that this fault is one of colour alone
     direction = _random.normal((3,), rng, img)
     direction = direction - direction.mean()
     gains = torch.exp(strength * direction / direction.norm())
@@ -55,26 +57,27 @@ def colour_cast(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def overexposure(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """Up to 2.5 stops too much light; what is brighter than white is lost."""
+    """Add up to 2.5 stops of light; what is brighter than white is lost."""
     return _encoded(rgb_to_linear_rgb(img) * 2 ** (2.5 * strength))
 
 
 def defocus(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """A disk of .4 to 6 px radius in linear light, so that highlights grow."""
+    """Blur by a disk of .4 to 6 px radius in linear light, so that highlights grow."""
+    # the exponent makes finer steps at mild strengths
     kernel = _kernels.disk(0.4 + 5.6 * strength**1.3)
     return _encoded(_kernels.convolve(rgb_to_linear_rgb(img), kernel))
 
 
 def hand_shake(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """The camera moves along a random smooth path, .5 to 17.5 px from end to end of its box."""
+    """Move the camera along a random path; its bounding box has a diagonal of .5 to 17.5 px."""
     points = _walk(rng) * (0.5 + 17 * strength)
     return _encoded(_kernels.convolve(rgb_to_linear_rgb(img), _kernels.path(points)))
 
 
 def low_light(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """Up to 3 stops too little light, Poisson-Gaussian noise, and a share of the stops back.
+    """Remove up to 3 stops of light, add Poisson-Gaussian noise, and amplify part of it again.
 
-    The share is drawn: what comes out is dark, or bright and noisy, or both in part.
+    The part is drawn, so that the result is dark, or bright and noisy, or something of both.
     """
     gain, share = 2 ** (-3 * strength), _random.between(0.0, 0.9, rng)
     dark = _noisy(gain * rgb_to_linear_rgb(img), 0.001 * strength, 0.003 * strength, 0.0, rng)
@@ -82,14 +85,14 @@ def low_light(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def sensor_noise(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """Poisson-Gaussian noise, half of the time correlated between neighbours; then denoising.
+    """Add Poisson-Gaussian noise, correlated between neighbours in half of the draws; denoise.
 
-    A third of the time each: none, bilateral (what is left are flat areas and lost texture),
-    chroma only.
+    A third of the draws each: no denoising, bilateral (which flattens texture), chroma only.
     """
     sigma = 0.06 * strength**1.2
     grain = _random.between(0.6, 1.2, rng) if _random.chance(0.5, rng) else 0.0
     photons, way = _random.between(0.2, 1.0, rng), _random.index(3, rng)
+    # `photons` divides the noise between light-dependent and constant
     light, read = 1.2 * photons * sigma**2, 0.35 * (1 - photons) * sigma
     noisy = _encoded(_noisy(rgb_to_linear_rgb(img), light, read, grain, rng))
     if way == 1:
@@ -98,7 +101,7 @@ def sensor_noise(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def resample(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """Down by 1 to 4.6 and up again, by area, bilinear or bicubic; half of the time sharpened."""
+    """Resize down by 1 to 4.6 and up again (area, bilinear, bicubic); sharpen half of the draws."""
     height, width = img.shape[-2:]
     down = ("area", "bilinear", "bicubic")[_random.index(3, rng)]
     up = ("bilinear", "bicubic")[_random.index(2, rng)]
@@ -111,7 +114,7 @@ def resample(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def recompression(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """JPEG of quality 80 to 12; four times in ten a second pass on a grid of blocks that is off."""
+    """JPEG of quality 80 to 12; in 40 % of the draws a second one on a shifted grid of blocks."""
     twice, share = _random.chance(0.4, rng), _random.between(0.6, 1.0, rng)
     down, right = 1 + _random.index(7, rng), 1 + _random.index(7, rng)
     once = jpeg(img.clamp(0, 1), _quality(strength))
@@ -122,6 +125,7 @@ def recompression(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def _quality(strength: float) -> float:
+    """Quality 80 at strength 0, 12 at 1; geometric, because low qualities differ more visibly."""
     return 80 * math.pow(12 / 80, strength)
 
 
@@ -132,23 +136,25 @@ def _encoded(light: Image) -> Image:
 
 
 def _walk(rng: torch.Generator, steps: int = 64, finer: int = 8) -> Float[Tensor, "2 points"]:
-    """A smooth random path around 0 whose bounding box has a diagonal of 1."""
+    """Draw a smooth random path around 0 whose bounding box has a diagonal of 1."""
     bend = _random.between(0.0, 0.45, rng)
-    turn = torch.randn(steps, generator=rng) * bend
+    turn = torch.randn(steps, generator=rng) * bend  # radians per step; 0 is a straight line
     heading = turn.cumsum(0) + _random.angle(1.0, rng)
     speed = 0.3 + torch.rand(steps, generator=rng)
     path = (speed * torch.stack([heading.cos(), heading.sin()])).cumsum(1)
     path = path / (path.amax(1) - path.amin(1)).norm()
+    # more points than the path is long in px, so that the kernel has no gaps
     path = interpolate(path[None], size=steps * finer, mode="linear", align_corners=True)[0]
     return path - path.mean(1, keepdim=True)
 
 
 def _noisy(light: Image, photons: float, read: float, grain: float, rng: torch.Generator) -> Image:
-    """Noise of variance photons * light, and of standard deviation `read`, in linear light."""
+    """Add noise of variance photons * light, and of standard deviation `read`, in linear light."""
     shape = (2, *light.shape[1:])
     field = _random.normal(shape, rng, light)
     if grain:
         kernel = _kernels.gaussian(grain)
+        # a blur lowers the variance to the sum of the squared weights; divide to keep it at 1
         field = _kernels.convolve(field, kernel) / kernel.square().sum().sqrt().to(light)
     return light + (photons * light.clamp(min=0)).sqrt() * field[0] + read * field[1]
 

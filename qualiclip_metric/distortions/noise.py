@@ -1,7 +1,6 @@
-"""White, luma-chroma, impulse and multiplicative noise.
+"""White, luma-chroma, impulse and multiplicative noise of RGB batches in [0, 1].
 
-Knows RGB batches in [0, 1]; one noise field is shared by the batch, and only its strength depends
-on the level, so a field grows in place along a ladder.
+The batch shares one noise field; along a ladder only its strength grows.
 """
 
 import math
@@ -35,7 +34,10 @@ def white_ycbcr(
 def impulse(
     img: Float[Tensor, "n 3 h w"], density: float, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """Salt and pepper on a fraction ``density`` of the samples, half each; more adds to less."""
+    """Salt and pepper on a fraction ``density`` of the samples, half each.
+
+    A higher density keeps the specks of a lower one: both ends of one uniform field are cut.
+    """
     field = _random.uniform(tuple(img.shape[1:]), rng, img)
     salted = torch.where(field > 1 - density / 2, torch.ones_like(img), img)
     return torch.where(field < density / 2, torch.zeros_like(img), salted)

@@ -1,7 +1,7 @@
-"""Jitter, displaced patches, pixelation, quantisation, colour blocks.
+"""Jitter, displaced patches, pixelation, quantisation and colour blocks of RGB batches in [0, 1].
 
-Knows RGB batches in [0, 1]. Squares lie in the cells of a grid and so never overlap, and a
-higher count keeps the squares of a lower one: more squares are always more damage.
+Each square lies in a grid cell of its own, so that squares never overlap; a higher count keeps the
+squares of a lower one. So more squares are always more damage.
 """
 
 import math
@@ -22,12 +22,13 @@ _BLOCK = 32  # px
 def jitter(
     img: Float[Tensor, "n 3 h w"], scatter: float, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """Each pixel is fetched from a normally distributed place around it, ``scatter`` px wide."""
+    """Take each pixel from a place near it, displaced normally by ``scatter`` px (std)."""
     count, _, height, width = img.shape
     offset = scatter * _random.normal((height, width, 2), rng, img)
     rows = torch.arange(height, device=img.device, dtype=img.dtype)
     columns = torch.arange(width, device=img.device, dtype=img.dtype)
-    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1) + offset
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1) + offset  # (h, w, 2)
+    # px -> [-1, 1] between the borders of the outer pixels, as align_corners=False has it
     grid = (2 * place + 1) / place.new_tensor([width, height]) - 1
     return F.grid_sample(
         img,
@@ -39,7 +40,9 @@ def jitter(
 
 
 def pixelate(img: Float[Tensor, "n 3 h w"], area: float) -> Float[Tensor, "n 3 h w"]:
-    """Blocks of ``area`` px, a power of 2, square or twice as wide as high, take their mean.
+    """Replace blocks of ``area`` px by their mean.
+
+    ``area`` is a power of 2; blocks are square or twice as wide as high.
 
     Blocks of a larger area are unions of those of a smaller one, so the squared distance to the
     original can only grow with the area (Pythagoras).
@@ -60,7 +63,7 @@ def quantize(img: Float[Tensor, "n 3 h w"], classes: float) -> Float[Tensor, "n 
 def displaced_patches(
     img: Float[Tensor, "n 3 h w"], count: float, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """Squares of 16 px show what lies a quarter to a half of their side away.
+    """Replace squares of up to 16 px by the picture a quarter to a half of their side away.
 
     ``count`` is for 512x384 px; it scales with the area.
     """
@@ -81,7 +84,7 @@ def displaced_patches(
 def color_blocks(
     img: Float[Tensor, "n 3 h w"], count: float, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """Squares of up to 32 px of one random colour each; ``count`` is for 512x384 px."""
+    """Fill squares of up to 32 px with a random colour each; ``count`` is for 512x384 px."""
     height, width = img.shape[-2:]
     side, rows, columns = _squares(height, width, _BLOCK, rng)
     chosen = _scaled(count, height, width, _BLOCK, side)
@@ -97,7 +100,7 @@ def _squares(
 ) -> tuple[int, Int[Tensor, " m"], Int[Tensor, " m"]]:
     """Side, top rows and left columns of disjoint squares, one per grid cell, in random order."""
     side = min(nominal, min(height, width) // _SQUARES_PER_SIDE)
-    cell = 2 * side
+    cell = 2 * side  # room for a random position within the cell
     down, across = height // cell, width // cell
     order = torch.randperm(down * across, generator=rng)
     inset = torch.randint(cell - side + 1, (2, len(order)), generator=rng)
@@ -105,12 +108,12 @@ def _squares(
 
 
 def _scaled(count: float, height: int, width: int, nominal: int, side: int) -> int:
-    """Squares that cover the fraction which ``count`` nominal ones cover of the reference area."""
+    """Number of squares that damage the same share of the image as ``count`` of 512x384 px."""
     return max(1, round(count * nominal**2 / _REFERENCE_AREA * height * width / side**2))
 
 
 def _kept_inside(start: Int[Tensor, " m"], shift: Int[Tensor, " m"], last: int) -> Tensor:
-    """The shift, turned round where it would lead out of 0..last."""
+    """Turn the shift round where it would lead out of 0..last."""
     moved = start + shift
     return torch.where((moved < 0) | (moved > last), -shift, shift)
 

