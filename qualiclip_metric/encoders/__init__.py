@@ -1,7 +1,7 @@
 """Image encoders: RGB in [0, 1], (N, 3, H, W) -> features (N, D).
 
 `ENCODERS` maps an architecture's name to its encoder; `Encoder` is their base class. An encoder's
-module is imported at its first use, because the libraries that the other needs take time to import.
+module is imported at its first use.
 """
 
 from collections.abc import Callable, Collection
@@ -38,4 +38,4 @@ def _rn50(names: Collection[str] = ()) -> Encoder:
 
 
 ENCODERS: dict[str, Callable[[Collection[str]], Encoder]] = {"lite": _lite, "rn50": _rn50}
-"""Architecture -> function of a state dict's names that makes the encoder, with random weights."""
+"""Architecture -> function from the names of a state dict to an encoder with random weights."""

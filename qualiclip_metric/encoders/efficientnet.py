@@ -1,7 +1,7 @@
 """The trunk of EfficientNet-Lite0, with its batch normalisation folded into the convolutions.
 
-The modules have the names of timm's `tf_efficientnet_lite0`, so their state dicts fit each other,
-but nothing of timm is imported: that takes longer than loading the weights.
+State dicts are interchangeable with timm's `tf_efficientnet_lite0`; timm itself is not imported,
+because that takes longer than loading the weights.
 
 Reference: Tan and Le 2019, arXiv 1905.11946, table 1; the Lite variants leave out
 squeeze-and-excitation, replace swish by ReLU6, and keep stem and head at their widths
@@ -53,7 +53,7 @@ OUTPUT_STAGES = (4, 6)
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution that pads as TensorFlow's "same": by the input's size, more behind than before.
+    """Convolution with TensorFlow's "same" padding, which depends on the input's size.
 
     Args:
         channels: Of the input.
@@ -79,9 +79,9 @@ class SameConv2d(nn.Conv2d):
             return super().forward(x)
         pads = []
         for size in (x.shape[3], x.shape[2]):
-            # without negative numbers, whose quotients ONNX rounds the other way
+            # no division of negative numbers: ONNX rounds their quotients the other way
             total = (size - 1) // stride * stride + self.kernel_size[0] - size
-            pads += [total // 2, total - total // 2]
+            pads += [total // 2, total - total // 2]  # an odd pixel goes to the right and bottom
         return functional.conv2d(
             functional.pad(x, pads), self.weight, self.bias, stride, 0, 1, self.groups
         )
@@ -92,7 +92,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class SeparableBlock(nn.Module):
-    """A depthwise and a pointwise convolution, with a shortcut where the shape stays.
+    """Depthwise and pointwise convolution, with a shortcut if the shape stays the same.
 
     Args:
         channels: Of the input.
@@ -117,7 +117,7 @@ class SeparableBlock(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """A pointwise convolution that expands, a depthwise one, and a pointwise one that reduces.
+    """Pointwise convolution that expands, depthwise one, and pointwise one that reduces.
 
     Args:
         channels: Of the input.

@@ -1,8 +1,7 @@
-"""The base class of image encoders, which compute through their modules or through an engine.
+"""Base class of image encoders, which compute through their modules or through an engine.
 
-The modules are the reference: they are trained, saved and differentiated. Where no gradient is
-asked for, an engine computes the same feature maps several times faster from the
-trunk's layer graph.
+The modules are the reference: they are trained, saved and differentiated. When no gradient is
+needed, an engine computes the same feature maps several times faster from the trunk's layer graph.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +29,7 @@ class Encoder(nn.Module, ABC):
     dim: int
     """Width of the features."""
     trunk: Any
-    """The convolutional part, which a lower precision or another engine may compute."""
+    """The convolutional part; an engine may compute it, in a lower precision."""
     mean: Tensor
     std: Tensor
 
@@ -58,12 +57,11 @@ class Encoder(nn.Module, ABC):
         """The layers that `maps` computes in evaluation mode."""
 
     def compute_with(self, engine: str, dtype: torch.dtype | None = None) -> None:
-        """Choose how feature maps are computed where no gradient is asked for.
+        """Choose how feature maps are computed when no gradient is needed.
 
         Args:
             engine: Key of `ENGINES`.
-            dtype: Precision of the trunk; that of its weights unless told. The encoder's own
-                weights stay as they are.
+            dtype: Precision of the trunk; default: that of its weights, which do not change.
         """
         self._inference = _Inference(engine, dtype)
 
@@ -81,10 +79,9 @@ class Encoder(nn.Module, ABC):
     def forward(self, img: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.
 
-        The modules compute while training, where a gradient is asked for, in forward mode, too,
-        under autocast, in a trace, and where the trunk has hooks; otherwise an engine does. On a
-        CPU, an engine's features are those of the image alone to the last bit, whatever else is in
-        the batch: a matrix product's last digits depend on its rows, and is done image by image.
+        The modules compute in training mode, when a gradient is needed (of either mode), under
+        autocast, in a trace, and when the trunk has hooks; otherwise the engine does. On a CPU, the
+        engine's features of an image do not depend on its batch, to the last bit.
         """
         engine = self._inference.ready(self) if self._may_use_engine(img) else None
         if engine is None:
@@ -92,6 +89,7 @@ class Encoder(nn.Module, ABC):
         maps = engine(img)
         if img.device.type != "cpu" or len(img) < 2:
             return self.features(maps)
+        # image by image: the last digits of a matrix product depend on its number of rows
         alone = (tuple(stage[i : i + 1] for stage in maps) for i in range(len(img)))
         return torch.cat([self.features(one) for one in alone])
 
@@ -110,9 +108,9 @@ class Encoder(nn.Module, ABC):
 
 
 class _Inference:
-    """Makes an encoder's engine at its first use, and again when the weights have changed.
+    """Builds an encoder's engine at its first use, and again after the weights have changed.
 
-    A copy starts without the engine: an encoder can be copied and pickled at any time.
+    Copies and pickles leave the engine out; they build their own.
     """
 
     def __init__(self, engine: str, dtype: torch.dtype | None) -> None:
@@ -120,7 +118,7 @@ class _Inference:
         self._made: tuple[Weights, Engine] | None = None
 
     def ready(self, encoder: Encoder) -> Engine | None:
-        """The engine; None where hooks are set, or where no engine has the weights' precision."""
+        """Return the engine; None with hooks, or with weights of a precision that no engine has."""
         weights: list[tuple[int, int]] = []
         for module in encoder.trunk.modules():
             if module._forward_hooks or module._forward_pre_hooks:

@@ -1,6 +1,6 @@
-"""ImageNet's EfficientNet-Lite0 as the start of `lite`'s training: its weights, folded.
+"""ImageNet's weights of EfficientNet-Lite0, batch normalisation folded: the start of `lite`.
 
-Needs timm, whose model has the names and the batch normalisation that the weights were made for.
+Needs timm, whose model has the batch normalisation and the parameter names of the weights.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ _INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 def fold_batchnorm(trunk: Any) -> None:
     """Merge every batch normalisation of a timm EfficientNet into the convolution before it.
 
-    In place. What remains of each normalisation layer is its activation. The features stay the
-    same up to rounding, in evaluation mode.
+    In place; only the activation of each normalisation layer remains. In evaluation mode the
+    features stay the same up to rounding.
     """
     trunk.eval()
     _fold(trunk, _CONV_BN)

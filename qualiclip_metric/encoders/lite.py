@@ -1,9 +1,8 @@
 """The small image encoder of `lite`: EfficientNet-Lite0 without batch normalisation.
 
-Knows nothing of quality, prompts or files. The batch normalisation of the ImageNet network is
-folded into its convolutions once, when training starts (`encoders.imagenet`): the network then
-has no statistics that could drift, an image's features cannot depend on its batch, and it is
-faster in training and scoring alike.
+The batch normalisation of the ImageNet network is folded into its convolutions once, when training
+starts (`encoders.imagenet`). So no statistics can drift, an image's features cannot depend on its
+batch, and training and scoring are faster.
 """
 
 import torch
@@ -20,22 +19,24 @@ CHANNELS = (112, 320)
 TEXT_DIM = 384
 
 _TINY = 1e-8
-"""Keeps a position that sees nothing, and an image of one quality, from dividing by 0."""
+"""Avoids 0 / 0 where all activations are 0, and where all positions have the same quality."""
 FP32_STAGES = 6
-"""Leading convolutions that stay fp32 in lower precisions: rounding what they give puts faint noise
-into smooth areas, which the score of a blurred photo would take for detail."""
+"""Leading convolutions that stay fp32 in lower precisions: rounded outputs would be faint noise in
+smooth areas, which raises the score of a blurred photo as detail would."""
 
 
 class Pooling(nn.Module):
-    """How much each position of the 1/32 grid counts in an image's features.
+    """Weight of each position of the 1/32 grid in an image's features.
 
-    The weight of a position is |f|^2 * exp(-(x^2 + y^2) / (2 centre^2)) * exp(-worst * z): f its
-    last stage's features, so that it counts where the network sees something; x and y its place,
-    -1 to 1, so that the middle counts more; z the local quality there, less its mean over the
-    image and over its standard deviation, so that worse places count more.
+    The weight is activation * exp(-distance^2 / (2 centre^2)) * exp(-worst * z), with
 
-    The buffers are part of the model: `head` (432,), what local quality is read from; `centre` and
-    `worst`, as above.
+    - activation: |f|^2 of the last stage's features f, high where the network responds;
+    - distance: from the image's center, whose border is at 1 along each axis;
+    - z: local quality, standardised over the image, so that low quality weighs more.
+
+    The buffers are part of the model and have these names in published files: `head` (432,), the
+    linear head of local quality; `centre`, the Gaussian's standard deviation (`center_sigma` in
+    training); `worst`, the preference for low quality (`low_quality_weight`).
     """
 
     head: Tensor
@@ -50,18 +51,24 @@ class Pooling(nn.Module):
 
     def forward(self, grid: Float[Tensor, "n 432 h w"]) -> Float[Tensor, "n 1 h w"]:
         """Weights that sum to 1 over each image."""
-        seen = grid[:, CHANNELS[0] :].square().sum(dim=1, keepdim=True) + _TINY
-        height, width = _places(grid, 2), _places(grid, 3)
-        far = height.square()[:, None] + width.square()
-        local = (grid * self.head[:, None, None]).sum(dim=1, keepdim=True)
-        away = local - local.mean(dim=(2, 3), keepdim=True)
-        spread = (away.square().mean(dim=(2, 3), keepdim=True) + _TINY).sqrt()
-        weights = seen * torch.exp(-far / (2 * self.centre**2) - self.worst * away / spread)
+        # squared: of the exponents 1, 2 and 3, 2 agreed best with people (docs/lab/lite.md)
+        activation = (
+            grid[:, CHANNELS[0] :].square().sum(dim=1, keepdim=True) + _TINY
+        )  # (N, 1, h, w)
+        rows, columns = _cell_centers(grid, 2), _cell_centers(grid, 3)
+        distance_from_center = rows.square()[:, None] + columns.square()  # (h, w), squared
+        quality = (grid * self.head[:, None, None]).sum(dim=1, keepdim=True)  # (N, 1, h, w)
+        # the head's bias is left out, because it cancels here
+        deviation = quality - quality.mean(dim=(2, 3), keepdim=True)
+        spread = (deviation.square().mean(dim=(2, 3), keepdim=True) + _TINY).sqrt()
+        weights = activation * torch.exp(
+            -distance_from_center / (2 * self.centre**2) - self.worst * deviation / spread
+        )
         return weights / weights.sum(dim=(2, 3), keepdim=True)
 
 
-def _places(grid: Tensor, axis: int) -> Float[Tensor, " size"]:
-    """Middles of the cells along an axis, between -1 and 1."""
+def _cell_centers(grid: Tensor, axis: int) -> Float[Tensor, " size"]:
+    """Coordinates of the cells' centers along an axis; the image's borders are at -1 and 1."""
     size = grid.shape[axis]
     return (2 * torch.arange(size, device=grid.device, dtype=grid.dtype) + 1) / size - 1
 
@@ -69,13 +76,12 @@ def _places(grid: Tensor, axis: int) -> Float[Tensor, " size"]:
 class LiteEncoder(Encoder):
     """EfficientNet-Lite0 trunk, average of its last two stages, one linear map to the text space.
 
-    Input (N, 3, H, W) RGB in [0, 1]; output (N, 384). The stages have 112 channels at 1/16 and 320
-    at 1/32 of the resolution. A randomly started encoder; weights come from a
+    Input (N, 3, H, W) RGB in [0, 1]; output (N, 384). Weights are random until loaded from a
     checkpoint or from `imagenet.imagenet_state_dict`.
 
     Args:
-        weighted: Whether positions are averaged with the weights of `Pooling`, on one grid of 1/32
-            of the resolution; plainly otherwise, each stage on its own grid.
+        weighted: Whether to average with the weights of `Pooling`, both stages on the grid of 1/32
+            of the resolution; otherwise a plain mean of each stage on its own grid.
     """
 
     dim = TEXT_DIM
@@ -94,7 +100,7 @@ class LiteEncoder(Encoder):
         return stage
 
     def maps(self, img: Tensor) -> tuple[Tensor, ...]:
-        """The last two stages' outcomes."""
+        """(N, 3, H, W) -> (N, 112, H / 16, W / 16) and (N, 320, H / 32, W / 32), rounded up."""
         dtype = self.trunk.conv_stem.weight.dtype
         maps: tuple[Tensor, ...] = self.trunk(((img - self.mean) / self.std).to(dtype))
         return maps
@@ -105,7 +111,7 @@ class LiteEncoder(Encoder):
             return self.project(_averages(maps))
         with torch.autocast(maps[0].device.type, enabled=False):
             grid = joined(maps)
-            pooled = (self.pooling(grid) * grid).sum(dim=(2, 3))
+            pooled = (self.pooling(grid) * grid).sum(dim=(2, 3))  # (N, 1, h, w) * (N, 432, h, w)
         return self.project(pooled)
 
     def pooled(self, img: Tensor) -> Float[Tensor, "n 432"]:
@@ -119,9 +125,9 @@ class LiteEncoder(Encoder):
         return features
 
     def places(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """Every position by itself: its weight (N, h, w), and its features (N, h, w, 384).
+        """Weight (N, h, w) and features (N, h, w, 384) of each position.
 
-        The image's features are the sum of the positions', each times its weight.
+        The image's features are the weighted sum of the positions' features.
         """
         grid = joined(maps)
         even = grid.new_full((len(grid), 1, *grid.shape[2:]), 1 / grid[0, 0].numel())
@@ -129,13 +135,14 @@ class LiteEncoder(Encoder):
         return weights[:, 0], self.project(grid.permute(0, 2, 3, 1))
 
     def layer_graph(self) -> LayerGraph:
-        """Two parts, each ending where an average is taken."""
+        """Two parts, one for each stage that is averaged."""
         mean, std = self.mean.flatten(), self.std.flatten()
         return LayerGraph(mean, std, self.trunk.parts(), FP32_STAGES)
 
 
 def joined(maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432 h w"]:
-    """Both stages on the coarser grid, in fp32: the finer averaged two by two."""
+    """Join both stages on the coarser grid, in fp32; the finer is averaged 2x2."""
+    # at an odd border the mean is of what is there, without the padding's zeros
     fine, coarse = (stage.float() for stage in maps)
     halved = functional.avg_pool2d(fine, 2, ceil_mode=True, count_include_pad=False)
     return torch.cat([halved, coarse], dim=1)

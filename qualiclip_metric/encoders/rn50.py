@@ -1,9 +1,9 @@
-"""CLIP's RN50 image tower at any size, as QualiCLIP uses it. Knows nothing of quality or files.
+"""CLIP's RN50 image tower at any size, as QualiCLIP uses it.
 
-The trunk is that of openai/CLIP's `ModifiedResNet`, with its parameters' names; it is written out
-here because open_clip, which has it too, takes most of a second and 250 MB to import. The attention
-pool differs in two ways: it has no positional embedding, so that any height and width works, and it
-computes the one output that is kept, that of the mean token.
+The trunk is openai/CLIP's `ModifiedResNet`, with the same parameter names. It is written out here
+because importing open_clip takes most of a second and 250 MB. The attention pool differs in two
+ways: it has no positional embedding, so that any height and width works, and it computes only the
+output of the mean token, which is the one that is used.
 """
 
 import torch
@@ -97,10 +97,10 @@ def _conv(channels: int, out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
 class MeanTokenPool(nn.Module):
     """Multi-head attention whose single query is the mean over all positions.
 
-    The outcome is that of CLIP's attention pool without its positional embedding (openai/CLIP,
-    `AttentionPool2d`), first token. With one query per head, the key projection can be moved to the
-    query and the value projection behind the sum, exactly: the cost is linear in the number of
-    positions and small beside the trunk's, and no key or value is ever stored.
+    Equal to the first token of CLIP's attention pool without its positional embedding (openai/CLIP,
+    `AttentionPool2d`). With one query per head, the key projection can be moved to the query and
+    the value projection behind the sum, exactly: q' (K x) = (K' q)' x and sum(a V x) = V sum(a x).
+    So no key or value is stored, and the cost is small beside the trunk's at any size.
     """
 
     def __init__(self, width: int, heads: int, dim: int) -> None:
@@ -113,17 +113,18 @@ class MeanTokenPool(nn.Module):
 
     def forward(self, feature_map: Float[Tensor, "n c h w"]) -> Float[Tensor, "n dim"]:
         """(N, C, H, W) -> (N, dim)."""
-        tokens = feature_map.flatten(2)
-        mean = tokens.mean(dim=2, keepdim=True)
+        tokens = feature_map.flatten(2)  # (N, C, positions)
+        mean = tokens.mean(dim=2, keepdim=True)  # (N, C, 1), itself a token of the softmax
         n, width, _ = tokens.shape
         per_head = width // self.heads
         query = self.q_proj(mean.squeeze(2)).view(n, self.heads, per_head) * per_head**-0.5
-        # The key's bias adds the same to every position of a head; the softmax does not see it.
+        # The key's bias adds the same to every position of a head, which the softmax cancels.
         key_weight = self.k_proj.weight.view(self.heads, per_head, width)
         query = torch.einsum("nhd,hdc->nhc", query, key_weight)
+        # (N, heads, 1 + positions)
         attention = torch.cat([query.bmm(mean), query.bmm(tokens)], dim=2).softmax(dim=-1)
         own, others = attention[..., :1], attention[..., 1:]
-        pooled = own.bmm(mean.transpose(1, 2)) + others.bmm(tokens.transpose(1, 2))
+        pooled = own.bmm(mean.transpose(1, 2)) + others.bmm(tokens.transpose(1, 2))  # (N, heads, C)
         value_weight = self.v_proj.weight.view(self.heads, per_head, width)
         values = torch.einsum("nhc,hdc->nhd", pooled, value_weight).flatten(1) + self.v_proj.bias
         features: Tensor = self.c_proj(values)
@@ -131,11 +132,11 @@ class MeanTokenPool(nn.Module):
 
 
 class RN50Encoder(Encoder):
-    """CLIP's modified ResNet-50 and its attention pool, with random weights until some are loaded.
+    """CLIP's modified ResNet-50 and its attention pool; weights are random until loaded.
 
     Input (N, 3, H, W) RGB in [0, 1]; output (N, 1024), in the space of CLIP's text features.
-    The batch normalisation stays a module of its own, for training; scores are computed in
-    evaluation mode, where an image's features do not depend on its batch.
+    The batch normalisation stays unfolded for training, but always in evaluation mode, so that an
+    image's features do not depend on its batch.
     """
 
     dim = 1024
@@ -153,7 +154,7 @@ class RN50Encoder(Encoder):
         return stage
 
     def maps(self, img: Tensor) -> tuple[Tensor, ...]:
-        """The last stage's outcome, (N, 2048, H / 32, W / 32)."""
+        """(N, 3, H, W) -> (N, 2048, H / 32, W / 32)."""
         dtype = self.trunk.conv1.weight.dtype
         return (self.trunk(((img - self.mean) / self.std).to(dtype)),)
 
@@ -179,7 +180,7 @@ class RN50Encoder(Encoder):
 
 
 def _residual(block: nn.Module) -> Residual:
-    """A bottleneck block; where it halves the resolution, both ways do it by averaging."""
+    """Bottleneck block in a layer graph; both branches halve the resolution by averaging."""
     assert isinstance(block, Bottleneck)
     pool = (Pool(block.stride),) if block.stride > 1 else ()
     branch = (
