@@ -58,10 +58,8 @@ class TrainingProgress:
 
 
 def _figures(report: "Report") -> str:
-    """Loss and speed, as far as they are known."""
-    figures = []
-    if report.losses:
-        figures.append(f"loss {report.losses['total']:.4f}")
+    """Losses and speed, as far as they are known."""
+    figures = [f"{'loss' if k == 'total' else k} {v:.4f}" for k, v in report.losses.items()]
     if report.crops_per_second:
         figures.append(f"{report.crops_per_second:.0f} crops/s")
     return ", ".join(figures)
@@ -72,9 +70,9 @@ def _validated(report: "Report") -> str:
     found = report.validation
     if found is None:
         return ""
+    losses = f"step {report.step} of {report.total}: {_figures(report)}, " if report.losses else ""
     left_out = f", {found.skipped} photos left out" if found.skipped else ""
     return (
-        f"step {report.step} of {report.total}: {_figures(report)}, level pairs in order "
-        f"{found.mean:.4f} (least {min(found.ordered.values()):.3f}), consistency gap "
-        f"{found.consistency_gap:.3f}{left_out}"
+        f"{losses}level pairs in order {found.mean:.4f} (least {min(found.ordered.values()):.3f}), "
+        f"consistency gap {found.consistency_gap:.3f}{left_out}"
     )

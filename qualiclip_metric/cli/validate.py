@@ -1,4 +1,4 @@
-"""`qualiclip validate`: how well a model orders the levels of distortions."""
+"""`qualiclip validate`: how well a model orders degraded photos."""
 
 import dataclasses
 import json
@@ -20,6 +20,8 @@ from qualiclip_metric.progress import progress_bar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from qualiclip_metric.metric import QualiCLIP
     from qualiclip_metric.training.photos import Photo
     from qualiclip_metric.training.validation import Validation
@@ -34,12 +36,9 @@ def validate(
     ] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", help="Distortion type; may be repeated; all 24 unless told."),
+        typer.Option("--type", help="Distortion type; may be repeated; default: all."),
     ] = None,
     seed: SeedOption = 0,
-    anchor: Annotated[
-        str, typer.Option("--anchor", help="Also the SRCC with a full-reference score: mdsi.")
-    ] = "none",
     across: Annotated[
         bool,
         typer.Option(
@@ -51,17 +50,16 @@ def validate(
 ) -> None:
     """Share of correctly ordered level pairs per distortion type, on pristine photos.
 
-    Every photo is degraded by 24 types at 5 levels; of each of the 10 pairs of levels the milder
-    one should score strictly higher. A photo that cannot be read is left out with a warning.
+    Every photo is degraded by all types (`qualiclip distort`) at 5 levels; of each of the 10 pairs
+    of levels the milder one should score strictly higher. A photo that cannot be read is left out
+    with a warning.
 
     With --across, crops of all photos under random chains: the SRCC of their scores, level by
-    level, with the mean rank of MDSI, HaarPSI, VIF and MS-GMSD. Of label-free figures it tracks
-    agreement with people best.
+    level, with the mean rank of MDSI, HaarPSI, VIF and MS-GMSD. Of the figures without human scores
+    it predicts the agreement with people best.
     """
-    if across and (types or crop_size is not None or anchor != "none"):
-        raise typer.BadParameter(
-            "--across has its own crops, chains and references: drop --type, --crop-size, --anchor"
-        )
+    if across and (types or crop_size is not None):
+        raise typer.BadParameter("--across has its own crops and chains: drop --type, --crop-size")
     from qualiclip_metric.distortions import DISTORTIONS, resolve
     from qualiclip_metric.training import find_photos
     from qualiclip_metric.training import validate as run
@@ -83,7 +81,6 @@ def validate(
                 crop_size=crop_size,
                 seed=seed,
                 types=chosen,
-                anchor=anchor,
                 progress=progress.update,
             )
         except ValueError as err:
@@ -92,9 +89,23 @@ def validate(
         signature = None if metric.signature is None else metric.signature.as_dict()
         typer.echo(json.dumps({"signature": signature, **result.to_dict()}, indent=2))
         return
-    _print_table(result)
+    from rich.console import Console
+
+    Console().print(validation_table(result))
     left_out = f", {result.skipped} left out" if result.skipped else ""
     typer.echo(f"{result.photos} photos{left_out}, {metric.signature}", err=True)
+
+
+def validation_table(result: "Validation") -> "Table":
+    """Figures per distortion type, and their mean."""
+    from rich.table import Table
+
+    table = Table("distortion", "level pairs in order", "below pristine")
+    for name, share in result.ordered.items():
+        table.add_row(name, f"{share:.3f}", f"{result.below_pristine[name]:.3f}")
+    below = sum(result.below_pristine.values()) / len(result.below_pristine)
+    table.add_row("mean", f"{result.mean:.4f}", f"{below:.4f}", style="bold")
+    return table
 
 
 def _validate_across(
@@ -114,15 +125,3 @@ def _validate_across(
     levels = ", ".join(f"{value:.3f}" for value in found.by_level)
     typer.echo(f"SRCC across contents {found.srcc:.4f} (levels 1 to 5: {levels})")
     typer.echo(f"{found.crops} crops per level, {metric.signature}", err=True)
-
-
-def _print_table(result: "Validation") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("distortion", "level pairs in order", "below pristine")
-    for name, share in result.ordered.items():
-        table.add_row(name, f"{share:.3f}", f"{result.below_pristine[name]:.3f}")
-    below = sum(result.below_pristine.values()) / len(result.below_pristine)
-    table.add_row("mean", f"{result.mean:.4f}", f"{below:.4f}", style="bold")
-    Console().print(table)

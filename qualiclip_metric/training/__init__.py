@@ -1,9 +1,10 @@
-"""Fine-tuning by ranking degraded crops of pristine photos: no human score takes part.
+"""Training: three objectives, each a function from settings and images to a checkpoint.
 
-``train(TrainConfig(...), images, out)`` writes a checkpoint that `qualiclip_metric.create` reads;
-`qualiclip train` is the same from the command line. ``train_anchored`` makes `lite`: its head is
-solved for in closed form against full-reference quality. ``train_plus`` is the exception: it fits
-QualiCLIP+'s prompts to opinions.
+- ``train``: fine-tuning by ranking degraded crops of pristine photos, the paper's method (`loop`).
+- ``train_anchored``: `lite`'s heads in closed form against full-reference quality (`anchored`).
+- ``train_plus``: QualiCLIP+'s prompts fitted to opinions (`plus`), the only one with human scores.
+
+`qualiclip train` runs them from the command line; `qualiclip_metric.create` reads the checkpoints.
 """
 
 from qualiclip_metric.training.anchored import AnchoredConfig, train_anchored

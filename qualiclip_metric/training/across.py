@@ -1,8 +1,8 @@
-"""Validation that tracks people: does the metric order different photos as full-reference ones do?
+"""Validation across contents: does the metric order different photos as full-reference ones do?
 
-Ordering the levels of one photo says little of agreement with people (rank correlation .2 over
-variants of `lite`). Ordering different photos at one level of chains, where each has faults of its
-own, says much more (.8): people see photos of different contents, too.
+How well a model orders the levels of one photo hardly predicts its agreement with people (rank
+correlation .2 over variants of `lite`). How well it orders different photos at one level of chains,
+each with other faults, does (.8): people compare photos of different contents.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import photos
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import crop_pair, generator
+from qualiclip_metric.training.full_reference import four_metrics
 from qualiclip_metric.training.photos import Photo
 
 _CROPS, _CHAIN, _NOISE = 50, 51, 52  # purposes of the generators
@@ -50,9 +51,9 @@ def across_contents(
 ) -> AcrossContents:
     """SRCC within a level, across contents, with the mean rank of full-reference metrics.
 
-    Every photo gives crops, each degraded by a random chain of its own; MDSI, HaarPSI, VIF and
-    MS-GMSD (piq) compare each level with the undegraded crop, and the mean of their ranks among
-    all crops is what the scores are correlated with.
+    Crops of every photo are degraded, each by another random chain. MDSI, HaarPSI, VIF and MS-GMSD
+    (piq) compare each level with the undegraded crop; the scores are correlated with the mean of
+    these metrics' ranks among all crops.
 
     Args:
         metric: The metric.
@@ -71,52 +72,25 @@ def across_contents(
     config, scores, quality = TrainConfig(crop_size=crop_size, min_scale=0.5), [], []
     for number, path in enumerate(paths):
         photo = photos.read(path)
-        for place in range(number * per_photo, (number + 1) * per_photo):
-            crop = crop_pair(photo, config, generator(seed, place, _CROPS))[:1]
-            chain = draw_chain(generator(seed, place, _CHAIN))
-            steps = chain_ladder(crop, chain, generator(seed, place, _NOISE))[:, 0]
+        for draw in range(number * per_photo, (number + 1) * per_photo):
+            crop = crop_pair(photo, config, generator(seed, draw, _CROPS))[:1]  # (1, 3, c, c)
+            chain = draw_chain(generator(seed, draw, _CHAIN))
+            steps = chain_ladder(crop, chain, generator(seed, draw, _NOISE))[:, 0]  # (5, 3, c, c)
             with torch.inference_mode():
                 scores.append(metric(steps.to(metric.device))[:, 0].cpu())
-            quality.append(full_reference(steps, crop.expand_as(steps)))
+            quality.append(four_metrics(steps, crop.expand_as(steps)))
         if progress is not None:
             progress(number + 1)
-    wanted = _mean_rank(torch.stack(quality))
-    said = torch.stack(scores).numpy()
+    expected = _mean_rank(torch.stack(quality))
+    found = torch.stack(scores).numpy()  # (crops, levels)
     by_level = tuple(
-        float(spearmanr(said[:, level], wanted[:, level]).statistic) for level in range(LEVELS)
+        float(spearmanr(found[:, level], expected[:, level]).statistic) for level in range(LEVELS)
     )
-    return AcrossContents(float(np.mean(by_level)), by_level, len(said))
-
-
-def full_reference(
-    img: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]
-) -> Float[Tensor, "n 4"]:
-    """MDSI, HaarPSI, VIF and MS-GMSD, each turned so that higher is better.
-
-    Args:
-        img: Degraded images, RGB in [0, 1], at least 161x161 for MS-GMSD.
-        reference: Their originals.
-
-    Raises:
-        ImportError: When piq is missing, with the cure.
-    """
-    try:
-        import piq
-    except ImportError as err:
-        raise ImportError(
-            "full-reference metrics need piq: pip install 'qualiclip-metric[train]'"
-        ) from err
-    with torch.no_grad():
-        values = (
-            -piq.mdsi(img, reference, data_range=1.0, reduction="none"),
-            piq.haarpsi(img, reference, data_range=1.0, reduction="none"),
-            piq.vif_p(img, reference, data_range=1.0, reduction="none"),
-            -piq.multi_scale_gmsd(img, reference, data_range=1.0, reduction="none"),
-        )
-        return torch.stack([value.flatten().float() for value in values], dim=1)
+    return AcrossContents(float(np.mean(by_level)), by_level, len(found))
 
 
 def _mean_rank(quality: Float[Tensor, "crops levels metrics"]) -> Float[np.ndarray, "crops levels"]:
+    """Rank all crops of all levels by each metric; average the ranks."""
     flat = quality.flatten(0, 1).double().numpy()
     mean: Float[np.ndarray, "crops levels"] = rankdata(flat, axis=0).mean(axis=1)
     return mean.reshape(quality.shape[:2])

@@ -1,4 +1,4 @@
-"""Files of a run: the resumable state, the model to score with, the validation log."""
+"""Files in a run's folder: resumable state, model to score with, log of validations."""
 
 import io
 import json
@@ -18,11 +18,11 @@ LOG = "validation.jsonl"
 
 @contextmanager
 def own_folder(out: str | Path, *, main: bool = True) -> Iterator[Path]:
-    """A run's folder, made where it is missing, for one run at a time.
+    """Make a run's folder if it is missing, and lock it for one run at a time.
 
     Args:
         out: The folder.
-        main: Whether this process claims it; of several that train together one does.
+        main: Whether this process takes the lock; one of those that train together does.
 
     Yields:
         The folder as a path.
@@ -46,22 +46,14 @@ def own_folder(out: str | Path, *, main: bool = True) -> Iterator[Path]:
 
 
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write the resumable state; a kill at any moment leaves the old file or the new one.
-
-    Args:
-        folder: Of the run.
-        state: Tensors and plain values.
-
-    Raises:
-        OSError: Where it cannot be written.
-    """
+    """Write the resumable state atomically: a kill leaves the old file or the new one."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_bytes(folder / STATE, buffer.getbuffer(), sync=True)
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """Read the resumable state; nothing but tensors and plain values is ever unpickled.
+    """Read the resumable state; only tensors and plain values are unpickled.
 
     Raises:
         FileNotFoundError: When the run has no checkpoint yet.
@@ -74,14 +66,9 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
-    """Append one validation, replacing those of this step and later ones.
+    """Append one validation, and drop those of this step and later ones.
 
-    A resumed run goes through steps again that the run before it had validated.
-
-    Args:
-        folder: Of the run.
-        step: Steps done.
-        values: Plain values of the validation.
+    Later ones exist when a resumed run repeats steps that were already validated.
     """
     path = folder / LOG
     lines = path.read_text().splitlines() if path.is_file() else []
@@ -91,11 +78,11 @@ def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
 
 
 def drop_validations(folder: Path) -> None:
-    """Forget all validations, if there are any."""
+    """Delete the log of validations, if there is one."""
     (folder / LOG).unlink(missing_ok=True)
 
 
 def read_validations(folder: Path) -> list[dict[str, Any]]:
-    """All validations of a run, in order."""
+    """Read all validations of a run, in order."""
     path = folder / LOG
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

@@ -1,26 +1,30 @@
 """From pristine photos to batches of degraded crops: two overlapping crops x L levels each.
 
-Draw number n of a run (a photo, its crops, its distortions, their random state) follows from the
-seed and from n alone. So a resumed run sees what an uninterrupted one would have seen, however many
-workers or processes share the drawing.
+A draw (a photo, its crops, its distortions, their random state) depends only on the seed and on its
+number. So a resumed run sees the same crops as an uninterrupted one, and the number of workers and
+processes makes no difference.
 """
 
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from qualiclip_metric.distortions import GROUPS, ladder
 from qualiclip_metric.images import ImageError, to_uint8
 from qualiclip_metric.training import photos
-from qualiclip_metric.training.anchor import ANCHORS
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.photos import Photo
+
+Ladders = Float[Tensor, "photos 2 levels 3 c c"]
+"""Degraded crops in [0, 1], levels from mild to strong."""
 
 _ORDER, _CROPS, _TYPES, _NOISE = range(4)  # purposes of a draw's generators
 
@@ -29,10 +33,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CropPair:
-    """Two pristine crops of one photo, and how to degrade them.
+    """Two pristine crops of one photo, and the distortions to apply to them.
 
     Attributes:
-        number: Number of the draw, which the noise of the distortions follows from.
+        number: Number of the draw, which seeds the noise of the distortions.
         crops: (2, 3, c, c) in 0..255.
         types: Distortion types, in the order in which they are applied.
     """
@@ -42,39 +46,22 @@ class CropPair:
     types: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class LadderBatch:
-    """A batch of degraded crops.
-
-    Attributes:
-        crops: (photos, 2, levels, 3, c, c) in [0, 1], mild to strong.
-        reference: Full-reference quality of the first crop of each photo against the pristine crop,
-            higher is better, (photos, levels), or None where no anchor is asked for.
-        types: Distortion types of each photo.
-    """
-
-    crops: Float[Tensor, "photos 2 levels 3 c c"]
-    reference: Float[Tensor, "photos levels"] | None
-    types: tuple[tuple[str, ...], ...]
-
-
 def generator(seed: int, number: int, purpose: int) -> torch.Generator:
-    """A CPU generator that depends on nothing but its arguments.
+    """CPU generator that depends only on its arguments.
 
     Args:
         seed: Of the run.
         number: Of the draw, the epoch or the step.
-        purpose: Keeps generators with equal numbers apart: order, crops, types, noise ...
-
-    Returns:
-        Generator seeded with the first 63 bits of a SHA-256 of the three.
+        purpose: Separates generators of equal number: order, crops, types, noise ...
     """
+    # A hash, so that no sum or product of the three collides; 63 bits of it, because `manual_seed`
+    # takes a signed 64-bit number.
     digest = hashlib.sha256(f"{seed} {number} {purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 class PristineDataset(Dataset[CropPair]):
-    """Crops of pristine photos by draw number; each pass over the photos has an order of its own.
+    """Crops of pristine photos by draw number; each pass over the photos is shuffled anew.
 
     Args:
         paths: Pristine photos, at least one.
@@ -97,7 +84,7 @@ class PristineDataset(Dataset[CropPair]):
         return CropPair(number, to_uint8(crops), types)
 
     def _photo(self, number: int) -> Float[Tensor, "3 h w"]:
-        """The photo of a draw; for one that cannot be read, the next that can, with a warning."""
+        """Read the photo of a draw; on failure warn and take the next readable one."""
         epoch, position = divmod(number, len(self.paths))
         rng = generator(self.config.seed, epoch, _ORDER)
         order = torch.randperm(len(self.paths), generator=rng).tolist()
@@ -112,7 +99,7 @@ class PristineDataset(Dataset[CropPair]):
 class DrawBatchSampler(Sampler[list[int]]):
     """Draw numbers of each batch of one process.
 
-    The batches of all processes at one step are together the batch of a single process with
+    Step by step, the batches of all processes together equal the batch of a single process with
     `world` times the batch size.
 
     Args:
@@ -141,8 +128,8 @@ def crop_pair(
 ) -> Float[Tensor, "2 3 c c"]:
     """Two random crops that share at least `config.overlap` of their area, both flipped or not.
 
-    A photo smaller than the crop is enlarged to fit; one that is larger is first downscaled by a
-    factor drawn from [`config.min_scale`, 1].
+    A photo smaller than the crop is enlarged to fit; a larger one is first downscaled by a factor
+    drawn from [`config.min_scale`, 1].
 
     Args:
         img: Photo of any size, RGB in [0, 1].
@@ -160,12 +147,14 @@ def crop_pair(
         img = _resize(
             img, max(size, round(img.shape[1] * factor)), max(size, round(img.shape[2] * factor))
         )
-    room = torch.tensor([img.shape[1] - size, img.shape[2] - size])
+    room = torch.tensor([img.shape[1] - size, img.shape[2] - size])  # positions per axis, less 1
     first = _position(room, rng)
-    away = _position(room, rng) - first
-    while (size - away.abs()).clamp_min(0).prod() < config.overlap * size * size:
-        away = (away / 2).trunc().long()
-    corners = (first.tolist(), (first + away).tolist())
+    offset = _position(room, rng) - first
+    # Halving ends (offset 0 overlaps wholly) and keeps the second crop within the photo, because
+    # it moves towards the first.
+    while (size - offset.abs()).clamp_min(0).prod() < config.overlap * size * size:
+        offset = (offset / 2).trunc().long()
+    corners = (first.tolist(), (first + offset).tolist())
     crops = torch.stack([img[:, y : y + size, x : x + size] for y, x in corners])
     return crops.flip(-1) if torch.rand((), generator=rng) < 0.5 else crops
 
@@ -182,17 +171,10 @@ def _resize(img: Tensor, height: int, width: int) -> Tensor:
 
 
 def draw_types(config: TrainConfig, rng: torch.Generator) -> tuple[str, ...]:
-    """One to `config.max_distortions` types from distinct groups.
+    """Draw one to `config.max_distortions` types, in the order in which they are applied.
 
-    A single type is drawn uniformly over all types. Of a composition, the groups are drawn without
-    replacement and a type uniformly within each, in the order in which they are applied.
-
-    Args:
-        config: Settings; `max_distortions` and `exclude` are used.
-        rng: Decides their number, groups and types.
-
-    Returns:
-        Names of the types.
+    A single type is drawn uniformly over all types. For a composition, groups are drawn without
+    replacement, and a type uniformly within each.
     """
     groups = [[t for t in types if t not in config.exclude] for types in GROUPS.values()]
     groups = [types for types in groups if types]
@@ -205,32 +187,42 @@ def draw_types(config: TrainConfig, rng: torch.Generator) -> tuple[str, ...]:
 
 def degrade(
     pairs: Sequence[CropPair], config: TrainConfig, device: str | torch.device = "cpu"
-) -> LadderBatch:
-    """The distortion ladders of a batch, made on a device.
+) -> Ladders:
+    """Apply each pair's distortions at every level, on a device.
 
-    Both crops of a photo and all levels share one random state of the distortion.
-
-    Args:
-        pairs: Pristine crops.
-        config: Settings; `seed`, `levels`, `include_pristine` and `anchor` are used.
-        device: Where to degrade, and where the batch is afterwards.
-
-    Returns:
-        The degraded crops, with their full-reference quality where `config.anchor` asks for it.
+    Both crops of a photo and all levels share one random state of the distortion, so that neither
+    loss compares two different accidents.
     """
-    crops, reference = [], []
+    ladders = []
     for pair in pairs:
         pristine = pair.crops.to(device).float() / 255
         rng = generator(config.seed, pair.number, _NOISE)
-        levels = ladder(pristine, pair.types, rng, config.levels).transpose(0, 1)
+        levels = ladder(pristine, pair.types, rng, config.levels).transpose(0, 1)  # (2, L, 3, c, c)
         if config.include_pristine:
             levels = torch.cat([pristine[:, None], levels], dim=1)
-        crops.append(levels)
-        if config.anchor != "none":
-            first = levels[0]
-            reference.append(ANCHORS[config.anchor](first, pristine[:1].expand_as(first)))
-    return LadderBatch(
-        torch.stack(crops),
-        torch.stack(reference) if reference else None,
-        tuple(pair.types for pair in pairs),
+        ladders.append(levels)
+    return torch.stack(ladders)
+
+
+def ladder_batches(
+    paths: Sequence[Photo], config: TrainConfig, sampler: DrawBatchSampler, device: torch.device
+) -> Iterator[Ladders]:
+    """Yield the batches of a sampler.
+
+    The workers degrade on a CPU; with a GPU they only read and crop, and the GPU degrades.
+    """
+    on_cpu = device.type == "cpu"
+    loader: DataLoader[Any] = DataLoader(
+        PristineDataset(paths, config),
+        batch_sampler=sampler,
+        num_workers=config.workers,
+        collate_fn=partial(degrade, config=config) if on_cpu else list,
+        worker_init_fn=use_one_thread,
     )
+    for batch in loader:
+        yield batch if on_cpu else degrade(batch, config, device)
+
+
+def use_one_thread(_worker: int) -> None:
+    """Worker initialisation: workers already use all cores, more threads would only wait."""
+    torch.set_num_threads(1)

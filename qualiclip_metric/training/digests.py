@@ -1,18 +1,64 @@
-"""Digests of pristine photos: each is read and hashed once, whatever is told from its contents."""
+"""Digests of pristine photos, and the split into training and validation that follows from them."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from qualiclip_metric.files import write_text
-from qualiclip_metric.training.photos import Photo
+from qualiclip_metric.training.photos import Photo, to_photo
 
 SAVE_EVERY = 10_000
-"""New digests after which the cache is written, so that a run cut off while hashing loses few."""
+"""New digests between two writes of the cache: an interrupted run hashes at most these again."""
+FEW_HELD_OUT = 8
+"""With fewer validation photos than this, a warning: the choice of the best model is then noisy."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Photos of a run.
+
+    Attributes:
+        learn: To train on.
+        held: Held out for validation.
+        digest: Combined digest of `learn`.
+    """
+
+    learn: list[Photo]
+    held: list[Photo]
+    digest: str
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """Numbers and digest, which tell whether another run has the same photos."""
+        return {"photos": len(self.learn), "digest": self.digest, "held_out": len(self.held)}
+
+
+def read_split(
+    photos: Sequence[str | Photo], share: float, cache: Path, progress: Callable[[int], None]
+) -> Split:
+    """Hash the photos of a run and hold a share of them out; warn where these are few.
+
+    Args:
+        photos: Paths, or members of shards.
+        share: As for `split`.
+        cache: As for `digest_photos`.
+        progress: As for `digest_photos`.
+    """
+    digests = digest_photos([to_photo(photo) for photo in photos], cache, progress)
+    learn, held = split(digests, share)
+    if share > 0 and len(held) < FEW_HELD_OUT:
+        log.warning(
+            "validation: %d of %d photos held out, fewer than %d: its figures are rough; give more "
+            "photos or a larger validate_share than %g",
+            len(held), len(digests), FEW_HELD_OUT, share,
+        )  # fmt: skip
+    return Split(learn, held, combined_digest(digests[photo] for photo in learn))
 
 
 def digest_photos(
@@ -20,20 +66,19 @@ def digest_photos(
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[Photo, str]:
-    """SHA-256 of each photo's contents; one that cannot be opened is left out with a warning.
+    """Hash the contents of each photo (SHA-256); warn and leave out what cannot be opened.
 
     Args:
         paths: Photos.
-        cache: JSON file of earlier digests. A photo whose path (or shard and place therein), size
-            and modification time are those of an entry is not read again; new entries are added,
-            atomically.
+        cache: JSON file of earlier digests. A photo with the path (or shard and place in it), size
+            and modification time of an entry is not read again; new entries are added, atomically.
         progress: Called with the number of photos done.
 
     Returns:
         Hexadecimal digests by path, in the order of `paths`.
 
     Raises:
-        OSError: Where the cache cannot be written.
+        OSError: When the cache cannot be written.
     """
     entries = _read_cache(cache)
     digests, unsaved = {}, 0
@@ -55,23 +100,24 @@ def digest_photos(
 
 
 def split(digests: Mapping[Photo, str], share: float) -> tuple[list[Photo], list[Photo]]:
-    """Photos for training and for validation, by the digest of each file's contents.
+    """Divide photos into training and validation by the digests of their contents.
 
-    A photo stays on its side whatever other photos come or go.
+    A photo stays on its side when other photos are added or removed.
 
     Args:
-        digests: As `digest_photos` gives them.
-        share: Share to hold out for validation, 0 to 1. Where it is above 0 and no digest is below
-            it, the photo with the smallest digest is held out, unless all are copies of one.
+        digests: As `digest_photos` returns them.
+        share: Expected share to hold out, 0 to 1. Above 0 at least one photo is held out, the one
+            with the smallest digest, unless all are copies of one.
 
     Returns:
         Photos to train on, and photos held out.
     """
+    # the first 64 bits of a SHA-256 are uniform, so `share` of them lie below the bound
     bound = int(share * 2**64)
     held = {path for path, digest in digests.items() if int(digest[:16], 16) < bound}
     if share > 0 and not held and len(set(digests.values())) > 1:
         least = min(digests.values())
-        held = {path for path, digest in digests.items() if digest == least}  # copies, too
+        held = {path for path, digest in digests.items() if digest == least}  # and its copies
     return [p for p in digests if p not in held], [p for p in digests if p in held]
 
 
@@ -81,15 +127,11 @@ def combined_digest(digests: Iterable[str]) -> str:
 
 
 def _identity(photo: Photo) -> tuple[str, list[int]]:
-    """What tells a photo from others, and its size and modification time in ns.
-
-    Raises:
-        OSError: Where the file cannot be had.
-    """
+    """Key of a photo in the cache, and its size and modification time in ns."""
     if isinstance(photo, Path):
         stat = photo.stat()
         return str(photo.absolute()), [stat.st_size, stat.st_mtime_ns]
-    # by its place: a tar file may hold several members of one name
+    # with its offset: a tar file may hold several members of one name
     place = f"{photo.shard.absolute()}/{photo.name}@{photo.offset}"
     return place, [photo.size, photo.shard.stat().st_mtime_ns]
 
@@ -99,7 +141,7 @@ def _sha256(photo: Photo) -> str:
 
 
 def _read_cache(cache: Path | None) -> dict[str, list[int | str]]:
-    """The entries of a cache: path -> size, modification time in ns, digest; none if unusable."""
+    """Entries of a cache: path -> size, modification time in ns, digest; none if unusable."""
     if cache is None or not cache.is_file():
         return {}
     try:

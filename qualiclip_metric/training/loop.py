@@ -1,7 +1,9 @@
-"""The training loop, top to bottom."""
+"""The training loop of the ranking objective, top to bottom."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,27 +12,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.extras import require
 from qualiclip_metric.images import ImageError
-from qualiclip_metric.metric import QualiCLIP, cosine
+from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import checkpoint as files
-from qualiclip_metric.training import objective
-from qualiclip_metric.training.batches import training_batches
+from qualiclip_metric.training import losses
 from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.data import LadderBatch
-from qualiclip_metric.training.digests import combined_digest, digest_photos, split
-from qualiclip_metric.training.features import FeatureBatch
-from qualiclip_metric.training.photos import Photo, read, to_photo
+from qualiclip_metric.training.data import DrawBatchSampler, Ladders, ladder_batches
+from qualiclip_metric.training.digests import read_split
+from qualiclip_metric.training.photos import Photo, read
 from qualiclip_metric.training.run import Run
-from qualiclip_metric.training.schedule import set_learning_rate
 from qualiclip_metric.training.start import (
     initial_checkpoint,
     parameter_groups,
     trainable,
     trainable_parameters,
 )
-from qualiclip_metric.training.stopwatch import Stopwatch
-from qualiclip_metric.training.tensorboard_log import TensorboardLog
 from qualiclip_metric.training.validation import Validation, score_photos, summarise
 
 if TYPE_CHECKING:
@@ -38,34 +35,47 @@ if TYPE_CHECKING:
 
 MAX_VALIDATION_PHOTOS = 32
 CHECKPOINT_SECONDS = 120.0
-"""Longest time between two resumable checkpoints, however few steps it holds."""
+"""Longest time between two resumable checkpoints, however slow the steps are."""
 LONGEST_WAIT = timedelta(hours=6)
-"""How long processes wait for one that reads photos or computes features."""
+"""How long processes wait for the one that hashes the photos; the default is 10 minutes."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        phase: ``photos`` while photos are read and hashed, ``features`` while the features of a
-            frozen trunk are computed, ``training``, or ``validation``.
+        phase: ``photos`` while photos are hashed, ``features`` while an anchored run computes
+            features, ``training``, or ``validation``.
         step: Photos, draws, steps or photos done.
         total: Of how many.
         losses: The weighted losses of a training step, and their ``total``.
-        crops_per_second: Of all processes together; 0 where it is not measured.
+        learning_rate: Largest of the step, over the groups of parameters.
+        gradient_norm: L2 norm of the gradient, before clipping.
+        crops_per_second: Of all processes together.
         validation: After a training step that was validated.
-        seconds: Where a training step's time went: ``data`` (waiting for the batch), ``forward``
-            (with the losses), ``backward``, ``optimizer``.
     """
 
     phase: str
     step: int
     total: int
     losses: Mapping[str, float] = field(default_factory=dict)
+    learning_rate: float = 0.0
+    gradient_norm: float = 0.0
     crops_per_second: float = 0.0
     validation: Validation | None = None
-    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def scalars(self) -> dict[str, float]:
+        """The figures of a training step, as TensorBoard shows them."""
+        values = {f"loss/{name}": value for name, value in self.losses.items()}
+        values["optimizer/learning_rate"] = self.learning_rate
+        values["optimizer/gradient_norm"] = self.gradient_norm
+        values["throughput/crops_per_second"] = self.crops_per_second
+        if self.validation is not None:
+            values["validation/mean"] = self.validation.mean
+            values["validation/consistency_gap"] = self.validation.consistency_gap
+            values |= {f"ordered/{k}": share for k, share in self.validation.ordered.items()}
+        return values
 
 
 def train(
@@ -81,67 +91,67 @@ def train(
 
     Args:
         config: Settings; kept in the checkpoint.
-        photos: Pristine photos: paths, or what `find_photos` gives of tar shards, too. A share of
-            them is held out for validation.
+        photos: Pristine photos: paths, or members of shards from `find_photos`. A share of them is
+            held out for validation.
         out: Folder for `model.safetensors` (the best by validation), `state.pt` (to resume),
-            `validation.jsonl`, `digests.json` and the tensorboard log.
+            `validation.jsonl`, `digests.json` and the TensorBoard log.
         pretrained: Checkpoint to start from; see `initial_checkpoint`.
-        resume: Go on from `out`'s `state.pt`: the same machine then computes what an uninterrupted
-            run would have.
-        report: Called in the main process: while photos are read, while features or a validation
-            are computed, and after every step.
+        resume: Continue from `out`'s `state.pt`; on the same machine the result equals that of an
+            uninterrupted run to the bit.
+        report: Called in the main process: while photos are hashed, during a validation, and after
+            every step.
 
     Returns:
         Path of the model to score with.
 
     Raises:
-        ValueError: When photos or config are off, the state is of another config or data, or
+        ValueError: When photos or config are wrong, the state is of another config or data, or
             another training writes to `out`.
-        WeightsError: When published weights to start from cannot be had.
+        WeightsError: When published weights to start from are not available.
         FloatingPointError: When a loss or a score of a validation is not finite; the message names
             the step.
     """
     accelerator = _accelerator()
-    notify = report if report is not None and accelerator.is_main_process else _no_report
+    notify = report if report is not None and accelerator.is_main_process else _ignore
     with files.own_folder(out, main=accelerator.is_main_process) as folder:
         origin = initial_checkpoint(config, pretrained)
-        learn, held, sources = _read_photos(photos, config, folder, accelerator, notify)
-        sources["start"] = origin.digest()
+        with accelerator.main_process_first():  # the others then find the digests in the cache
+            split = read_split(
+                photos,
+                config.validate_share,
+                folder / "digests.json",
+                lambda done: notify(Report("photos", done, len(photos))),
+            )
+        held = (split.held or split.learn)[:MAX_VALIDATION_PHOTOS]
+        _check_readable(held)
         metric = trainable(origin, config).to(memory_format=torch.channels_last)
         metric.to(accelerator.device)
-        optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
         run = Run(
-            config, folder, origin, metric, optimizer, sources, accelerator.num_processes,
+            config,
+            folder,
+            origin,
+            metric,
+            torch.optim.AdamW(parameter_groups(metric.encoder, config)),
+            {**split.sources, "start": origin.digest()},
+            accelerator.num_processes,
             fresh=not resume,
-        )  # fmt: skip
+        )
         step = run.resume() if resume else 0
         if accelerator.is_main_process and not (folder / files.STATE).exists():
-            run.save(step)  # so that a run that is stopped at any moment can be resumed
-        batches = training_batches(
-            metric.encoder,
-            learn,
-            config,
-            step,
-            accelerator,
-            folder / "features",
-            sources,
-            lambda done, rate: notify(
-                Report("features", done, config.draws, crops_per_second=rate)
-            ),
+            run.save(step)  # so that a run that is stopped in its first steps can be resumed
+        sampler = DrawBatchSampler(
+            range(step, config.steps),
+            config.batch_size,
+            accelerator.process_index,
+            accelerator.num_processes,
         )
-        _Loop(run, accelerator, held or learn, notify).steps(batches, step)
+        batches = ladder_batches(split.learn, config, sampler, accelerator.device)
+        _Loop(run, accelerator, held, notify).steps(batches, step)
         return folder / files.MODEL
 
 
 class _Loop:
-    """The steps of a run, with its validations and checkpoints.
-
-    Args:
-        run: What learns.
-        accelerator: Devices and processes.
-        held: Photos to validate on.
-        notify: Told after every step.
-    """
+    """The steps of a run, with its validations and checkpoints."""
 
     def __init__(
         self,
@@ -151,75 +161,65 @@ class _Loop:
         notify: Callable[[Report], None],
     ) -> None:
         self.run, self.config, self.accelerator = run, run.config, accelerator
-        self.held, self.notify = held[:MAX_VALIDATION_PHOTOS], notify
+        self.held, self.notify = held, notify
         self.model, self.optimizer = accelerator.prepare(_Similarities(run.metric), run.optimizer)
-        self.watch = Stopwatch(accelerator.device)
         self.saved = time.monotonic()
 
-    def steps(self, batches: Iterable[LadderBatch | FeatureBatch], step: int) -> None:
-        """Train to the end.
-
-        Args:
-            batches: One for each step that is left.
-            step: Steps done before.
-        """
+    def steps(self, batches: Iterable[Ladders], step: int) -> None:
+        """Train to the end; `step` steps are done already."""
         main = self.accelerator.is_main_process
-        with TensorboardLog(self.run.folder / "tensorboard" if main else None) as log:
-            self.watch.start()
-            for batch in batches:
-                self.watch.lap("data")
-                losses, crops = self._step(batch, step)
+        with _summary_writer(self.run.folder / "tensorboard" if main else None) as log:
+            began = time.perf_counter()
+            for crops in batches:
+                values, rate, norm = self._step(crops, step)
                 step += 1
-                seconds = self.watch.take()
+                # a step reads its loss from the device, so the device's queue is empty here
+                seconds = time.perf_counter() - began
                 last = step == self.config.steps
-                validation = None
-                if last or step % self.config.validate_every == 0:
-                    validation = self._validate(step)
+                due = last or step % self.config.validate_every == 0
+                validation = self._validate(step) if due else None
                 if main:
                     self._save_if_due(step, last)
-                log.write(step, losses, validation)
-                rate = crops * self.accelerator.num_processes / sum(seconds.values())
-                self.notify(
-                    Report("training", step, self.config.steps, losses, rate, validation, seconds)
-                )
+                count = crops.shape[:3].numel() * self.accelerator.num_processes
+                report = Report(
+                    "training", step, self.config.steps,
+                    values, rate, norm, count / seconds, validation,
+                )  # fmt: skip
+                if log is not None:
+                    for name, value in report.scalars().items():
+                        log.add_scalar(name, value, step)
+                self.notify(report)
                 self.accelerator.wait_for_everyone()
-                self.watch.start()
+                began = time.perf_counter()
 
-    def _step(self, batch: LadderBatch | FeatureBatch, step: int) -> tuple[dict[str, float], int]:
-        """One step of the optimiser; the losses, and the number of crops of this process."""
+    def _step(self, crops: Ladders, step: int) -> tuple[dict[str, float], float, float]:
+        """Take one step of the optimiser; return losses, learning rate and gradient norm."""
         config, accelerator = self.config, self.accelerator
-        set_learning_rate(self.optimizer, step, config)
-        inputs = batch.crops if isinstance(batch, LadderBatch) else batch.pooled
+        rate = set_learning_rate(self.optimizer, step, config)
         device, bf16 = accelerator.device, config.precision == "bf16"
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            flat = self.model(inputs.to(device).flatten(0, 2))  # (crops, pairs, 2)
-        similarity = _of_all_processes(flat.unflatten(0, inputs.shape[:3]), accelerator)
-        reference = batch.reference
-        if reference is not None:
-            reference = _of_all_processes(reference.to(device), accelerator)
-        losses = objective.ranking_losses(similarity, reference, config)
-        total = torch.stack(list(losses.values())).sum()
-        values = {k: float(v.detach()) for k, v in {"total": total, **losses}.items()}
+            flat = self.model(crops.to(device).flatten(0, 2))  # (photos * 2 * levels, pairs, 2)
+        similarity = _gather(flat.unflatten(0, crops.shape[:3]), accelerator)
+        found = losses.ranking_losses(similarity, config)
+        total = torch.stack(list(found.values())).sum()
+        values = {k: float(v.detach()) for k, v in {"total": total, **found}.items()}
         if not total.isfinite():
             raise FloatingPointError(
                 f"step {step}: the loss is {values.pop('total')} ({values}); {self._cure()}"
             )
         self.optimizer.zero_grad()
-        self.watch.lap("forward")
-        # Each process has its part of the gradient of the whole batch's loss: they are to be
-        # added, and DistributedDataParallel averages.
+        # Each process holds its part of the gradient of the whole batch's loss. The parts have to
+        # be added, but DistributedDataParallel averages them.
         accelerator.backward(total * accelerator.num_processes)
-        self.watch.lap("backward")
-        if config.clip_norm:
-            accelerator.clip_grad_norm_(
-                list(trainable_parameters(self.run.metric)), config.clip_norm
-            )
+        # clipping at infinity multiplies by exactly 1 and returns the norm
+        norm = accelerator.clip_grad_norm_(
+            list(trainable_parameters(self.run.metric)), config.clip_norm or math.inf
+        )
         self.optimizer.step()
-        self.watch.lap("optimizer")
-        return values, inputs.shape[:3].numel()
+        return values, rate, float(norm)
 
     def _validate(self, step: int) -> Validation:
-        """Validate, each process its share of the photos; the main one keeps the best model."""
+        """Validate, each process a share of the photos; the main one keeps the best model."""
         from accelerate.utils import gather_object
 
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
@@ -258,25 +258,44 @@ class _Loop:
             self.saved = time.monotonic()
 
 
-class _Similarities(nn.Module):
-    """Similarities as a forward, so that a wrapper for several devices fits around it.
+def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> float:
+    """Set the learning rate of a step: linear warm-up, then half a cosine to 0 at the last step.
 
-    Takes crops (N, 3, c, c), or the pooled features (N, C) of a trunk that does not learn.
+    A function of the step alone, so that nothing of it has to be saved.
+
+    Args:
+        optimizer: Its groups hold their `peak_lr`; their `lr` is set.
+        step: Number of the step, from 0.
+        config: Settings; `steps` and `warmup` are used.
+
+    Returns:
+        The largest rate of the groups.
     """
+    rise = max(1, round(config.warmup * config.steps)) if config.warmup else 0
+    if step < rise:
+        factor = (step + 1) / rise
+    else:
+        # over the steps after the warm-up, of which the last has number steps - 1
+        done = (step - rise) / max(1, config.steps - 1 - rise)
+        factor = 0.5 * (1 + math.cos(math.pi * done))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+    return float(max(group["lr"] for group in optimizer.param_groups))
+
+
+class _Similarities(nn.Module):
+    """`QualiCLIP.similarities` as a forward, which DistributedDataParallel can wrap."""
 
     def __init__(self, metric: QualiCLIP) -> None:
         super().__init__()
         self.metric = metric
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        encoder = self.metric.encoder
-        if inputs.ndim == 2 and isinstance(encoder, LiteEncoder):
-            return cosine(encoder.project(inputs), self.metric.prompts)
-        return self.metric.similarities(inputs)
+    def forward(self, crops: Tensor) -> Tensor:
+        return self.metric.similarities(crops)
 
 
-def _of_all_processes(own: Tensor, accelerator: "Accelerator") -> Tensor:
-    """The batches of all processes as one; only this process's part carries a gradient."""
+def _gather(own: Tensor, accelerator: "Accelerator") -> Tensor:
+    """Join the batches of all processes; only this process's part carries a gradient."""
     if accelerator.num_processes == 1:
         return own
     parts = list(accelerator.gather(own.detach().contiguous()).split(len(own)))
@@ -284,50 +303,36 @@ def _of_all_processes(own: Tensor, accelerator: "Accelerator") -> Tensor:
     return torch.cat(parts)
 
 
-def _read_photos(
-    photos: Sequence[str | Photo],
-    config: TrainConfig,
-    folder: Path,
-    accelerator: "Accelerator",
-    notify: Callable[[Report], None],
-) -> tuple[list[Photo], list[Photo], dict[str, Any]]:
-    """Photos to train on, photos held out, and their numbers and digest."""
-    paths = [to_photo(photo) for photo in photos]
-    with accelerator.main_process_first():  # the others then find the digests in the cache
-        digests = digest_photos(
-            paths,
-            folder / "digests.json",
-            lambda done: notify(Report("photos", done, len(paths))),
-        )
-    learn, held = split(digests, config.validate_share)
-    chosen = (held or learn)[:MAX_VALIDATION_PHOTOS]
-    if chosen and not any(_is_readable(path) for path in chosen):
+def _check_readable(held: Sequence[Photo]) -> None:
+    """Raise ValueError, before hours of steps, when no validation photo can be read."""
+    for photo in held:
+        try:
+            read(photo)
+        except ImageError:
+            continue
+        return
+    if held:
         raise ValueError(
-            f"validation: none of the {len(chosen)} photos that it takes can be read, such as "
-            f"{chosen[0]}; repair them or leave them out of --images"
+            f"validation: none of the {len(held)} photos that it takes can be read, such as "
+            f"{held[0]}; repair them or leave them out of --images"
         )
-    digest = combined_digest(digests[path] for path in learn)
-    return learn, held, {"photos": len(learn), "digest": digest, "held_out": len(held)}
-
-
-def _is_readable(photo: Photo) -> bool:
-    try:
-        read(photo)
-    except ImageError:
-        return False
-    return True
 
 
 def _accelerator() -> "Accelerator":
-    try:
-        from accelerate import Accelerator, InitProcessGroupKwargs
-    except ImportError as err:
-        raise ImportError(
-            "training needs accelerate: pip install 'qualiclip-metric[train]'"
-        ) from err
-    # devices and processes; precision is the loop's own autocast
-    return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)])
+    accelerate = require("accelerate", "train", "training")
+    waiting = accelerate.InitProcessGroupKwargs(timeout=LONGEST_WAIT)
+    # for devices and processes only; the loop does its own autocast
+    accelerator: Accelerator = accelerate.Accelerator(kwargs_handlers=[waiting])
+    return accelerator
 
 
-def _no_report(_report: Report) -> None:
-    """Take reports where none are wanted, or where another process gives them."""
+def _summary_writer(folder: Path | None) -> AbstractContextManager[Any]:
+    """TensorBoard's writer; None without a folder, as in all processes but the main one."""
+    if folder is None:
+        return nullcontext()
+    tensorboard = require("torch.utils.tensorboard", "train", "the training log")
+    return closing(tensorboard.SummaryWriter(folder))
+
+
+def _ignore(_report: Report) -> None:
+    """Stand in for `report` when none is given, and in other processes."""

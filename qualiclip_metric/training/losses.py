@@ -1,22 +1,24 @@
-"""The ranking losses on similarities.
+"""The ranking losses on similarities, and their weighted sum.
 
-All of them take cosine similarities s, not the softmax probability (arXiv 2403.11176, section 3.2):
-``(photos, 2 crops, levels, prompt pairs)``, levels from mild to strong. ``reduction`` says what is
-done with the terms of one photo and prompt pair, the hinges over levels and crops: their ``sum``,
-as the method is stated, or their ``mean``, which keeps the learning rate's meaning when the number
-of levels changes. Photos and prompt pairs are always averaged.
+They take cosine similarities s, not the softmax probability (arXiv 2403.11176, section 3.2):
+``(photos, 2 crops, levels, prompt pairs)``, levels from mild to strong. ``reduction`` combines the
+hinges (over levels and crops) of one photo and prompt pair: ``sum`` as the paper states the losses,
+or ``mean``, so that a learning rate stays right when the number of levels changes. Photos and
+prompt pairs are always averaged.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from qualiclip_metric.training.config import TrainConfig
+
 Similarity = Float[Tensor, "photos 2 levels pairs"]
 Loss = Float[Tensor, ""]
 
 
 def consistency_loss(similarity: Similarity, margin: float, reduction: str = "sum") -> Loss:
-    """Crops of one photo at one level should be equally similar to a prompt.
+    """Penalise crops of one photo and level that are not equally similar to a prompt.
 
     For each photo and prompt, with s(k, i) the similarity of crop k at level i
     (arXiv 2403.11176, section 3.2, quality-aware consistency):
@@ -38,7 +40,7 @@ def consistency_loss(similarity: Similarity, margin: float, reduction: str = "su
 def ranking_loss(
     better: Similarity, margin: float, reduction: str = "sum", cross_crop: bool = True
 ) -> Loss:
-    """What is less degraded should be more similar, by a margin.
+    """Penalise a level that is not more similar than each stronger one, by a margin.
 
     For each photo and positive prompt (arXiv 2403.11176, section 3.2):
 
@@ -66,32 +68,31 @@ def ranking_loss(
     return _reduce(terms.flatten(1, -2), dim=1, reduction=reduction)
 
 
-def anchor_loss(
-    better: Float[Tensor, "crops pairs"],
-    reference: Float[Tensor, " crops"],
-    margin: float,
-    gap: float,
-) -> Loss:
-    """Crops should be ordered as a full-reference score orders them, across types and contents.
-
-    An addition of ours to the method: the full-reference score q of each degraded crop against its
-    own pristine crop involves no human and tells strengths of different types apart, which the bare
-    level cannot.
-
-        mean over all u, v with q(u) > q(v) + gap of max(0, s(v) - s(u) + margin)
+def ranking_losses(
+    similarity: Float[Tensor, "photos 2 levels pairs 2"], config: TrainConfig
+) -> dict[str, Loss]:
+    """Compute the weighted losses of a batch.
 
     Args:
-        better: Similarity that should fall with degradation, (N, P).
-        reference: Full-reference quality, higher is better, (N,).
-        margin: As in `ranking_loss`.
-        gap: Pairs that are closer than this are not compared.
+        similarity: Cosines, positive prompt first.
+        config: Margins, weights and reduction.
 
     Returns:
-        Scalar, 0 or more; 0 where no pair is far enough apart.
+        Scalars by name; training minimises their sum.
     """
-    ordered = reference[:, None] > reference[None, :] + gap  # (u, v): u is better than v
-    hinge = (better[None, :] - better[:, None] + margin).clamp_min(0)  # (u, v, P)
-    return (hinge.mean(dim=-1) * ordered).sum() / ordered.sum().clamp_min(1)
+    # The negative prompt's similarity should grow with the level: with its sign turned, both
+    # prompts take the same losses.
+    positive, negative = similarity[..., 0], -similarity[..., 1]
+    options = (config.margin_rank, config.reduction, config.cross_crop)
+    consistency = [
+        consistency_loss(s, config.margin_consistency, config.reduction)
+        for s in (positive, negative)
+    ]
+    return {
+        "consistency": config.weight_consistency * torch.stack(consistency).sum(),
+        "positive": config.weight_positive * ranking_loss(positive, *options),
+        "negative": config.weight_negative * ranking_loss(negative, *options),
+    }
 
 
 def _reduce(terms: Tensor, dim: int, reduction: str) -> Loss:

@@ -1,4 +1,4 @@
-"""Pristine photos: files, and members of tar shards, each of which is read by itself."""
+"""Pristine photos: files, and members of uncompressed tar shards, read at random."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,14 +16,14 @@ Photo = Path | Member
 
 
 def find(arguments: Iterable[str | Path]) -> list[Photo]:
-    """Photos named by files, folders, patterns and tar shards, in a stable order, each once.
+    """Find the photos of files, folders, patterns and tar shards, in a stable order, each once.
 
     Args:
         arguments: As for `images.find`; names that end in `.tar` are shards, which may have braces
             (`photos-{000..099}.tar`) or be a pattern. Only the headers of shards are read.
 
     Returns:
-        In the order of the arguments; a shard gives what a folder with the same files would.
+        In the order of the arguments; a shard's photos as those of a folder with the same files.
 
     Raises:
         ValueError: When a name is empty, holds no image or is a URL, or a shard is compressed or
@@ -42,7 +42,7 @@ def find(arguments: Iterable[str | Path]) -> list[Photo]:
 
 
 def to_photo(photo: str | Path | Member) -> Photo:
-    """A path in whatever form, or a member as it is."""
+    """Turn a path into a `Path`; return a member unchanged."""
     return photo if isinstance(photo, Member) else Path(photo)
 
 

@@ -1,8 +1,8 @@
-"""QualiCLIP+: prompt contexts fitted to opinions, the only training here that learns from a MOS.
+"""QualiCLIP+: prompt contexts fitted to opinions, the only training here that uses a MOS.
 
 The image encoder stays QualiCLIP's; only the context tokens around the words of the antonym prompts
 learn (as in the published QualiCLIP+ checkpoints and pyiqa's option files: Adam, MSE and PLCC
-loss, crops of 384). The outcome is opinion-aware.
+loss, crops of 384). The model is opinion-aware.
 """
 
 import csv
@@ -17,12 +17,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from qualiclip_metric import checkpoints, images
+from qualiclip_metric import checkpoints
 from qualiclip_metric.build import from_checkpoint, to_checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training import data
-from qualiclip_metric.training.config import Settings, TrainConfig
+from qualiclip_metric.training.config import Settings, TrainConfig, within
+from qualiclip_metric.training.loop import Report
+from qualiclip_metric.training.photos import read
 
 _ORDER, _CONTEXT, _CROP = 30, 31, 32  # purposes of the generators
 
@@ -32,7 +34,7 @@ class PlusConfig(Settings):
     """Settings of a QualiCLIP+ run; the defaults are those of pyiqa's option files.
 
     Attributes:
-        seed: Decides the context's start, the order of the images and their crops.
+        seed: Of the context's first values, the order of the images and their crops.
         epochs: Passes over the labelled images.
         batch_size: Images per step; PLCC is taken within a batch, so at least 3.
         crop_size: Side of the square crop of each image, px.
@@ -43,40 +45,20 @@ class PlusConfig(Settings):
     """
 
     seed: int = 123
-    epochs: int = 50
-    batch_size: int = 8
-    crop_size: int = 384
-    learning_rate: float = 2e-3
-    weight_mse: float = 1.0
-    weight_plcc: float = 1.0
-    temperature: float = 2.0
+    epochs: int = within(1, 10**6, 50)
+    batch_size: int = within(3, 10**6, 8)
+    crop_size: int = within(32, 4096, 384)
+    learning_rate: float = within(0, 10, 2e-3)
+    weight_mse: float = within(0, 10**6, 1.0)
+    weight_plcc: float = within(0, 10**6, 1.0)
+    temperature: float = within(1e-6, 10**6, 2.0)
 
     def __post_init__(self) -> None:
-        if self.batch_size < 3:
-            raise ValueError(f"batch_size: PLCC needs at least 3 images, got {self.batch_size}")
-        if self.epochs < 1 or self.crop_size < 32 or not self.temperature > 0:
-            raise ValueError(
-                "expected epochs of 1, crop_size of 32 and temperature above 0 at least"
-            )
-
-
-@dataclass(frozen=True)
-class PlusReport:
-    """How far a run is after an epoch.
-
-    Attributes:
-        epoch: Epochs done.
-        epochs: Of how many.
-        loss: Mean of the epoch's losses.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
+        self._check_ranges()
 
 
 def read_labels(path: str | Path) -> list[tuple[Path, float]]:
-    """Images and opinions of a csv file with the columns `image` and `mos`, higher is better.
+    """Read images and opinions from a csv file with columns `image` and `mos`, higher is better.
 
     Paths are relative to the file's folder.
 
@@ -103,7 +85,7 @@ def train_plus(
     *,
     pretrained: str | Path,
     resume: bool = False,
-    report: Callable[[PlusReport], None] | None = None,
+    report: Callable[[Report], None] | None = None,
 ) -> Path:
     """Fit the contexts of the antonym prompts to opinions.
 
@@ -112,8 +94,8 @@ def train_plus(
         labels: Image files and their MOS, higher is better, on any scale.
         out: Folder for `model.safetensors` (after the last epoch) and `state.pt` (each epoch).
         pretrained: QualiCLIP checkpoint with its text side, as published.
-        resume: Go on from `out`'s `state.pt`.
-        report: Called after every epoch.
+        resume: Continue from `out`'s `state.pt`.
+        report: Called after every epoch; its steps are epochs.
 
     Returns:
         Path of the model to score with.
@@ -137,7 +119,7 @@ def train_plus(
             loss = _train_epoch(config, metric, optimizer, scaled, epoch)
             files.save_state(folder, _state(epoch + 1, config, context, optimizer))
             if report is not None:
-                report(PlusReport(epoch + 1, config.epochs, loss))
+                report(Report("training", epoch + 1, config.epochs, {"total": loss}))
 
         training = {"config": config.to_dict(), "labels": len(labels), "opinion_aware": True}
         model = dataclasses.replace(
@@ -154,7 +136,7 @@ def _train_epoch(
     labels: Sequence[tuple[Path, float]],
     epoch: int,
 ) -> float:
-    """One pass over the images in an order of its own; the mean loss."""
+    """Pass once over the images, shuffled by epoch; return the mean loss."""
     rng = data.generator(config.seed, epoch, _ORDER)
     order = torch.randperm(len(labels), generator=rng).tolist()
     losses = []
@@ -177,7 +159,7 @@ def _train_epoch(
 
 
 def _scaled(labels: Sequence[tuple[Path, float]]) -> list[tuple[Path, float]]:
-    """Labels with their MOS scaled to [0, 1]."""
+    """Scale the MOS of the labels to [0, 1]."""
     low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
     return [(path, (mos - low) / (high - low)) for path, mos in labels]
 
@@ -197,6 +179,7 @@ def plus_loss(
     Returns:
         Scalar, 0 or more.
     """
+    # a batch of equal scores has no correlation: PLCC 0 rather than 0 / 0
     centred = score - score.mean(), mos - mos.mean()
     norms = [c.norm().clamp_min(1e-8) for c in centred]
     plcc = (centred[0] * centred[1]).sum() / (norms[0] * norms[1])
@@ -226,7 +209,7 @@ def _with_context(
 def _crop(path: Path, config: PlusConfig, number: int) -> Float[Tensor, "3 c c"]:
     """One random crop, flipped or not; an image smaller than the crop is enlarged."""
     rng = data.generator(config.seed, number, _CROP)
-    return data.crop_pair(images.read(path), TrainConfig(crop_size=config.crop_size), rng)[0]
+    return data.crop_pair(read(path), TrainConfig(crop_size=config.crop_size), rng)[0]
 
 
 def _state(

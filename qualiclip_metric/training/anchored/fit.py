@@ -1,4 +1,4 @@
-"""Ranks, heads and prompts in closed form: no steps, no seed. Functions of tensors alone."""
+"""Ranks, linear heads and their projection in closed form: functions of tensors, no randomness."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Penalty:
-    """What a head is to say little of, beside its own size.
+class QuadraticPenalty:
+    """Penalty on the mean squared response of a head to changes of its features.
 
     Attributes:
-        weight: How much it counts; the matrix is scaled to a mean diagonal of 1 first.
-        squared: Mean of d d', d being a change of the features as they are that the head is to say
-            little of, so that a head w has the mean squared change w' (d d') w.
+        weight: Of the penalty, after the matrix is scaled to a mean diagonal of 1.
+        second_moment: Mean of d d' over changes d of the unstandardised features: a head w has the
+            mean squared response w' (d d') w.
     """
 
     weight: float
-    squared: Float[Tensor, "channels channels"]
+    second_moment: Float[Tensor, "channels channels"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Heads:
     bias: Float[Tensor, " heads"]
 
     def __call__(self, pooled: Float[Tensor, "n channels"]) -> Float[Tensor, "n heads"]:
-        """What each head says of each row."""
+        """Evaluate the heads on each row."""
         return pooled @ self.weight.T + self.bias
 
 
 def ranks(values: Float[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
-    """Rank of each value among all, in (0, 1), higher for higher values; ties share theirs."""
-    place = torch.from_numpy(rankdata(values.double().numpy())).reshape(values.shape)
-    return (place - 0.5) / values.numel()
+    """Rank of each value among all, in (0, 1), higher for higher values; ties get their mean."""
+    order = torch.from_numpy(rankdata(values.double().numpy())).reshape(values.shape)
+    return (order - 0.5) / values.numel()
 
 
 def ridge(
@@ -51,7 +51,7 @@ def ridge(
     target: Float[Tensor, " n"],
     weight: Float[Tensor, " n"],
     size: float,
-    penalties: Sequence[Penalty] = (),
+    penalties: Sequence[QuadraticPenalty] = (),
 ) -> Heads:
     """Ridge regression on standardised features, in fp64.
 
@@ -59,21 +59,24 @@ def ridge(
 
     Args:
         pooled: Features.
-        target: What is to be told from them.
+        target: Value to predict from each row.
         weight: Of each row, of any sum.
-        size: Lambda, the penalty on the size of the head.
-        penalties: The others.
+        size: Lambda, the penalty on the squared norm of the head.
+        penalties: Further penalties.
 
     Returns:
-        One head, on the features as they are.
+        One head, on the unstandardised features.
     """
     x, y, share = pooled.double(), target.double(), weight.double() / weight.double().sum()
     mean = share @ x
+    # a constant channel has z = 0 and gets weight 0
     spread = (share @ (x - mean).square()).sqrt().clamp(min=1e-6)
     z, centred = (x - mean) / spread, y - share @ y
     normal = z.T @ (share[:, None] * z) + size * torch.eye(len(spread)).double()
     for penalty in penalties:
-        scaled = penalty.squared.double() / spread[:, None] / spread
+        # with x = spread * z, a head v on z is v / spread on x: G becomes S^-1 G S^-1
+        scaled = penalty.second_moment.double() / spread[:, None] / spread
+        # a mean diagonal of 1, as z'z has, so that weights compare across trunks and photo sizes
         normal = normal + penalty.weight * scaled / scaled.diagonal().mean()
     head = torch.linalg.solve(normal, z.T @ (share * centred)) / spread
     return Heads(head[None].float(), (share @ y - mean @ head)[None].float())
@@ -82,16 +85,17 @@ def ridge(
 def discriminant(
     pooled: Float[Tensor, "n channels"], label: Int[Tensor, " n"], classes: int, shrinkage: float
 ) -> Heads:
-    """Log odds of each class against class 0, by linear discriminants.
+    """Log odds of each class against class 0, by linear discriminant analysis.
 
-    Classes count the same whatever their number of rows; the covariance within them, of
-    standardised features, is shared and shrunk towards the identity (Friedman, JASA 84, 1989).
+    Classes have equal priors and equal parts in the covariance, whatever their number of rows. The
+    covariance within classes, of standardised features, is shared and shrunk towards the identity
+    (Friedman, JASA 84, 1989).
 
     Args:
         pooled: Features.
         label: Class of each row, 0 to `classes` - 1, none of them empty.
-        classes: How many.
-        shrinkage: What is added to the covariance's diagonal.
+        classes: Number of classes.
+        shrinkage: Added to the diagonal of the covariance.
 
     Returns:
         `classes` - 1 heads, of class 1 and on.
@@ -108,10 +112,12 @@ def discriminant(
     spread = pooled.double().std(dim=0).clamp(min=1e-6)
     z = pooled.double() / spread
     means = torch.stack([z[label == one].mean(dim=0) for one in range(classes)])
-    away = z - means[label]
+    deviation = z - means[label]
     share = 1 / rows.double()[label] / classes
-    within = away.T @ (share[:, None] * away) + shrinkage * torch.eye(z.shape[1]).double()
-    weight = torch.linalg.solve(within, means.T).T
+    within = deviation.T @ (share[:, None] * deviation)
+    within = within + shrinkage * torch.eye(z.shape[1]).double()
+    # log N(z; m, W) = z' W^-1 m - m' W^-1 m / 2 + what all classes share
+    weight = torch.linalg.solve(within, means.T).T  # (classes, channels)
     bias = -0.5 * (weight * means).sum(dim=1)
     odds, offset = weight[1:] - weight[0], bias[1:] - bias[0]
     return Heads((odds / spread).float(), offset.float())
@@ -120,16 +126,16 @@ def discriminant(
 def to_logits(
     heads: Heads, predicted: Float[Tensor, " n"], good: Bool[Tensor, " n"], bad: Bool[Tensor, " n"]
 ) -> Heads:
-    """Heads on a scale of log odds: the median good crop gets .9, the median bad one .1.
+    """Rescale heads to log odds: the median good crop gets probability .9, the median bad one .1.
 
     Args:
         heads: Heads on one scale.
-        predicted: What that scale says of some crops.
-        good: Which of them are good.
-        bad: Which of them are bad.
+        predicted: Values of that scale for some crops.
+        good: Mask of the good crops.
+        bad: Mask of the bad crops.
 
     Raises:
-        ValueError: When the scale does not tell them apart.
+        ValueError: When the median bad crop is not below the median good one.
     """
     high, low = predicted[good].median(), predicted[bad].median()
     if not high > low:
@@ -137,31 +143,33 @@ def to_logits(
             f"the features do not tell good crops from bad ones ({high:g} and {low:g}); "
             "start from a trained trunk, or draw more photos"
         )
+    # logit(.9) = log 9 and logit(.1) = -log 9 are 2 log 9 apart
     slope = 2 * torch.log(torch.tensor(9.0)) / (high - low)
     return Heads(slope * heads.weight, slope * (heads.bias - (high + low) / 2))
 
 
-def realised(
+def heads_to_projection(
     heads: Heads, prompts: Float[Tensor, "heads 2 dim"], scale: float
 ) -> tuple[Float[Tensor, "dim channels"], Float[Tensor, " dim"]]:
-    """The linear map to the prompts' space in which each pair says what its head says.
+    """Solve for the projection under which each prompt pair gives its head's log odds.
 
-    With D the differences positive - negative, the map is pinv(D) applied to the heads over the
-    scale, plus a unit vector orthogonal to all differences. That vector is what the prompts have
-    in common; it is long enough beside the rest that the cosine's normalisation does not matter.
+    With D the differences positive - negative, the projection is pinv(D) applied to the heads over
+    the scale, plus a unit vector orthogonal to all differences, in the direction of the prompts'
+    mean. The metric divides features by their norm; the unit vector is long beside the rest, so
+    that this norm is nearly constant.
 
     Args:
         heads: Log odds of the positive prompt, one head per pair.
-        prompts: Unit features of the pairs, positive first.
-        scale: What the cosines are multiplied by before the softmax.
+        prompts: Features of the pairs, positive first, of any norm.
+        scale: Factor of the cosines before the softmax.
 
     Returns:
         Weight and bias of the projection.
     """
     unit = torch.nn.functional.normalize(prompts.double(), dim=-1)
-    differences = unit[:, 0] - unit[:, 1]
-    back = torch.linalg.pinv(differences)
+    differences = unit[:, 0] - unit[:, 1]  # D: (heads, dim), of full rank for distinct pairs
+    back = torch.linalg.pinv(differences)  # (dim, heads), D @ back = 1
     common = unit.mean(dim=(0, 1))
-    common = common - back @ (differences @ common)
+    common = common - back @ (differences @ common)  # D @ common = 0: no pair's odds change
     bias = back @ (heads.bias.double() / scale) + common / common.norm()
     return (back @ (heads.weight.double() / scale)).float(), bias.float()

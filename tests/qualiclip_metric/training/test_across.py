@@ -5,7 +5,8 @@ import torch
 from PIL import Image
 from skimage import data
 
-from qualiclip_metric.training.across import across_contents, full_reference
+from qualiclip_metric.training.across import across_contents
+from qualiclip_metric.training.full_reference import four_metrics
 
 pytest.importorskip("piq")
 
@@ -30,11 +31,11 @@ def photos(tmp_path_factory):
     return sorted(folder.iterdir())
 
 
-def test_full_reference_says_less_is_worse():
+def test_full_reference_metrics_fall_with_noise():
     img = torch.rand(1, 3, 170, 170, generator=torch.Generator().manual_seed(0))
     noise = torch.randn(1, 3, 170, 170, generator=torch.Generator().manual_seed(1))
     steps = torch.cat([(img + strength * noise).clamp(0, 1) for strength in (0.01, 0.05, 0.2)])
-    values = full_reference(steps, img.expand_as(steps))
+    values = four_metrics(steps, img.expand_as(steps))
     assert values.shape == (3, 4)
     assert (values.diff(dim=0) < 0).all()
 

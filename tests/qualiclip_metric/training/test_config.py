@@ -14,9 +14,9 @@ def test_overrides_win_and_are_typed(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text('steps = 5\nmodel = "rn50"\n')
     config = TrainConfig.read(
-        path, ["steps=9", "learning_rate=1", "anchor=mdsi", "exclude=['jpeg']"]
+        path, ["steps=9", "learning_rate=1", "reduction=mean", "exclude=['jpeg']"]
     )
-    assert (config.steps, config.model, config.anchor) == (9, "rn50", "mdsi")
+    assert (config.steps, config.model, config.reduction) == (9, "rn50", "mean")
     assert config.learning_rate == 1.0 and config.exclude == ("jpeg",)
 
 

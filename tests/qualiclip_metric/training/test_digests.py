@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qualiclip_metric.training import digests
-from qualiclip_metric.training.digests import combined_digest, digest_photos, split
+from qualiclip_metric.training.digests import combined_digest, digest_photos, read_split, split
 
 
 @pytest.fixture
@@ -97,3 +97,12 @@ def test_no_copy_of_the_one_photo_held_out_is_trained_on():
     found = {a: "f" * 64, b: "e" * 64, copy: "e" * 64, other: "f" * 64}
     assert split(found, 1e-9) == ([a, other], [b, copy])
     assert split({b: "e" * 64, copy: "e" * 64}, 1e-9) == ([b, copy], [])
+
+
+def test_few_photos_held_out_are_said(files, tmp_path, caplog):
+    found = read_split(files, 1e-9, tmp_path / "cache.json", lambda _done: None)
+    assert found.sources == {"photos": 5, "digest": found.digest, "held_out": 1}
+    assert "1 of 6 photos held out" in caplog.text
+    caplog.clear()
+    read_split(files, 0.0, tmp_path / "cache.json", lambda _done: None)
+    assert not caplog.text  # nothing held out, as asked

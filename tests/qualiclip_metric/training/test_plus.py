@@ -53,13 +53,13 @@ def test_a_run_fits_moves_only_the_context_and_resumes(labels, seeded_official, 
         pass
 
     def kill(report):
-        if report.epoch == 1:
+        if report.step == 1:
             raise Killed
 
     rows, reports = read_labels(labels), []
     path = train_plus(TINY, rows, tmp_path / "a", pretrained=seeded_official, report=reports.append)
-    assert [r.epoch for r in reports] == [1, 2]
-    assert reports[-1].loss < reports[0].loss
+    assert [r.step for r in reports] == [1, 2]
+    assert reports[-1].losses["total"] < reports[0].losses["total"]
     made, base = checkpoints.read(path), checkpoints.read(seeded_official)
     assert all(torch.equal(made.encoder[k], base.encoder[k]) for k in base.encoder)
     assert made.training["opinion_aware"] is True
@@ -80,7 +80,7 @@ def test_what_is_off_is_named(labels, tmp_path):
     (tmp_path / "bad.csv").write_text("image,mos\nmissing.png,3\n")
     with pytest.raises(ValueError, match="1 rows without image file or number"):
         read_labels(tmp_path / "bad.csv")
-    with pytest.raises(ValueError, match="at least 3 images"):
+    with pytest.raises(ValueError, match="batch_size"):
         PlusConfig(batch_size=2)
     with pytest.raises(ValueError, match="at least 8 labelled images"):
         train_plus(PlusConfig(), read_labels(labels)[:5], tmp_path, pretrained="lite")

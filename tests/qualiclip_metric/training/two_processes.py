@@ -1,4 +1,4 @@
-"""What test_processes.py launches in two processes: `python THIS FOLDER`.
+"""Launched by test_processes.py in two processes: `python THIS FOLDER`.
 
 The folder holds photos, the same in tar shards, origin.safetensors, and in from_one a run that one
 process began.
@@ -14,7 +14,7 @@ from pathlib import Path
 from accelerate import Accelerator, PartialState
 
 from qualiclip_metric.cli import app
-from qualiclip_metric.training import TrainConfig, features, loop, train
+from qualiclip_metric.training import TrainConfig, loop, train
 
 KILLED_AT = 3
 CONFIG = TrainConfig(
@@ -30,13 +30,9 @@ CONFIG = TrainConfig(
     validate_every=2,
     checkpoint_every=2,
     precision="fp32",
-    anchor="mdsi",
-    weight_anchor=1.0,
     clip_norm=0.5,
 )
 """For one process; two get half the batch each."""
-FEATURES = replace(CONFIG, trunk_learning_rate=0.0, draws=22, head_batch_size=8, validate_every=4)
-PIECE = 2
 
 
 class Killed(Exception):
@@ -44,9 +40,7 @@ class Killed(Exception):
 
 
 def halved(config):
-    return replace(
-        config, batch_size=config.batch_size // 2, head_batch_size=config.head_batch_size // 2
-    )
+    return replace(config, batch_size=config.batch_size // 2)
 
 
 def train_until_killed(config, photos, out, **options):
@@ -56,7 +50,7 @@ def train_until_killed(config, photos, out, **options):
     def kill(optimizer, step, config):
         if step == KILLED_AT:
             raise Killed
-        original(optimizer, step, config)
+        return original(optimizer, step, config)
 
     loop.set_learning_rate = kill
     try:
@@ -84,7 +78,6 @@ def gradient_norms():
 
 
 def main(folder):
-    features.PIECE = PIECE
     photos = sorted((folder / "photos").iterdir())
     start = {"pretrained": folder / "origin.safetensors"}
     config = halved(CONFIG)
@@ -110,8 +103,8 @@ def main(folder):
     state.wait_for_everyone()
     train(config, photos, folder / "cut", resume=True, **start)
     train(config, photos, folder / "from_one", resume=True, **start)
-    settings = [f"--set={k}={json.dumps(v)}" for k, v in halved(FEATURES).to_dict().items()]
-    arguments = ["--images", folder / "*.tar", "--out", folder / "two_features", *settings]
+    settings = [f"--set={k}={json.dumps(v)}" for k, v in config.to_dict().items()]
+    arguments = ["--images", folder / "*.tar", "--out", folder / "two_shards", *settings]
     arguments += ["--pretrained", start["pretrained"]]
     app(["train", *map(str, arguments)], standalone_mode=False)
     found = {"losses": losses, "norms": norms, "validated": validated[0]}

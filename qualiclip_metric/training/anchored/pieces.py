@@ -1,4 +1,4 @@
-"""A table of tensors in pieces on disk: a run that was cut off goes on where pieces are missing."""
+"""A table of tensors in pieces on disk: an interrupted run computes only the missing pieces."""
 
 import json
 from collections.abc import Mapping
@@ -16,20 +16,15 @@ class Pieces:
     """The pieces of one table.
 
     Args:
-        folder: Made where it is missing.
-        identity: What the rows depend on, as plain values; None for a table that is claimed
-            already.
+        folder: Made if it is missing.
+        identity: Everything that the rows depend on, as plain values.
 
     Raises:
         ValueError: When the folder holds a table of something else.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
-        if identity is not None:
-            self._claim(identity)
-
-    def _claim(self, identity: Mapping[str, Any]) -> None:
         path = self.folder / "table.json"
         if not path.exists():
             write_text(path, json.dumps(identity, indent=1))
@@ -37,28 +32,24 @@ class Pieces:
         found = json.loads(path.read_text(encoding="utf-8"))
         if changed := sorted(k for k in identity if found.get(k) != identity[k]):
             raise ValueError(
-                f"{self.folder} holds features made with other {changed}; delete it, or give "
-                "another --out"
+                f"{self.folder} holds features made with other {changed}; delete this folder, or "
+                "give another --out"
             )
 
-    def has(self, piece: int) -> bool:
-        """Whether a piece is there."""
-        return self._path(piece).exists()
-
     def missing(self) -> int:
-        """Number of the first piece that is not there."""
+        """Return the number of the first piece that is not on disk."""
         piece = 0
-        while self.has(piece):
+        while self._path(piece).exists():
             piece += 1
         return piece
 
     def save(self, piece: int, rows: Mapping[str, Tensor]) -> None:
-        """Write a piece; it appears whole or not at all."""
+        """Write a piece atomically."""
         tensors = {name: tensor.cpu().contiguous() for name, tensor in rows.items()}
         write_bytes(self._path(piece), save(tensors))
 
     def load(self) -> dict[str, Tensor]:
-        """The whole table: each column's rows, in order."""
+        """Read the whole table: the rows of each column, in order."""
         pieces = [load_file(path) for path in sorted(self.folder.glob("*.safetensors"))]
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
 

@@ -1,0 +1,110 @@
+"""Draws: one crop of a pristine photo, its ladder, and its full-reference quality at each level."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from qualiclip_metric.distortions import FAULT_OF, FAULTS, chain_ladder, draw_chain, ladder
+from qualiclip_metric.training.anchored.config import AnchoredConfig
+from qualiclip_metric.training.config import TrainConfig
+from qualiclip_metric.training.data import PristineDataset, draw_types, generator, use_one_thread
+from qualiclip_metric.training.full_reference import mdsi
+from qualiclip_metric.training.photos import Photo
+
+_KIND, _NOISE = 40, 41  # purposes of the generators
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw.
+
+    Attributes:
+        crops: The undegraded crop and its ladder, mild to strong, rounded to 8 bits as in a file.
+        quality: MDSI of each against the undegraded crop, negated: higher is better.
+        chained: Whether a chain degraded it; `DISTORTIONS` otherwise.
+        shares: Strength of each fault of `FAULTS` at the last level; 0 for those without a part.
+        hard: Whether one of `config.hard_types` takes part.
+    """
+
+    crops: Float[Tensor, "levels 3 c c"]
+    quality: Float[Tensor, " levels"]
+    chained: bool
+    shares: Float[Tensor, " faults"]
+    hard: bool
+
+
+class DrawDataset(Dataset[Draw]):
+    """Draws by number: each depends only on the seed and its number."""
+
+    def __init__(self, paths: Sequence[Photo], config: AnchoredConfig) -> None:
+        self.config = config
+        self.photos = PristineDataset(
+            paths,
+            TrainConfig(
+                seed=config.seed,
+                crop_size=config.crop_size,
+                min_scale=config.min_scale,
+                max_distortions=config.max_distortions,
+                exclude=config.exclude,
+            ),
+        )
+
+    def __len__(self) -> int:
+        return self.config.draws
+
+    def __getitem__(self, number: int) -> Draw:
+        config = self.config
+        crop = self.photos[number].crops[:1].float() / 255  # (1, 3, c, c): the first of the pair
+        noise = generator(config.seed, number, _NOISE)
+        kind = generator(config.seed, number, _KIND)
+        chained = float(torch.rand((), generator=kind)) < config.chain_share
+        if chained:
+            chain = draw_chain(kind, config.max_links)
+            strengths, steps = dict(chain.links), chain_ladder(crop, chain, noise)
+        else:
+            types = draw_types(self.photos.config, kind)
+            strengths, steps = dict.fromkeys(types, 1.0), ladder(crop, types, noise)
+        # steps: (5, 1, 3, c, c), so crops: (6, 3, c, c)
+        crops = (torch.cat([crop, steps[:, 0]]) * 255).round() / 255
+        shares = torch.zeros(len(FAULTS))
+        for name, strength in strengths.items():
+            if name in FAULT_OF:  # two links of one fault count as the stronger one
+                index = FAULTS.index(FAULT_OF[name])
+                shares[index] = max(strength, float(shares[index]))
+        return Draw(
+            crops,
+            mdsi(crops, crop.expand_as(crops)),
+            chained,
+            shares,
+            any(name in config.hard_types for name in strengths),
+        )
+
+
+def draw_batches(
+    paths: Sequence[Photo], config: AnchoredConfig, first: int
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the draws from number `first` on, batch by batch, a tensor per attribute of `Draw`."""
+    loader: DataLoader[Any] = DataLoader(
+        DrawDataset(paths, config),
+        batch_size=config.batch_size,
+        sampler=range(first, config.draws),
+        num_workers=config.workers,
+        collate_fn=_stack,
+        worker_init_fn=use_one_thread,
+    )
+    yield from loader
+
+
+def _stack(draws: Sequence[Draw]) -> dict[str, Tensor]:
+    return {
+        "crops": torch.stack([draw.crops for draw in draws]),
+        "quality": torch.stack([draw.quality for draw in draws]),
+        "chained": torch.tensor([draw.chained for draw in draws]),
+        "shares": torch.stack([draw.shares for draw in draws]),
+        "hard": torch.tensor([draw.hard for draw in draws]),
+    }

@@ -1,0 +1,167 @@
+"""Features of all draws and second moments of their changes, computed once and kept on disk."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.training.anchored.config import AnchoredConfig
+from qualiclip_metric.training.anchored.draws import DrawDataset, draw_batches
+from qualiclip_metric.training.anchored.pieces import Pieces
+from qualiclip_metric.training.photos import Photo
+
+SecondMoment = Float[Tensor, "channels channels"]
+Sources = Mapping[str, Any]
+"""Digests of the photos and of the trunk's weights."""
+
+PIECE = 16  # batches per file
+DRAW_SETTINGS = (
+    *("seed", "crop_size", "min_scale", "chain_share", "max_links", "max_distortions", "exclude"),
+)
+"""Settings that a draw depends on; the photos are the rest."""
+_GRADIENT_SIDE = 128  # px of the crops whose gradients are taken; their cost grows with its square
+_COPIES = 24  # of a crop in one pass, each for another feature: 432 features take 18 of them
+# numbers of the draws for the second moments, far beyond those of any table
+_FIRST_GRADIENT = 10**9
+_FIRST_FLIP = 2 * 10**9
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features and labels of all draws; `Draw` describes the labels.
+
+    Attributes:
+        pooled: Spatial averages of the trunk's last two stages.
+    """
+
+    pooled: Float[Tensor, "draws levels channels"]
+    quality: Float[Tensor, "draws levels"]
+    chained: Bool[Tensor, " draws"]
+    shares: Float[Tensor, "draws faults"]
+    hard: Bool[Tensor, " draws"]
+
+
+def collect(
+    encoder: LiteEncoder,
+    photos: Sequence[Photo],
+    config: AnchoredConfig,
+    sources: Sources,
+    folder: Path,
+    progress: Callable[[int], None],
+) -> FeatureTable:
+    """Compute the part of the table that is not on disk yet, and return the whole.
+
+    Args:
+        encoder: Its frozen trunk computes the features.
+        photos: Pristine photos.
+        config: Settings.
+        sources: Digests, so that a table of other photos or weights is refused.
+        folder: Of the table.
+        progress: Called with the number of draws done.
+
+    Raises:
+        ValueError: When the folder holds a table of other settings, photos or weights.
+    """
+    identity = _identity(config, sources, "draws", "batch_size", "hard_types")
+    pieces = Pieces(folder, identity)
+    piece = pieces.missing()
+    done = min(config.draws, piece * PIECE * config.batch_size)
+    pending: list[dict[str, Tensor]] = []
+    for batch in draw_batches(photos, config, done):
+        crops = batch.pop("crops")
+        pending.append(batch | {"pooled": _pooled(encoder, crops)})
+        done += len(crops)
+        if len(pending) == PIECE or done == config.draws:
+            pieces.save(piece, {k: torch.cat([b[k] for b in pending]) for k in pending[0]})
+            piece, pending = piece + 1, []
+        progress(done)
+    return FeatureTable(**pieces.load())
+
+
+def gradient_second_moment(
+    encoder: LiteEncoder,
+    photos: Sequence[Photo],
+    config: AnchoredConfig,
+    sources: Sources,
+    folder: Path,
+) -> SecondMoment:
+    """Second moment of the features' gradient: mean of J J' over crops, J = d features / d pixels.
+
+    A head w has the mean squared gradient w' (J J') w: what a small attack on the pixels gains.
+
+    Args:
+        encoder: As for `collect`.
+        photos: As for `collect`.
+        config: `gradient_crops` are taken, one per draw, each at another level.
+        sources: As for `collect`.
+        folder: Where finished crops are kept.
+    """
+    pieces = Pieces(folder, _identity(config, sources, "gradient_crops"))
+    draws = DrawDataset(photos, config)
+    for number in range(pieces.missing(), config.gradient_crops):
+        crops = draws[_FIRST_GRADIENT + number].crops
+        crop = crops[number % len(crops), :, :_GRADIENT_SIDE, :_GRADIENT_SIDE]
+        jacobian = _jacobian(encoder, crop)
+        pieces.save(number, {"squared": (jacobian @ jacobian.T)[None]})
+    return pieces.load()["squared"].mean(dim=0)
+
+
+def flip_second_moment(
+    encoder: LiteEncoder,
+    photos: Sequence[Photo],
+    config: AnchoredConfig,
+    sources: Sources,
+    folder: Path,
+) -> SecondMoment:
+    """Second moment of the feature change under a vertical flip: mean of d d' over crops.
+
+    Args:
+        encoder: As for `collect`.
+        photos: As for `collect`.
+        config: The crops of `flip_draws` draws are taken, at all levels.
+        sources: As for `collect`.
+        folder: Where finished draws are kept.
+    """
+    pieces = Pieces(folder, _identity(config, sources, "flip_draws"))
+    draws = DrawDataset(photos, config)
+    for number in range(pieces.missing(), config.flip_draws):
+        crops = draws[_FIRST_FLIP + number].crops
+        upright, flipped = _pooled(encoder, torch.stack([crops, crops.flip(2)])).double()
+        change = flipped - upright  # (levels, channels)
+        pieces.save(number, {"squared": (change.T @ change / len(change))[None]})
+    return pieces.load()["squared"].mean(dim=0)
+
+
+def _identity(config: AnchoredConfig, sources: Sources, *settings: str) -> dict[str, Any]:
+    values = config.to_dict()
+    return {name: values[name] for name in (*DRAW_SETTINGS, *settings)} | dict(sources)
+
+
+def _pooled(
+    encoder: LiteEncoder, crops: Float[Tensor, "draws levels 3 c c"]
+) -> Float[Tensor, "draws levels channels"]:
+    flat = crops.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        return encoder.pooled(flat).reshape(*crops.shape[:2], -1)
+
+
+def _jacobian(
+    encoder: LiteEncoder, crop: Float[Tensor, "3 h w"]
+) -> Float[Tensor, "channels pixels"]:
+    """Gradient of every feature with respect to the pixels, `_COPIES` features per backward pass.
+
+    Images of a batch do not see each other. So with equal copies, the sum of copy i's feature
+    first + i has as its gradient at copy i that feature's gradient alone.
+    """
+    copies = crop.repeat(_COPIES, 1, 1, 1).requires_grad_()
+    pooled = encoder.pooled(copies)  # (copies, channels)
+    rows = [
+        torch.autograd.grad(pooled[:, first:].diagonal().sum(), copies, retain_graph=True)[0]
+        for first in range(0, pooled.shape[1], _COPIES)
+    ]
+    return torch.cat(rows).flatten(1)[: pooled.shape[1]]  # the last pass may have spare copies
