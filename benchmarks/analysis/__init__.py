@@ -1,1 +1,1 @@
-"""What a metric does on undistorted photos and their changed copies, without labels."""
+"""Behaviour of a metric on undistorted photos and their changed copies; mostly without labels."""

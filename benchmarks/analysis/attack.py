@@ -26,7 +26,7 @@ def attack(
     raising: bool,
     steps: int = STEPS,
 ) -> Tensor:
-    """Change a score as far as pixels within ``radius`` grey levels let it (PGD in L-infinity).
+    """Move a score as far as a change of at most ``radius`` grey levels can (PGD in L-infinity).
 
     ``x_(t+1) = clip(x_t + a sign(grad score(x_t)))``, clipped to the ball around the image and to
     [0, 1], with ``a = REACH * radius / 255 / steps``; minus instead of plus to lower the score.

@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 
 
 def types_by_fault(faults: Sequence[str]) -> dict[str, list[str]]:
-    """The distortion types that people would call by the name of each fault.
+    """Map each fault to the distortion types that show it.
 
     Raises:
         ValueError: No type shows one of the faults.
@@ -34,7 +34,7 @@ def fault_shares(
     seed: int,
     least: int = 2,
 ) -> tuple[Array, Array]:
-    """What the diagnosis says of a photo, and of its degraded versions.
+    """Diagnose a photo and its degraded versions.
 
     Args:
         diagnose: (1, 3, H, W) -> (1 + faults,) probabilities: no fault, then each fault, as
@@ -42,12 +42,13 @@ def fault_shares(
         photo: (3, H, W) RGB in [0, 1], undegraded.
         faults: Names of the faults, in the order of the probabilities.
         seed: Of the distortions.
-        least: The mildest level that is shown; milder ones are hard to see.
+        least: The mildest level to diagnose; milder ones are hard to see.
 
     Returns:
-        The photo's own probabilities (1 + faults,), and the mean over types and levels of the
-        versions with each fault, as shares: (faults, 2, 1 + faults). First the likeliest answer of
-        all, then the likeliest fault where "no fault" is no answer, whose share is 0.
+        The photo's own probabilities, (1 + faults,), and shares, (faults, 2, 1 + faults): how
+        many of the versions with each fault (its types, at all levels) got each answer. Index 0
+        of the second axis allows the answer "no fault"; index 1 leaves it out, so that its
+        share is 0.
     """
     shares = np.zeros((len(faults), 2, 1 + len(faults)))
     levels = range(least, LEVELS + 1)
@@ -61,7 +62,7 @@ def fault_shares(
 
 
 def correct_shares(shares: Array) -> Array:
-    """The share of each photo's versions that are called what they are, on average over faults.
+    """Share of each photo's versions whose fault is named correctly, averaged over the faults.
 
     Its mean over photos is the balanced accuracy.
 
@@ -69,7 +70,7 @@ def correct_shares(shares: Array) -> Array:
         shares: (photos, faults, 2, 1 + faults) from `fault_shares`.
 
     Returns:
-        (photos, 2): with "no fault" among the answers, and among the faults alone.
+        (photos, 2): with "no fault" as an answer, and without it.
     """
     faults = np.arange(shares.shape[1])
     return np.asarray(shares[:, faults, :, 1 + faults].mean(axis=0))

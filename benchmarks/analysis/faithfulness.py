@@ -1,4 +1,4 @@
-"""Faults put into a known region, and into whole photos: do maps and profiles find them?"""
+"""Faithfulness of maps and profiles: faults are put into a known region, or a whole photo."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -32,7 +32,7 @@ __all__ = [
 Array = NDArray[np.float64]
 Map = Callable[[Tensor], Tensor]
 EXACT = ("positions", "shares")
-"""Maps of an encoder that averages over positions; others have none."""
+"""Maps that only an encoder with an average over positions has."""
 LEVELS = (3, 5)
 
 LOCAL: Mapping[str, str] = {
@@ -66,13 +66,13 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
 
 
 def maps_of(metric: QualiCLIP, methods: Sequence[str] | None = None) -> dict[str, Map]:
-    """Name -> map whose high values say bad.
+    """Name -> map whose high values mean low quality.
 
     ``positive`` is high where an image is good, so its complement to 1 is taken.
 
     Args:
         metric: The model.
-        methods: Keys of `METHODS`; all those that its encoder can give where there are none.
+        methods: Keys of `METHODS`; default: all that its encoder can give.
 
     Raises:
         ValueError: When a method is none of them.
@@ -102,7 +102,7 @@ def baselines(seed: int) -> dict[str, Map]:
 
 
 def localise(photo: Tensor, maps: Mapping[str, Map], *, seed: int) -> Array:
-    """How well every map finds every fault in one photo.
+    """Measure how well every map finds every fault in one photo.
 
     Args:
         photo: (3, H, W) RGB in [0, 1].
@@ -171,7 +171,7 @@ def localisation_summary(
 
 
 def profile_drops(metric: QualiCLIP, photo: Tensor, *, seed: int) -> dict[str, Array]:
-    """How far each pair's probability drops when the whole photo has a fault.
+    """Measure how far each pair's probability drops when the whole photo has a fault.
 
     Args:
         metric: The model.
@@ -213,7 +213,7 @@ def confusion(
     resamples: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Whose pair's probability drops most, for every fault: a row of the confusion matrix each.
+    """Find the pair whose probability drops most under every fault: rows of a confusion matrix.
 
     Args:
         drops: From `profile_drops`, one per photo.
@@ -223,7 +223,7 @@ def confusion(
 
     Returns:
         Records ``fault``, ``shares`` (of the faulty photos, per pair), ``expected`` (indices of the
-        pairs that name the fault), and where there are such: ``right`` as [share, low, high], and
+        pairs that name the fault), and if there are any: ``right`` as [share, low, high], and
         ``chance``.
     """
     rows = []

@@ -1,4 +1,4 @@
-"""Changes of a picture that should not change its quality, as a table with their strengths."""
+"""Table of changes that should not move a score: resize, shift, flip, JPEG, tint, noise."""
 
 import io
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from qualiclip_metric.images import to_picture
 __all__ = ["PERTURBATIONS", "WINDOW", "Perturbation", "eight_bit"]
 
 WINDOW = 32
-"""Pixels that a shift may use up: its window is this much smaller than the image."""
+"""Pixels by which the window of a shift is smaller than the image."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Perturbation:
         apply: ``(image, strength, rng)`` -> image, (1, 3, H, W) RGB in [0, 1].
         origin: Strength of the version that the others are compared with; None for the image as
             it is.
-        labels: Names of the strengths; their numbers where there are none.
+        labels: Names of the strengths; empty: their numbers.
     """
 
     name: str

@@ -43,7 +43,7 @@ INTERVAL = 100
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to make one number of the similarities.
+    """A way to make one number from the similarities.
 
     Attributes:
         group: ``score``, ``alone``, ``left out``, ``positive``, ``negative`` or ``temperature``.

@@ -28,7 +28,7 @@ __all__ = [
 
 RADII = (1, 2)
 FAULTS = ("gaublur", "jpeg", "whitenoise")
-"""Distortions of the photos whose score an attack tries to raise, in turn, at the worst level."""
+"""Distortions, at the worst level, of the photos whose score an attack is to raise; in turn."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ ATTACKS = (
 ROWS: tuple[Perturbation | Attack, ...] = (*PERTURBATIONS, *ATTACKS)
 
 Deltas = NDArray[np.float64] | str
-"""Change of score at each strength, or the reason why there is none."""
+"""Change of score at each strength, or the reason why it cannot be measured."""
 
 
 def measure_robustness(
@@ -100,7 +100,7 @@ def measure_robustness(
 
 
 def score_drops(scorers: Sequence[Scorer], photo: Tensor, seed: int) -> NDArray[np.float64]:
-    """How far the worst level of every type scores below the photo.
+    """Measure how far the worst level of every type scores below the photo.
 
     Args:
         scorers: The metrics.
@@ -129,8 +129,8 @@ def score_deltas(scorer: Scorer, photo: Tensor, number: int, seed: int) -> Itera
         seed: Of everything random.
 
     Yields:
-        Per row (strengths,), positive where the score says better; or a text that gives the reason
-        why there is none.
+        Per row (strengths,), positive where the score rises; or the reason why it cannot be
+        measured.
     """
     own = _quality(scorer, photo)
     for row in PERTURBATIONS:

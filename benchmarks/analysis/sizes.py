@@ -20,7 +20,7 @@ FILTERS: Mapping[str, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC,
     "bilinear": Image.Resampling.BILINEAR,
 }
-"""What photos are reduced with, all antialiased; photo software mostly has the first."""
+"""Filters of the reduction, all antialiased; photo software mostly uses the first."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class PhotoSizes:
         name: Of the photo.
         megapixels: As it is.
         whole: Score of the photo as it is.
-        scores: Shorter side -> score of the photo reduced to it; sides that it does not exceed are
-            not there.
+        scores: Shorter side -> score of the photo reduced to it; only for smaller sides than its
+            own.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""The subcommands of `python -m benchmarks`, one file each. They print; they compute nothing."""
+"""The subcommands of `python -m benchmarks`, one file each. They only read options and print."""

@@ -62,7 +62,7 @@ Dataset = Annotated[str | None, _DATASET]
 Datasets = Annotated[list[str], typer.Option("--dataset", help=f"{_DATASET.help} May be repeated.")]
 DatasetName = Annotated[
     str | None,
-    typer.Option("--dataset", help=f"{_DATASET_NAME}; may be left out where there is one."),
+    typer.Option("--dataset", help=f"{_DATASET_NAME}; not needed where there is only one."),
 ]
 DatasetNames = Annotated[
     list[str] | None,

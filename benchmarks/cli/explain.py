@@ -1,4 +1,4 @@
-"""`python -m benchmarks explain`: do the maps find a fault, does the profile name it?"""
+"""`python -m benchmarks explain`: whether maps find a fault and profiles name it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +35,8 @@ def explain(
         ),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile/--no-profile", help="Whether profiles are judged, too.")
+        bool,
+        typer.Option("--profile/--no-profile", help="Whether to judge profiles as well as maps."),
     ] = True,
     out: JsonOut = None,
     resamples: Resamples = 10_000,

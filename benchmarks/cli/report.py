@@ -112,7 +112,7 @@ def example(
 ) -> None:
     """Write an example report from scikit-image's photos and their distorted copies.
 
-    Metrics, unless named: lite, pyiqa:piqe, sharpness, jpegsize.
+    Default metrics: lite, pyiqa:piqe, sharpness, jpegsize.
     """
     scorers = _scorers(metric or ["lite", "pyiqa:piqe", "sharpness", "jpegsize"])
     with tempfile.TemporaryDirectory() as work:

@@ -68,8 +68,8 @@ def run(
 ) -> None:
     """Score datasets with metrics. Only what is missing is computed; a killed run resumes.
 
-    A metric that cannot be built, fails or is stopped costs its own row of the summary; the exit
-    code is then 1.
+    A metric that cannot be built, fails or is stopped is a row of the summary with its reason; the
+    others are scored, and the exit code is 1.
     """
     if customary and short_side is not None:
         raise ValueError("--customary and --short-side exclude each other")
@@ -131,7 +131,7 @@ def _load(texts: list[str], *, allow_missing: bool, allow_outside: bool) -> list
 
 
 def _build(text: str, device: str | None, precision: str) -> Scorer | str:
-    """The scorer, or the reason why there is none."""
+    """Build the scorer, or give the reason why it cannot be built."""
     try:
         return build_scorer(text, device=device, precision=precision)
     except MetricError as err:

@@ -1,1 +1,1 @@
-"""What scores images: this package's models, baselines, pyiqa's metrics, callables, tables."""
+"""Metrics to compare: our models, baselines, pyiqa's metrics, callables, published tables."""

@@ -1,4 +1,4 @@
-"""Trivial metrics that every quality metric ought to beat; higher is better for both."""
+"""Baselines that every quality metric should beat; for both, higher is better."""
 
 import io
 

@@ -1,6 +1,6 @@
 """From ``--metric`` text to a scorer, with its direction and signature.
 
-A metric that cannot be built here raises MetricError, which costs one row in a table and no more.
+A metric that cannot be built raises MetricError; a run reports it and goes on with the others.
 
 Forms: ``lite``, ``qualiclip``, a checkpoint path, ``sharpness``, ``jpegsize``, ``pyiqa:NAME``,
 ``module:function``, ``table:FILE.csv``; options follow as ``,key=value``.
@@ -36,8 +36,8 @@ def parse_metric(text: str) -> tuple[str, Options]:
         text: What ``--metric`` says.
 
     Returns:
-        Name and options; a value is read as JSON where it is some (numbers, true, null), else as
-        text.
+        Name and options; a value is read as JSON where it is valid JSON (numbers, true, null), else
+        as text.
 
     Raises:
         MetricError: Empty name or an option without ``=``.
@@ -78,7 +78,7 @@ def build_scorer(text: str, *, device: str | None = None, precision: str = "fp32
 
     Raises:
         MetricError: It cannot be built here: unknown name, weights out of reach, wrong kind.
-        ValueError: The device's name is of none.
+        ValueError: There is no such device.
     """
     name, options = parse_metric(text)
     kind, colon, rest = name.partition(":")
@@ -95,7 +95,7 @@ def build_scorer(text: str, *, device: str | None = None, precision: str = "fp32
         return _own(name, options, target, precision)
     except MetricError:
         raise
-    except Exception as err:  # whatever a third party's constructor throws is one row, not the end
+    except Exception as err:  # a third party's constructor may raise anything; the run goes on
         reason = str(err).strip() or type(err).__name__
         raise MetricError(f"{name}: {reason.splitlines()[0][:300]}") from err
 

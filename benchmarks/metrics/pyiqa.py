@@ -1,7 +1,7 @@
 """pyiqa's no-reference metrics as scorers; parameter files in other formats are converted.
 
-Two of pyiqa's parameter formats cannot be downloaded everywhere, so ``pretrained_model_path``
-also takes the common forms of the same numbers:
+Two of pyiqa's parameter files cannot be downloaded everywhere, so ``pretrained_model_path``
+also takes other common files of the same numbers:
 
 - ``niqe``: an ``.npz`` with ``mu_pris_param`` and ``cov_pris_param`` (BasicSR's file) instead of
   MATLAB's ``mu_prisparam`` and ``cov_prisparam``;
@@ -24,13 +24,13 @@ from torch import Tensor
 from benchmarks.metrics.scorer import MetricError, Options, Scorer, options_signature
 
 _BRISQUE_RHO = "-153.591"
-"""Bias of the original BRISQUE model: pyiqa builds it in, so a model with another one is not it."""
+"""Bias of the original BRISQUE model, a constant in pyiqa: no other model can be used."""
 
 
 def build_pyiqa(name: str, options: Options, device: torch.device) -> Scorer:
     """A scorer around ``pyiqa.create_metric(name, **options)``.
 
-    Images go in one at a time: several of pyiqa's metrics treat a batch otherwise than its parts.
+    Images go in one at a time: some of pyiqa's metrics give a batch other scores than its images.
 
     Args:
         name: pyiqa's name of a no-reference metric.
@@ -42,7 +42,7 @@ def build_pyiqa(name: str, options: Options, device: torch.device) -> Scorer:
         The scorer; its direction is the one that pyiqa declares.
 
     Raises:
-        MetricError: Unknown or full-reference metric, or its weights cannot be had.
+        MetricError: Unknown or full-reference metric, or its weights are unavailable.
     """
     try:
         with warnings.catch_warnings():

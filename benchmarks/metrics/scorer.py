@@ -1,4 +1,4 @@
-"""A metric ready to score, and what the ways to make one share: errors, options, digests."""
+"""Scorer: a metric ready to score, with its direction and signature; errors, options, digests."""
 
 import hashlib
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Options = dict[str, Any]
 
 
 class MetricError(ValueError):
-    """A metric that cannot be built or run here; the text says why."""
+    """A metric cannot be built or run; the text gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,14 @@ class Scorer:
 
     Attributes:
         name: Name in tables.
-        signature: All that its numbers depend on.
+        signature: Everything that its scores depend on.
         lower_is_better: Its declared direction.
         score: (N, 3, H, W) RGB in [0, 1] -> (N,) raw scores. None for a table.
         batched: Several same-size images may go in at once without a change of their scores.
         device: Where the batches go.
         table: Published scores by image name, instead of ``score``.
-        differentiable: The same scores with their gradient to the images; None where there is none.
+        differentiable: The same scores with their gradient to the images; None where they have
+            no gradient.
     """
 
     name: str

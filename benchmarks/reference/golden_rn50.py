@@ -1,7 +1,7 @@
 """QualiCLIP's RN50 with weights drawn from a seed, for golden values without a download.
 
-Its scores mean nothing; that they stay the same shows that encoder, prompts' arithmetic and
-preprocessing do.
+Its scores mean nothing. While they stay the same, so do encoder, preprocessing and the arithmetic
+of the prompts.
 """
 
 from functools import cached_property

@@ -37,7 +37,7 @@ class Difference:
 
 
 class Pair(NamedTuple):
-    """One of our metrics, and what it should agree with."""
+    """One of our metrics, and the reference that it should agree with."""
 
     model: str
     reference: str
@@ -83,7 +83,7 @@ def upstream(model: str, official: str | Path, plus: str | Path | None = None) -
 
 
 def hub_score(net: nn.Module, img: Tensor) -> Tensor:
-    """What the official hub computes: scale 100, no temperature; on pyiqa's tower and features.
+    """Score as the official hub does, with scale 100 and no temperature; on pyiqa's tower.
 
     Args:
         net: `upstream('qualiclip', ...)`.
@@ -145,7 +145,7 @@ def compare_scores(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
     """Largest difference of the scores of one batch.
 
     Args:
-        pair: Our metric, and what it should agree with.
+        pair: Our metric and its reference.
         size: (height, width) of the images.
         batch: How many.
 

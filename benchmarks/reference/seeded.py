@@ -1,8 +1,8 @@
 """Checkpoints of exactly the published formats, with seeded random weights.
 
-The published weights may not be here, their formats are. A network of plain random weights would
-say nothing, though: its features are almost the same for every image. So its batch normalisation
-is calibrated on random images, and its output centred, until features differ between images.
+They stand for the published weights where those are not available. Features of a plain random
+network are almost the same for every image; therefore batch normalisation is calibrated on random
+images and the output is centred, so that features differ between images.
 """
 
 import math

@@ -22,7 +22,7 @@ PEER, ONNX = "peer", "onnxruntime"
 
 @dataclass(frozen=True)
 class SpeedTask:
-    """What to time.
+    """A scorer to time, and the images to time it on.
 
     Attributes:
         scorer: `peer` (pyiqa's own class), `onnxruntime`, or an engine of this package.

@@ -9,7 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.analysis.attack import NoGradientError, attack
-from benchmarks.analysis.perturbations import PERTURBATIONS, WINDOW, eight_bit
+from benchmarks.analysis.perturbations import PERTURBATIONS, eight_bit
 from benchmarks.analysis.robustness import (
     ATTACKS,
     measure_robustness,
@@ -40,14 +40,6 @@ def noise(side=96, seed=0):
 
 
 ROWS = {row.name: i for i, row in enumerate((*PERTURBATIONS, *ATTACKS))}
-
-
-def test_the_table_has_the_promised_changes():
-    rows = {row.name: row for row in PERTURBATIONS}
-    assert (rows["resize"].strengths[0], rows["resize"].strengths[-1]) == (0.5, 2)
-    assert (rows["shift"].strengths[0], rows["shift"].strengths[-1]) == (1, 31)
-    assert 95 in rows["JPEG"].strengths
-    assert max(rows["shift"].strengths) < WINDOW
 
 
 def test_changes_do_what_they_say():
