@@ -1,8 +1,7 @@
-"""Run code around the import of someone else's module, without importing it.
+"""Run code before and after the import of another package's module, without importing it.
 
-A finder at the head of `sys.meta_path` waits for the watched names, lets the ordinary finders find
-the module, and calls back before and after it is executed. Nothing else about the module changes,
-and a module that is never imported costs nothing.
+A finder at the head of `sys.meta_path` recognises the watched names, lets the other finders find
+the module, and wraps its loader. The module itself does not change.
 """
 
 import sys
@@ -14,20 +13,20 @@ from typing import NamedTuple
 
 
 class Around(NamedTuple):
-    """What to call before a module is executed, and after, also when its import fails."""
+    """Functions to call before and after a module is executed; `after` also if the import fails."""
 
     after: Callable[[], None]
     before: Callable[[], None] | None = None
 
 
 class Watcher(MetaPathFinder):
-    """Calls back around the import of the modules in `actions`, keyed by full name."""
+    """Finder that calls the functions of `actions`, by full name of the module."""
 
     def __init__(self, actions: dict[str, Around]) -> None:
         self.actions = actions
 
     def install(self) -> None:
-        """Start waiting; for modules that are already there, call `after` now. Safe to repeat."""
+        """Add the finder to `sys.meta_path` once; call `after` for modules already imported."""
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
             for name, action in self.actions.items():
@@ -37,7 +36,7 @@ class Watcher(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The ordinary finders' answer, its loader wrapped; None for names not watched."""
+        """Return the other finders' spec with a wrapped loader; None for names not watched."""
         if fullname not in self.actions:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)

@@ -1,5 +1,6 @@
 """`create`: the one place that joins encoder, prompts and weights into a metric."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +17,11 @@ from qualiclip_metric.metric import Identity, QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
 from qualiclip_metric.signature import NATIVE, digest, prompts_part
 from qualiclip_metric.text.minilm import sentence_features
+
+if hasattr(os, "register_at_fork"):
+    # OpenMP's threads do not survive a fork, and a child that waits for them never ends. torch's
+    # own DataLoader gives its workers one thread for the same reason.
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""What is a batch of images: shape, type and values. Anything else is refused with the cure."""
+"""Checks that a tensor is a batch of images: shape, type and values. Errors state the cure."""
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -8,21 +9,18 @@ from torch import Tensor
 MIN_SIZE = 32
 """Least height and width, px."""
 TOLERANCE = 1e-3
-"""How far a value may lie outside [0, 1]: room for the rounding of half precision and of colour
-conversions, a quarter of a step of 8 bits."""
+"""Distance that a value may lie outside [0, 1], for the rounding of half precision and of colour
+conversions: a quarter of a step of 8 bits."""
 LOSS_RANGE = (-1.0, 2.0)
-"""Values allowed where a gradient with respect to the image is asked for: what a network may give
-while it learns. They are scored as they are, not clipped."""
+"""Values allowed if a gradient with respect to the image is needed: the range of a network that is
+being trained. They are not clipped."""
 
 
 def check_shape(img: Tensor) -> None:
-    """Refuse what is no batch of RGB images by its shape and type.
-
-    Args:
-        img: What should be (N, 3, H, W) of a floating point type.
+    """Raise unless float (N, 3, H, W) of at least `MIN_SIZE` pixels on each side.
 
     Raises:
-        ValueError: When it is not, with what came and the cure.
+        ValueError: With the cure.
     """
     if not isinstance(img, Tensor):
         raise ValueError(
@@ -45,45 +43,54 @@ def check_shape(img: Tensor) -> None:
 
 
 def check_values(img: Tensor) -> None:
-    """Refuse values that no image has, for which a network would still give a plausible score.
+    """Raise for values that no image has, for which a network may give a plausible score.
 
-    One pass over the values. Nothing is checked where there are none to see: on the device `meta`,
-    and while a graph is traced or compiled.
+    One pass over the values. Nothing is checked on the device `meta`, and while a graph is traced
+    or compiled, since there are no values yet. Under `torch.func.vmap` all images are checked.
 
     Args:
-        img: (N, 3, H, W), floating point. Values must be finite and in [0, 1] up to `TOLERANCE`;
-            in `LOSS_RANGE` where a gradient with respect to the image is asked for.
+        img: (N, 3, H, W), floating point. Values must be finite and in [0, 1] up to `TOLERANCE`, or
+            in `LOSS_RANGE` if a gradient with respect to the image is needed.
 
     Raises:
-        ValueError: When a value is not, with the value, its place and the cure.
+        ValueError: With the first such value, its place and the cure.
     """
     in_graph = torch.compiler.is_compiling() or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
     if in_graph or img.is_meta or not img.numel():
         return
     as_loss = torch.is_grad_enabled() and img.requires_grad
     low, high = LOSS_RANGE if as_loss else (-TOLERANCE, 1 + TOLERANCE)
-    least, most = extremes(img)
-    if low <= least and most <= high:  # false for NaN, too
+    functorch, transformed = torch._C._functorch, False
+    while functorch.is_functorch_wrapped_tensor(img):  # vmap, grad, ... of torch.func
+        img, transformed = functorch.get_unwrapped(img), True
+    with torch._C._DisableFuncTorch() if transformed else nullcontext():
+        least, most = extremes(img)
+    if low <= least and most <= high:  # false for NaN
         return
     expected = (
-        f"finite values in [{LOSS_RANGE[0]:g}, {LOSS_RANGE[1]:g}] where a gradient is asked for"
+        f"finite values in [{LOSS_RANGE[0]:g}, {LOSS_RANGE[1]:g}] for an image with a gradient"
         if as_loss
         else "RGB in [0, 1]"
     )
-    raise ValueError(f"expected {expected}, got {_first_outside(img.detach(), low, high)}")
+    found = (
+        f"values from {least:g} to {most:g}"  # vmap's dimension may be anywhere: no place is known
+        if transformed
+        else _first_outside(img.detach(), low, high)
+    )
+    raise ValueError(f"expected {expected}, got {found}")
 
 
 def extremes(img: Tensor) -> tuple[float, float]:
-    """Least and greatest value of a tensor, NaN where any value is; one pass over its memory."""
+    """Least and greatest value of a tensor, NaN if any value is NaN; one pass over its memory."""
     values = img.detach()
     if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
-        values = values.permute(0, 2, 3, 1)  # as it lies in memory: no copy is made
+        values = values.permute(0, 2, 3, 1)  # in the order of its memory: aminmax makes no copy
     least, most = torch.stack(torch.aminmax(values)).tolist()
     return least, most
 
 
 def _first_outside(img: Tensor, low: float, high: float) -> str:
-    """The first value that is out of range, its place, and what to do about it."""
+    """State the first value that is out of range, its place and the cure."""
     outside = ~((img >= low) & (img <= high))
     image, channel, row, column = outside.nonzero()[0].tolist()
     value = img[image, channel, row, column].item()

@@ -1,19 +1,19 @@
-"""Our models inside pyiqa: `pyiqa.create_metric('qualiclip')` builds ours. Only door to pyiqa.
+"""Plugin for pyiqa: `pyiqa.create_metric('qualiclip')` builds this package's metric.
 
-Two ways lead here, and neither imports pyiqa or torch by itself:
+The plugin is loaded in two ways; neither imports pyiqa or torch:
 
-- pyiqa calls `register` through the entry point `pyiqa.archs` at its first look-up of an
-  architecture: the existing names `qualiclip` and `qualiclip+...` become ours with no import.
-- `import qualiclip_metric` calls `watch`. pyiqa checks a metric's name against its table before any
-  plugin loads, so a name of our own must be in that table earlier. `watch` therefore waits for
-  pyiqa's modules with an import hook: importing pyiqa ourselves would cost every user seconds.
+- pyiqa calls `register` through the entry point `pyiqa.archs` when it first looks up an
+  architecture. This replaces pyiqa's class behind `qualiclip` and `qualiclip+...`.
+- `import qualiclip_metric` calls `watch`. pyiqa compares a metric's name with its table before it
+  loads plugins, so new names must be in the table earlier. `watch` installs an import hook that
+  enters them once pyiqa is imported; importing pyiqa here would take seconds.
 
-pyiqa's own class registers under the same name whenever its module is imported, which raises where
-the name is taken: around that import we step aside, and come back after it.
+pyiqa's class registers itself when its module is imported, and raises if the name is taken. The
+import hook therefore unregisters our class before that import and registers it again afterwards.
 
-This module imports the standard library alone until a metric is built. pyiqa turns an error in
-`register` into a mere warning and goes on with its own class; a broken installation is therefore
-met in `network`, where it reaches the user.
+Until a metric is built, this module imports only the standard library. pyiqa reports an error in
+`register` as a warning and uses its own class; so a broken installation is reported by
+`build_for_pyiqa`, as an error.
 """
 
 import os
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from qualiclip_metric.metric import QualiCLIP
 
-THEIRS = "QualiCLIP"
-"""Architecture name in pyiqa's configuration of `qualiclip` and `qualiclip+...`."""
-OURS = "QualiCLIPMetric"
-"""Architecture name of the models that pyiqa does not know by itself."""
+PYIQA_ARCH = "QualiCLIP"
+"""pyiqa's architecture of `qualiclip` and `qualiclip+...`."""
+OWN_ARCH = "QualiCLIPMetric"
+"""Architecture of the models that only this package has."""
 
 _SWITCH = "QUALICLIP_PYIQA"
 _PYIQA_CURE = (
@@ -49,25 +49,25 @@ _ONLY_VALUES = {
 
 
 def register() -> None:
-    """Teach pyiqa our architectures (its entry point). Safe to call twice, in any order.
+    """Register the architectures with pyiqa: the entry point. It may be called several times.
 
-    With `QUALICLIP_PYIQA=off` pyiqa keeps its own class, and only names of our own are added.
+    With `QUALICLIP_PYIQA=off`, pyiqa's names keep its class and only new names are added.
     """
     from pyiqa.utils.registry import ARCH_REGISTRY
 
-    ARCH_REGISTRY.register(network, name=OURS, override=True)
+    ARCH_REGISTRY.register(build_for_pyiqa, name=OWN_ARCH, override=True)
     if takes_over():
-        ARCH_REGISTRY.register(network, name=THEIRS, override=True)
+        ARCH_REGISTRY.register(build_for_pyiqa, name=PYIQA_ARCH, override=True)
     watch()
 
 
 def watch() -> None:
-    """Wait for pyiqa's modules, or register now with those that are there already."""
+    """Register once pyiqa is imported; at once if it is imported already."""
     _WATCHER.install()
 
 
 def takes_over() -> bool:
-    """Whether pyiqa's own names are ours, too: yes, unless `QUALICLIP_PYIQA=off`."""
+    """Whether pyiqa's names use this package: unless `QUALICLIP_PYIQA=off`."""
     return os.environ.get(_SWITCH, "on").strip().lower() not in {"off", "0", "no", "false"}
 
 
@@ -75,7 +75,7 @@ def register_checkpoint(name: str, path: str | os.PathLike[str]) -> None:
     """Give a checkpoint a name, for `create` here and for `pyiqa.create_metric`.
 
     Args:
-        name: A new name. It lasts as long as the process.
+        name: A new name, valid until the process ends.
         path: Checkpoint in any format that `create` reads.
 
     Raises:
@@ -84,33 +84,33 @@ def register_checkpoint(name: str, path: str | os.PathLike[str]) -> None:
     from qualiclip_metric import checkpoints
 
     checkpoints.register(name, path)
-    _offer({name: name})
+    _register({name: name})
 
 
-def _offer(names: dict[str, str]) -> None:
-    """Add metrics to pyiqa's table: name in pyiqa -> name of the model here.
+def _register(names: dict[str, str]) -> None:
+    """Add metrics to pyiqa's table if pyiqa is imported; a name of pyiqa's is kept, with a warning.
 
-    Names that pyiqa knows are left alone, with a warning. Without effect until pyiqa is imported;
-    then every model known by that time is offered.
+    Args:
+        names: Name in pyiqa -> name of the model in this package.
     """
     table = getattr(sys.modules.get("pyiqa.default_model_configs"), "DEFAULT_CONFIGS", None)
     if table is None:
         return
     for name, model in names.items():
-        if table.get(name, {}).get("metric_opts", {}).get("type", OURS) != OURS:
+        if table.get(name, {}).get("metric_opts", {}).get("type", OWN_ARCH) != OWN_ARCH:
             warnings.warn(
                 f"pyiqa has a metric {name!r} of its own; register the checkpoint by another name",
                 stacklevel=3,
             )
             continue
         table[name] = {
-            "metric_opts": {"type": OURS, "model_type": model},
+            "metric_opts": {"type": OWN_ARCH, "model_type": model},
             "metric_mode": "NR",
             "score_range": "0, 1",
         }
 
 
-def network(
+def build_for_pyiqa(
     model_type: str = "qualiclip",
     weights: str | os.PathLike[str] | None = None,
     temperature: float | None = None,
@@ -118,23 +118,24 @@ def network(
     engine: str = "torch",
     **options: Any,
 ) -> "QualiCLIP":
-    """Build a metric for pyiqa: what `metric.net` is.
+    """Build the module that becomes `metric.net` in pyiqa.
 
     Args:
         model_type: Name of the model.
-        weights: Checkpoint to use in its place: a path or a registered name.
-        temperature: Of the softmax; the checkpoint's own, 2 for the published models, unless told.
+        weights: Checkpoint to use instead: a path or a registered name.
+        temperature: Temperature of the softmax; default: the checkpoint's, 2 for published models.
         precision: `fp32` or `bf16`.
         engine: `torch`, `openvino` or `auto`, as for `create`.
-        options: pyiqa's own options of the class that we stand in for, at their defaults.
+        options: Options of pyiqa's class, at their defaults.
 
     Returns:
-        The metric, which also takes grey images (N, 1, H, W) here, as pyiqa's metrics do.
+        The metric. Like pyiqa's metrics it accepts grey images (N, 1, H, W), and it does not check
+        the range of values: pyiqa does, unless `as_loss=True` or `check_input_range=False`.
 
     Raises:
         ImportError: When this package cannot be imported, with the reason.
-        WeightsError: When published weights cannot be had, with pyiqa's own way out.
-        ValueError: When an option has a value that only pyiqa's own class serves.
+        WeightsError: When published weights are not available, with a cure for pyiqa.
+        ValueError: When an option has a value that only pyiqa's class supports.
     """
     for name, value in options.items():
         if name not in _ONLY_VALUES or value != _ONLY_VALUES[name]:
@@ -158,6 +159,7 @@ def network(
             temperature=temperature,
             precision=precision,
             engine=engine,
+            check_input=False,
         )
     except WeightsError as err:
         raise WeightsError(f"{err}\n{_PYIQA_CURE}") from err
@@ -166,30 +168,30 @@ def network(
 
 
 def _grey_to_rgb(module: "nn.Module", args: "tuple[Tensor, ...]") -> "tuple[Tensor, ...]":
-    """Repeat the channel of grey images, which pyiqa lets through."""
+    """Repeat the channel of grey images (N, 1, H, W), which pyiqa allows."""
     img, *rest = args
     if img.ndim == 4 and img.shape[1] == 1:
         return (img.expand(-1, 3, -1, -1), *rest)
     return args
 
 
-def _step_aside() -> None:
+def _unregister() -> None:
     from pyiqa.utils.registry import ARCH_REGISTRY
 
     if takes_over():
-        getattr(ARCH_REGISTRY, "_obj_map", {}).pop(THEIRS, None)
+        getattr(ARCH_REGISTRY, "_obj_map", {}).pop(PYIQA_ARCH, None)
 
 
-def _offer_all() -> None:
+def _register_all() -> None:
     from qualiclip_metric import checkpoints
 
-    _offer({"qualiclip-lite": "lite", **{name: name for name in checkpoints.registered()}})
+    _register({"qualiclip-lite": "lite", **{name: name for name in checkpoints.registered()}})
 
 
 _WATCHER = Watcher(
     {
-        "pyiqa.default_model_configs": Around(after=_offer_all),
+        "pyiqa.default_model_configs": Around(after=_register_all),
         "pyiqa.utils.registry": Around(after=register),
-        "pyiqa.archs.qualiclip_arch": Around(before=_step_aside, after=register),
+        "pyiqa.archs.qualiclip_arch": Around(before=_unregister, after=register),
     }
 )

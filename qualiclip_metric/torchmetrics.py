@@ -1,12 +1,13 @@
 """QualiCLIP as a torchmetrics metric: one score over the batches and processes of an evaluation."""
 
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from qualiclip_metric.build import create
+from qualiclip_metric.build import create, normal_tensors
 from qualiclip_metric.extras import require
 from qualiclip_metric.input_check import check_shape, check_values
 from qualiclip_metric.metric import QualiCLIP
@@ -21,25 +22,31 @@ NO_IMAGES = "expected at least one image, got none; call update(img) before comp
 
 
 class QualiCLIPScore(Metric):
-    """Quality of the images that a model gives, over a whole evaluation.
+    """Quality of the images that a network produces, over a whole evaluation.
 
-    `update(img)` adds a batch, `compute()` gives the score of all images since the last `reset()`,
-    those of the other processes included where `torch.distributed` is at work. Calling the metric
-    adds the batch, too, and gives the score of that batch alone, differentiable with respect to
-    its images; it can serve as a term of a loss.
+    `update(img)` adds a batch; `compute()` returns the score of all images since the last
+    `reset()`, of all processes of `torch.distributed`. Calling the metric adds a batch as well, and
+    returns the score of that batch, differentiable with respect to its images: it can be a term of
+    a loss.
+
+    The model is frozen and can be created again, so its weights are not part of `state_dict()`: a
+    LightningModule's checkpoints stay as small as before, and those written before the metric was
+    added can be loaded.
 
     Args:
         model: As for `create`: a registered name, `hf://user/name` or a path; or a frozen metric in
-            evaluation mode, as `create` makes it, for a device, precision or prompts of your own.
-        reduction: `mean`: one score, the mean over images, so that batches of different sizes and
-            uneven processes weigh each image alike; `none`: a score per image, (N,), in the order
-            of the updates, the images of process 0 first.
+            evaluation mode, as `create` returns it, to choose device, precision or prompts.
+        reduction: `mean`: one score, the mean over all images, whatever the sizes of batches and
+            the shares of processes; `none`: a score per image, (N,), in the order of the updates,
+            the images of process 0 first.
+        save_model: Whether `state_dict()` includes the weights of the model.
         kwargs: Options of every torchmetrics metric, such as `dist_sync_on_step` and
             `process_group`.
 
     Raises:
-        ValueError: When an argument is off, or the model is in training mode or not frozen.
-        WeightsError: When published weights cannot be had; the message holds the cure.
+        ValueError: When an argument is not as above, or the model is in training mode or not
+            frozen.
+        WeightsError: When published weights are not available; the message states the cure.
 
     Example:
         >>> metric = QualiCLIPScore("lite")
@@ -60,12 +67,18 @@ class QualiCLIPScore(Metric):
     images: Tensor
     scores: list[Tensor]
 
+    @normal_tensors()
     def __init__(
-        self, model: QualiCLIP | str | Path = "lite", reduction: Reduction = "mean", **kwargs: Any
+        self,
+        model: QualiCLIP | str | Path = "lite",
+        reduction: Reduction = "mean",
+        *,
+        save_model: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         _check_reduction(reduction)
-        self.reduction = reduction
+        self.reduction, self.save_model = reduction, save_model
         self.model = _frozen(model) if isinstance(model, QualiCLIP) else create(model)
         if reduction == "mean":
             self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
@@ -76,21 +89,44 @@ class QualiCLIPScore(Metric):
 
     @property
     def signature(self) -> Signature | None:
-        """What the scores depend on; quote it with them. None for a model put together by hand."""
+        """Signature of the scores, to be quoted with them; None for a model built by hand."""
         return self.model.signature
 
     def train(self, mode: bool = True) -> "QualiCLIPScore":
-        """Set the mode of the metric as of any module; its model stays in evaluation mode."""
+        """Set the mode of the metric; its model stays in evaluation mode."""
         super().train(mode)
         self.model.eval()
         return self
+
+    def state_dict(  # type: ignore[override]
+        self,
+        destination: dict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> dict[str, Any]:
+        """Return the states that are persistent; the model's weights only with `save_model`."""
+        held: dict[str, Any] = super().state_dict(destination, prefix, keep_vars)
+        if not self.save_model:
+            for key in [key for key in held if key.startswith(f"{prefix}model.")]:
+                del held[key]
+        return held
+
+    def _load_from_state_dict(
+        self, state_dict: MutableMapping[str, Any], prefix: str, *args: Any
+    ) -> None:
+        """Load the states, and for the model whatever the checkpoint holds of it."""
+        # A strict load demands every key: the model's present weights stand for those that are not
+        # in the checkpoint. torch passes this mapping on to the submodules.
+        for key, tensor in self.model.state_dict(prefix=f"{prefix}model.").items():
+            state_dict.setdefault(key, tensor)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def update(self, img: Tensor) -> None:
         """Add the scores of a batch. No gradient is kept.
 
         Args:
-            img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, any float dtype: half
-                precision is converted to the model's fp32 before anything is computed.
+            img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, any float dtype; half
+                precision is first converted to the model's fp32.
 
         Raises:
             ValueError: When the shape, the size, the type or a value is not as above. Nothing of
@@ -104,11 +140,11 @@ class QualiCLIPScore(Metric):
             self.scores.append(scores)
 
     def compute(self) -> Tensor:
-        """Score of all images since the last reset, of all processes.
+        """Compute the score of all images since the last reset, of all processes.
 
         Returns:
-            In [0, 1], higher is better, in the model's fp32: a scalar, or (N,) for `none`, of which
-            torchmetrics makes a scalar where N is 1.
+            fp32 in [0, 1], higher is better: a scalar, or (N,) for `none`, which torchmetrics
+            squeezes to a scalar if N is 1.
 
         Raises:
             ValueError: When no process has an image.
@@ -122,19 +158,19 @@ class QualiCLIPScore(Metric):
         return scores
 
     def forward(self, img: Tensor) -> Tensor:
-        """Add a batch and give its own score, differentiable with respect to the images.
+        """Add a batch and return its score, differentiable with respect to the images.
 
         Args:
-            img: As for `update`. Where a gradient with respect to it is asked for, values in
-                [-1, 2] are taken and scored as they are.
+            img: As for `update`. If a gradient with respect to it is needed, values in [-1, 2] are
+                accepted and scored without clipping.
 
         Returns:
-            As `compute`, of this batch and this process alone.
+            As `compute`, but of this batch in this process only.
 
         Raises:
             ValueError: As for `update`.
         """
-        # torchmetrics sets the states aside in forward and loses them where update raises
+        # torchmetrics sets the states aside in forward, and loses them if update raises
         check_shape(img)
         if self.model.check_input:
             check_values(img)
@@ -148,11 +184,11 @@ class QualiCLIPScore(Metric):
 
         Args:
             val: A result of `compute` or of calling the metric, or a list of such results, drawn
-                as steps; `compute()` unless told.
-            ax: Axes of matplotlib to draw on; new ones unless told.
+                as steps; default: `compute()`.
+            ax: Axes of matplotlib to draw on; default: new ones.
 
         Returns:
-            Figure and axes of matplotlib; the figure is None where axes were given.
+            Figure and axes of matplotlib; the figure is None if axes were given.
 
         Raises:
             ModuleNotFoundError: When matplotlib is not installed.
@@ -163,12 +199,12 @@ class QualiCLIPScore(Metric):
 def qualiclip_score(
     img: Tensor, model: QualiCLIP | str | Path = "lite", reduction: Reduction = "mean"
 ) -> Tensor:
-    """Quality of a batch of images, without a state: the functional form of `QualiCLIPScore`.
+    """Score a batch of images: the functional form of `QualiCLIPScore`, without a state.
 
     Args:
         img: As for `QualiCLIP.similarities`: RGB in [0, 1], (N, 3, H, W).
-        model: As for `create`, or a metric that it made. A name or a path is loaded at every call,
-            to the device of the images; in a loop, give the metric.
+        model: As for `create`, or a metric that it returned. A name or a path is loaded in every
+            call, to the device of the images; in a loop, pass a metric.
         reduction: `mean` over the images, or `none`.
 
     Returns:
@@ -176,8 +212,8 @@ def qualiclip_score(
         the images.
 
     Raises:
-        ValueError: When an argument is off, or `mean` is asked of no image.
-        WeightsError: When published weights cannot be had; the message holds the cure.
+        ValueError: When an argument is not as above, or for `mean` of no image.
+        WeightsError: When published weights are not available; the message states the cure.
 
     Example:
         >>> qualiclip_score(torch.rand(2, 3, 96, 128), reduction="none").shape
@@ -200,7 +236,7 @@ def _check_reduction(reduction: str) -> None:
 
 
 def _frozen(model: QualiCLIP) -> QualiCLIP:
-    """The model itself, if it neither learns nor updates statistics; refused otherwise."""
+    """Return the model; raise unless it is frozen and in evaluation mode."""
     learns = any(parameter.requires_grad for parameter in model.parameters())
     if learns or any(module.training for module in model.modules()):
         raise ValueError(

@@ -104,6 +104,7 @@ class Encoder(nn.Module, ABC):
             or torch.is_autocast_enabled(img.device.type)
             or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
             or torch.compiler.is_compiling()
+            or torch._C._functorch.is_functorch_wrapped_tensor(img)  # vmap, grad of torch.func
         )
 
 

@@ -1,14 +1,21 @@
 """`create` on every kind of checkpoint, and the signature that tells what was really loaded."""
 
 import copy
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from qualiclip_metric import build, checkpoints
+from qualiclip_metric import build, checkpoints, signature
 from qualiclip_metric.build import create
 from qualiclip_metric.checkpoints import CheckpointError
 from qualiclip_metric.metric import QualiCLIP
@@ -125,6 +132,108 @@ def test_the_signature_follows_the_weights(random_lite: Path) -> None:
     assert metric.signature is not None
     assert metric.signature.model == "custom"
     assert metric.signature.weights != other.signature.weights  # type: ignore[union-attr]
+
+
+def test_the_signature_follows_the_settings(random_lite: Path) -> None:
+    metric = create(random_lite)
+    before = metric.signature
+    assert before is not None
+    metric.temperature, metric.scoring_size = 3.0, 64
+    assert metric.signature == replace(before, temperature=3.0, size=64)
+    with torch.no_grad():
+        metric.logit_scale.mul_(2)
+    assert metric.signature is not None
+    assert metric.signature.model == "custom"
+    with torch.no_grad():
+        metric.logit_scale.div_(2)
+    assert metric.signature == replace(before, temperature=3.0, size=64)
+
+
+def test_weights_are_hashed_once_to_create_and_once_to_load(
+    random_lite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[int] = []
+    original = signature.digest
+
+    def counting(state: Any) -> str:
+        hashed.append(len(state))
+        return original(state)
+
+    for module in ("signature", "metric", "build"):
+        monkeypatch.setattr(f"qualiclip_metric.{module}.digest", counting)
+    metric = create(random_lite)
+    assert str(metric.signature) == str(metric.signature)
+    assert len(hashed) == 1
+    metric.load_state_dict(metric.state_dict())
+    assert str(metric.signature) == str(metric.signature)
+    assert len(hashed) == 2
+
+
+# --- modes of the caller -------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["inference_mode", torch.bfloat16, torch.float64], ids=str)
+def mode(request: pytest.FixtureRequest) -> Iterator[Callable[[], AbstractContextManager[Any]]]:
+    """A mode of torch in which the caller may be."""
+    if request.param == "inference_mode":
+        yield torch.inference_mode
+        return
+
+    @contextmanager
+    def default_dtype() -> Iterator[None]:
+        torch.set_default_dtype(request.param)
+        yield
+
+    yield default_dtype
+    torch.set_default_dtype(torch.float32)
+
+
+def test_a_metric_does_not_depend_on_the_callers_mode(random_lite: Path, mode: Any) -> None:
+    expected = create(random_lite)
+    with mode():
+        metric = create(random_lite)
+        tensors = [*metric.parameters(), *metric.buffers()]
+    assert not any(tensor.is_inference() for tensor in tensors)
+    assert {t.dtype for t in tensors} <= {torch.float32, torch.int64}
+    img = IMG.clone().requires_grad_()
+    score = metric(img)
+    score.sum().backward()
+    assert img.grad is not None
+    assert score.dtype == torch.float32
+    torch.testing.assert_close(score, expected(IMG), atol=1e-6, rtol=0)
+    torch.testing.assert_close(metric(IMG), expected(IMG), atol=0, rtol=0)
+
+
+FORK = """
+import os, sys, torch
+from qualiclip_metric import create
+metric, img = create(sys.argv[1], engine=sys.argv[2]), torch.rand(1, 3, 300, 400)
+before = metric(img).item()
+child = os.fork()
+if not child:
+    same = abs(metric(img).item() - before) < 1e-5 and metric(img).item() > 0
+    os._exit(0 if same else 3)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("engine", ["torch", *(["openvino"] if find_spec("openvino") else [])])
+def test_a_fork_of_a_process_that_has_scored_can_score(random_lite: Path, engine: str) -> None:
+    """Before, the child waited for threads of OpenMP that the fork had not copied."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FORK, str(random_lite), engine],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        start_new_session=True,
+    )
+    try:
+        assert process.wait(timeout=120) == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+# --- refusals ------------------------------------------------------------------------------------
 
 
 def changed(path: Path, out: Path, **changes: Any) -> Path:

@@ -170,6 +170,19 @@ def test_forward_mode_gives_the_same_slope(tiny: QualiCLIP) -> None:
     torch.testing.assert_close(tangent.sum(), (slope * step).sum(), atol=1e-5, rtol=1e-3)
 
 
+def test_vmap_is_a_loop(random_lite: Path) -> None:
+    metric, imgs = create(random_lite), images(3, 2, 3, 40, 44)
+    expected = torch.stack([metric(img) for img in imgs])
+    torch.testing.assert_close(torch.func.vmap(metric)(imgs), expected, atol=1e-6, rtol=0)
+    slopes = torch.func.vmap(torch.func.grad(lambda img: metric(img[None]).sum()))(imgs[0])
+    img = imgs[0].clone().requires_grad_()
+    metric(img).sum().backward()
+    torch.testing.assert_close(slopes, img.grad, atol=1e-6, rtol=1e-3)
+    imgs[1, 1, 2, 3, 4] = 7
+    with pytest.raises(ValueError, match="to 7"):
+        torch.func.vmap(metric)(imgs)
+
+
 def test_state_dict_is_whole(tiny: QualiCLIP) -> None:
     img = images(2, 3, 40, 40)
     other = QualiCLIP(copy.deepcopy(tiny.encoder), torch.zeros(7, 2, 8), temperature=10.0)

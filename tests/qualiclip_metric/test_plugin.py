@@ -1,6 +1,5 @@
 """pyiqa's front door: options, inputs, `load_weights`, the command. Orders: test_plugin_imports."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -65,12 +64,41 @@ def test_offline_the_message_names_pyiqas_own_way_out(
     assert str(build().net.signature).startswith("model:lite|")
 
 
-def test_as_loss() -> None:
-    img = IMG.clone().requires_grad_(True)
-    build(as_loss=True)(img).backward()
+NAMES = ("qualiclip", "qualiclip+", "qualiclip+-clive", "qualiclip+-flive", "qualiclip+-spaq")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "qualiclip-lite"])
+def test_every_name_can_be_a_loss_of_values_outside_0_and_1(
+    name: str,
+    seeded_official: Path,
+    seeded_plus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """pyiqa's own test of gradients: with `as_loss`, it checks no range, and neither do we."""
+    monkeypatch.delenv("QUALICLIP_WEIGHTS")
+    monkeypatch.setenv("QUALICLIP_HOME", str(tmp_path))
+    if name in checkpoints.PUBLISHED:
+        (tmp_path / "QualiCLIP.pth").symlink_to(seeded_official)
+        if name != "qualiclip":
+            file = checkpoints.PUBLISHED[name].sources[0].file
+            (tmp_path / file).symlink_to(seeded_plus)
+    metric = build(name, as_loss=True)
+    img = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    metric(img).sum().backward()
     assert img.grad is not None
+    assert img.grad.isfinite().all()
     assert img.grad.abs().sum() > 0
-    assert not build()(IMG.clone().requires_grad_(True)).requires_grad
+
+
+def test_the_range_is_checked_by_pyiqa_and_its_switch() -> None:
+    metric, img = build(), IMG * 1.01
+    with pytest.raises(AssertionError, match="normalized"):
+        metric(img)
+    assert build(check_input_range=False)(img).min() >= 0
+    with torch.no_grad():
+        assert build(as_loss=True)(img).isfinite()
+    assert not metric(IMG.clone().requires_grad_(True)).requires_grad
 
 
 def test_grey_tensors_are_three_equal_channels() -> None:
@@ -129,14 +157,3 @@ def test_the_pyiqa_command(
     out = capsys.readouterr().out
     assert "'mean'" in out
     assert str(tmp_path / "1.png") in out
-
-
-def test_importing_the_package_imports_neither_pyiqa_nor_torch() -> None:
-    source = importlib.util.find_spec("qualiclip_metric.plugin")
-    assert source is not None
-    assert source.origin is not None
-    head = Path(source.origin).read_text().split("if TYPE_CHECKING")[0]
-    imports = [line for line in head.splitlines() if line.startswith(("import ", "from "))]
-    assert {line.split()[1].split(".")[0] for line in imports} == {
-        "os", "sys", "warnings", "typing", "qualiclip_metric",
-    }  # fmt: skip

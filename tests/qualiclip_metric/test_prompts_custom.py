@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from qualiclip_metric import build, checkpoints, create
 from qualiclip_metric.checkpoints import CheckpointError
 from qualiclip_metric.cli import app
+from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, read_pairs
 
 PAIRS = (("Well lit photo.", "Underexposed photo."), ("Calm colours.", "Garish colours."))
@@ -35,6 +36,20 @@ def test_lite_asks_what_it_is_told() -> None:
     assert custom.signature.weights == own.signature.weights
     assert own.signature.prompts == "7x2"
     assert custom.signature.prompts.startswith("2x2-")
+
+
+def test_other_prompts_build_the_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[object] = []
+    original = build.from_checkpoint
+
+    def counting(checkpoint: checkpoints.Checkpoint, temperature: float | None = None) -> QualiCLIP:
+        built.append(checkpoint)
+        return original(checkpoint, temperature)
+
+    monkeypatch.setattr(build, "from_checkpoint", counting)
+    monkeypatch.setattr(build, "sentence_features", lambda _: torch.ones(2, 2, 384))
+    create("lite", prompts=PAIRS)
+    assert len(built) == 1
 
 
 def test_the_signature_tells_prompts_of_the_same_number_apart(

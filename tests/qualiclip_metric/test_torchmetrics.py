@@ -98,6 +98,43 @@ def test_pickling_keeps_states_and_model(random_lite: Path, reduction: Any) -> N
     again.load_state_dict(metric.state_dict())
 
 
+class Restorer(nn.Module):
+    """A network with the metric that evaluates it, as a LightningModule has it."""
+
+    def __init__(self, metric: nn.Module | None) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.metric = metric
+
+
+def test_the_model_is_not_in_checkpoints(random_lite: Path) -> None:
+    before = Restorer(None).state_dict()
+    module = Restorer(QualiCLIPScore(random_lite))
+    assert module.state_dict().keys() == before.keys()
+    assert module.load_state_dict(before) == ([], [])
+    scored = QualiCLIPScore(random_lite)(batches()[0])
+    torch.testing.assert_close(module.metric(batches()[0]), scored, atol=0, rtol=0)  # type: ignore[misc]
+
+
+def test_the_model_is_in_checkpoints_if_asked(random_lite: Path) -> None:
+    state = Restorer(QualiCLIPScore(random_lite, save_model=True)).state_dict()
+    assert "metric.model.text.features" in state
+    state["metric.model.text.features"] = state["metric.model.text.features"].flip(1)
+    module = Restorer(QualiCLIPScore(random_lite))
+    before = module.metric(batches()[0])  # type: ignore[misc]
+    assert module.load_state_dict(state) == ([], [])
+    after = module.metric(batches()[0])  # type: ignore[misc]
+    torch.testing.assert_close(after, 1 - before, atol=1e-5, rtol=0)
+
+
+def test_a_metric_made_in_inference_mode_can_be_a_loss(random_lite: Path) -> None:
+    with torch.inference_mode():
+        metric = QualiCLIPScore(random_lite)
+    img = batches()[0].requires_grad_()
+    metric(img).backward()
+    assert img.grad is not None
+
+
 def test_in_a_collection_beside_other_metrics(tiny: QualiCLIP) -> None:
     own: dict[str, Any] = {"mean": QualiCLIPScore(tiny), "each": QualiCLIPScore(tiny, "none")}
     collection = MetricCollection({**own, "variation": TotalVariation()})

@@ -195,6 +195,44 @@ def test_rows_of_another_signature_are_refused(
 
 
 @every_form
+def test_rows_with_the_signature_of_an_earlier_version_are_continued(
+    run: Any, photos: Path, tmp_path: Path, form: str
+) -> None:
+    out, read = place(form, tmp_path)
+    run(photos / "0.png", "--out", out)
+    if form == "parts":
+        (path,) = Path(out).glob("*.parquet")
+        table = pq.read_table(path)
+        held = table.schema.metadata[parts.SIGNATURE].decode()
+        metadata = {parts.SIGNATURE: _as_0_1(held).encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+    else:
+        text = Path(out).read_text()
+        rows = read(Path(out))
+        old = (
+            text.replace(rows[0]["signature"], _as_0_1(rows[0]["signature"]))
+            if (form == "csv")
+            else text.replace(', "size": "native"', "")
+        )
+        assert old != text
+        Path(f"{out}.part").write_text(old)
+    assert run(photos / "0.png", photos / "1.png", "--out", out).exit_code == 0
+    assert len(read(Path(out))) == 2
+
+
+def _as_0_1(line: str) -> str:
+    """A signature as versions before 0.2.0 wrote it."""
+    for name, before in (
+        ("model:", ""),
+        ("temperature:", "T:"),
+        ("precision:", ""),
+        ("version:", "v"),
+    ):
+        line = line.replace(name, before)
+    return line.replace("|engine:torch|size:native", "")
+
+
+@every_form
 def test_errors_are_scored_again_when_asked(
     run: Any, photos: Path, tmp_path: Path, form: str
 ) -> None:
