@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
 import typer
 
 from benchmarks.cli._console import message
@@ -25,30 +24,45 @@ def compare(
     resamples: Resamples = 10_000,
     seed: Seed = 0,
 ) -> None:
-    """Paired bootstrap of SRCC differences with Holm's correction; writes compare-DATASET.csv."""
-    for name in dataset or dataset_names(results):
-        scores = load(results, name, resolution)
-        metrics = _with_scores(scores, name, metric)
-        pairs = compare_metrics(scores, metrics, resamples=resamples, seed=seed)
-        write_text(results / f"compare-{name}.csv", pairs.to_csv(index=False))
-        label = scores.attrs["datasets"][name]["label"]
-        typer.echo(f"## {label}: SRCC differences on {pairs['n'].iloc[0]} images\n")
-        typer.echo(significance_markdown(pairs))
-        typer.echo(
-            f"Row minus column; * = Holm-corrected p below .05 over {len(pairs)} pairs "
-            f"(paired bootstrap, {resamples} resamples).\n"
-        )
+    """Paired bootstrap of SRCC differences with Holm's correction; writes compare-DATASET.csv.
+
+    Each pair is compared on the images that both metrics scored.
+    """
+    names = dataset or dataset_names(results)
+    compared = [
+        _compare_on(results, name, metric, resolution, resamples=resamples, seed=seed)
+        for name in names
+    ]
+    if not any(compared):
+        raise ValueError(f"no two metrics to compare on {', '.join(names)}: see the reasons above")
 
 
-def _with_scores(scores: pd.DataFrame, name: str, asked: list[str] | None) -> list[str]:
-    """The metrics to compare; one that scored no image is left out, with a message."""
+def _compare_on(
+    results: Path,
+    name: str,
+    metrics: list[str] | None,
+    resolution: str | None,
+    *,
+    resamples: int,
+    seed: int,
+) -> bool:
+    """Compare on one data set; False, with the reasons on stderr, where no pair is left."""
+    scores = load(results, name, resolution)
     known: list[str] = scores.attrs["metrics"]
-    unknown = [metric for metric in asked or [] if metric not in known]
-    if unknown:
+    if unknown := [metric for metric in metrics or [] if metric not in known]:
         raise ValueError(f"{name}: no metric {', '.join(unknown)}; there are {', '.join(known)}")
-    metrics = asked or known
-    scored = [metric for metric in metrics if scores[metric].notna().any()]
-    for metric in metrics:
-        if metric not in scored:
-            message(f"left out: {metric} scored no image of {name}")
-    return scored
+    found = compare_metrics(scores, metrics or known, resamples=resamples, seed=seed)
+    for metric, reason in found.left_out.items():
+        message(f"{name}: left out: {metric}: {reason}")
+    if found.pairs.empty:
+        message(f"{name}: not compared: a comparison needs two metrics")
+        return False
+    write_text(results / f"compare-{name}.csv", found.pairs.to_csv(index=False))
+    label = scores.attrs["datasets"][name]["label"]
+    typer.echo(f"## {label}: SRCC differences on {found.pairs['n'].mode().iloc[0]} images\n")
+    typer.echo(significance_markdown(found))
+    typer.echo(
+        f"Row minus column; (n): on so many images; * = Holm-corrected p below .05 over "
+        f"{len(found.pairs)} pairs (paired bootstrap, {resamples} resamples).\n"
+    )
+    return True

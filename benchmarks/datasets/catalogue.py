@@ -1,5 +1,6 @@
-"""The table of data sets: what each is, where to get it, under which terms, in which layout."""
+"""The catalogue of data sets: source, terms, layout, citation and protocol of each."""
 
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.datasets import readers
@@ -7,33 +8,30 @@ from benchmarks.datasets.spec import DatasetSpec, PyiqaLayout
 
 _MMSP = "http://database.mmsp-kn.de"
 
+_KONIQ = DatasetSpec(
+    name="koniq",
+    title="KonIQ-10k (1024x768)",
+    count=10073,
+    read=partial(readers.koniq, folder="1024x768"),
+    folders=("koniq10k", "KonIQ-10k", "koniq"),
+    labels="koniq10k_distributions_sets.csv",
+    source=f"{_MMSP}/koniq-10k-database.html (the csv: github.com/subpic/koniq, metadata/)",
+    licence="images under their Flickr authors' Creative Commons licences; research",
+    citation="Hosu et al., KonIQ-10k, IEEE TIP 29, 2020",
+    layout="the release's csv itself; pyiqa scripts/process_koniq10k.py",
+    protocol="official sets (test: 2,015 images); most papers use this size",
+    pyiqa=PyiqaLayout("meta_info_KonIQ10kDataset.csv", "koniq10k/1024x768"),
+)
 _ALL = (
-    DatasetSpec(
-        name="koniq",
-        title="KonIQ-10k (1024x768)",
-        count=10073,
-        read=partial(readers.koniq, folder="1024x768"),
-        folders=("koniq10k", "KonIQ-10k", "koniq"),
-        labels="koniq10k_distributions_sets.csv",
-        source=f"{_MMSP}/koniq-10k-database.html (the csv: github.com/subpic/koniq, metadata/)",
-        licence="images under their Flickr authors' Creative Commons licences; research",
-        citation="Hosu et al., KonIQ-10k, IEEE TIP 29, 2020",
-        layout="the release's csv itself; pyiqa scripts/process_koniq10k.py",
-        protocol="official sets (test: 2,015 images); 1024x768 unless said",
-        pyiqa=PyiqaLayout("meta_info_KonIQ10kDataset.csv", "koniq10k/1024x768"),
-    ),
-    DatasetSpec(
+    _KONIQ,
+    replace(
+        _KONIQ,
         name="koniq-512",
         title="KonIQ-10k (512x384)",
-        count=10073,
         read=partial(readers.koniq, folder="512x384"),
-        folders=("koniq10k", "KonIQ-10k", "koniq"),
-        labels="koniq10k_distributions_sets.csv",
-        source=f"{_MMSP}/koniq-10k-database.html (the csv: github.com/subpic/koniq, metadata/)",
-        licence="images under their Flickr authors' Creative Commons licences; research",
-        citation="Hosu et al., KonIQ-10k, IEEE TIP 29, 2020",
-        layout="the release's csv itself; pyiqa scripts/process_koniq10k.py",
         protocol="official sets (test: 2,015 images); pyiqa's table uses this size",
+        derive="download koniq10k_512x384.zip from the set's page, or halve the other images: "
+        "mkdir 512x384 && mogrify -path 512x384 -resize 50% 1024x768/*.jpg",
         pyiqa=PyiqaLayout("meta_info_KonIQ10kDataset.csv", "koniq10k/512x384"),
     ),
     DatasetSpec(
@@ -117,7 +115,12 @@ _ALL = (
         citation="Lin et al., KADID-10k, QoMEX 2019",
         layout="pyiqa scripts/process_kadid10k.py; ARNIQA README",
         protocol="10 random splits grouped by reference (ARNIQA: 70/10/20, median)",
-        pyiqa=PyiqaLayout("meta_info_KADID10kDataset.csv", "kadid10k/images", True),
+        pyiqa=PyiqaLayout(
+            "meta_info_KADID10kDataset.csv",
+            "kadid10k/images",
+            full_reference=True,
+            std_is_variance=True,
+        ),
     ),
     DatasetSpec(
         name="tid2013",
@@ -131,7 +134,9 @@ _ALL = (
         citation="Ponomarenko et al., Image database TID2013, Signal Processing: IC 30, 2015",
         layout="pyiqa scripts/process_tid.py; ARNIQA README",
         protocol="10 random splits grouped by reference; its references are Kodak images",
-        pyiqa=PyiqaLayout("meta_info_TID2013Dataset.csv", "tid2013/distorted_images", True),
+        pyiqa=PyiqaLayout(
+            "meta_info_TID2013Dataset.csv", "tid2013/distorted_images", full_reference=True
+        ),
     ),
     DatasetSpec(
         name="csiq",
@@ -146,7 +151,7 @@ _ALL = (
         layout="public readers of csiq.DMOS.xlsx (header in row 4); pyiqa scripts/process_csiq.py",
         protocol="10 random splits grouped by reference; DMOS 0..1",
         dmos=True,
-        pyiqa=PyiqaLayout("meta_info_CSIQDataset.csv", "CSIQ/dst_imgs", True),
+        pyiqa=PyiqaLayout("meta_info_CSIQDataset.csv", "CSIQ/dst_imgs", full_reference=True),
     ),
     DatasetSpec(
         name="live",
@@ -161,7 +166,27 @@ _ALL = (
         layout="pyiqa scripts/process_live.py; public readers of dmos_realigned.mat",
         protocol="10 random splits grouped by reference; realigned DMOS, originals left out",
         dmos=True,
-        pyiqa=PyiqaLayout("meta_info_LIVEIQADataset.csv", "LIVEIQA_release2", True),
+        pyiqa=PyiqaLayout(
+            "meta_info_LIVEIQADataset.csv",
+            "LIVEIQA_release2",
+            full_reference=True,
+            remark="pyiqa's label file holds the DMOS of dmos.mat, not the realigned DMOS that "
+            "papers since 2006 use",
+        ),
+    ),
+    DatasetSpec(
+        name="pipal",
+        title="PIPAL (training set)",
+        count=23200,
+        read=readers.pipal,
+        folders=("PIPAL", "pipal"),
+        labels="Train_Label",
+        source="https://www.jasongt.com/projectpages/pipal.html",
+        licence="see the project's page; research",
+        citation="Gu et al., PIPAL, ECCV 2020",
+        layout="pyiqa scripts/process_pipal.py and public readers of the release",
+        protocol="Elo scores; random splits grouped by reference (other labels are not public)",
+        pyiqa=PyiqaLayout("meta_info_PIPALDataset.csv", "PIPAL/Dist_Imgs", full_reference=True),
     ),
     DatasetSpec(
         name="agiqa3k",

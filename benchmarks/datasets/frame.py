@@ -110,7 +110,7 @@ def _check_duplicates(names: pd.Series, name: str) -> None:
 
 
 def locate(root: Path, names: Iterable[str]) -> list[str]:
-    """Path of each image; letter case is ignored if need be.
+    """Find the path of each image; letter case is ignored where the exact name is absent.
 
     Releases made on Windows mix ``I01_01_1.bmp`` and ``i01_01_1.BMP``.
 
@@ -145,14 +145,14 @@ def present(
     allow_missing: bool,
     cure: str = "is this the official layout?",
 ) -> pd.DataFrame:
-    """Rows whose image exists.
+    """Keep the rows whose image exists.
 
     Args:
         frame: Of :func:`complete`.
         name: Data set's name for messages.
         root: Folder of the images, for messages.
         allow_missing: Accept that some are missing.
-        cure: Ends the message where none exist.
+        cure: What to do where none exist, for the message.
 
     Returns:
         The rows with a ``path``, renumbered.

@@ -69,19 +69,22 @@ def status(spec: DatasetSpec, folder: Path | None) -> Status:
             spec.name, "absent", 0, 0, 0, spec.count, "", f"{spec.source} ({spec.licence})"
         )
     try:
-        frame, _ = read_labels(spec, folder)
+        labels = read_labels(spec, folder)
     except DatasetError as err:
         return Status(spec.name, "broken", 0, 0, 0, spec.count, str(folder), str(err))
+    frame = labels.frame
     found = int((frame["path"] != "").sum())
     unlabelled = _unlabelled(frame)
-    detail = ""
+    detail = labels.remark
     if found < len(frame):
         missing = frame.loc[frame["path"] == "", "image"].head(3)
         detail = f"{len(frame) - found} missing, e.g. {', '.join(missing)}"
     elif len(frame) < spec.count:
         detail = f"the labels list {len(frame)} of the release's {spec.count} images"
     state = "complete" if found >= max(len(frame), spec.count) else "partial"
-    if found == 0:
+    if found == 0 and spec.derive:  # the labels may be there for another size of the images
+        state, detail = "absent", f"no image of this size: {spec.derive}"
+    elif found == 0:
         state, detail = "broken", f"labels without images: {detail}"
     return Status(spec.name, state, len(frame), found, unlabelled, spec.count, str(folder), detail)
 

@@ -1,9 +1,9 @@
-"""From ``--dataset`` text to a checked :class:`Dataset`: finds the folder, picks the reader."""
+"""From ``--dataset`` text to a checked :class:`Dataset`: find the folder, choose the reader."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -79,8 +79,14 @@ def load(request: Request, *, allow_missing: bool = False, allow_outside: bool =
         )
     if not folder.is_dir():
         raise DatasetError(f"{spec.name}: no folder {folder}. Get it at {spec.source}")
-    frame, root = read_labels(spec, folder, allow_outside=allow_outside)
-    here = present(frame, name=request.label, root=root, allow_missing=allow_missing)
+    frame, root, remark = read_labels(spec, folder, allow_outside=allow_outside)
+    here = present(
+        frame,
+        name=request.label,
+        root=root,
+        allow_missing=allow_missing,
+        cure=spec.derive or "is this the official layout?",
+    )
     return Dataset(
         name=request.label,
         spec=spec.name,
@@ -94,14 +100,27 @@ def load(request: Request, *, allow_missing: bool = False, allow_outside: bool =
             "source": spec.source,
             "protocol": spec.protocol,
             "direction": "DMOS as published, turned" if spec.dmos else "MOS as published",
+            **({"remark": remark} if remark else {}),
         },
     )
 
 
-def read_labels(
-    spec: DatasetSpec, folder: Path, *, allow_outside: bool = False
-) -> tuple[pd.DataFrame, Path]:
-    """All labelled images of a set, in the official or in pyiqa's layout.
+class Labels(NamedTuple):
+    """All labelled images of a set.
+
+    Attributes:
+        frame: One row per label; ``path`` is "" where the image is absent.
+        root: Folder that the image names are relative to.
+        remark: A difference to the release's labels; "" where there is none.
+    """
+
+    frame: pd.DataFrame
+    root: Path
+    remark: str
+
+
+def read_labels(spec: DatasetSpec, folder: Path, *, allow_outside: bool = False) -> Labels:
+    """Read all labelled images of a set, in the official or in pyiqa's layout.
 
     Args:
         spec: The set.
@@ -109,7 +128,7 @@ def read_labels(
         allow_outside: Accept image names that lead out of it.
 
     Returns:
-        The frame, and the folder that its image names are relative to.
+        The labels, checked.
 
     Raises:
         DatasetError: The labels are missing or wrong, or pyiqa's layout has no such set.
@@ -120,18 +139,19 @@ def read_labels(
         if spec.pyiqa is None:
             raise DatasetError(f"{spec.name}: pyiqa has no such set; use its official layout")
         raw = pyiqa_layout.read(pyiqa_root, spec.pyiqa, name=spec.name)
-        return complete(raw, pyiqa_root, labels=spec.pyiqa.meta, **checks), pyiqa_root
+        frame = complete(raw, pyiqa_root, labels=spec.pyiqa.meta, **checks)
+        return Labels(frame, pyiqa_root, spec.pyiqa.remark)
     try:
         raw = spec.read(folder)
     except DatasetError as err:
         text = str(err)
         prefix = "" if text.startswith(spec.name) else f"{spec.name}: "
         raise DatasetError(f"{prefix}{text}. Get it at {spec.source}") from err
-    return complete(raw, folder, labels=spec.labels, **checks), folder
+    return Labels(complete(raw, folder, labels=spec.labels, **checks), folder, "")
 
 
 def find_folder(spec: DatasetSpec, root: Path | None = None) -> Path | None:
-    """Where a set lies under a folder of data sets.
+    """Find a set's folder under a folder of data sets.
 
     Args:
         spec: The set.
@@ -145,12 +165,15 @@ def find_folder(spec: DatasetSpec, root: Path | None = None) -> Path | None:
         if not value:
             return None
         root = Path(value)
-    for name in spec.folders:
-        if (root / name).is_dir():
-            return root / name
+    folders = [root / name for name in spec.folders if (root / name).is_dir()]
+    for folder in folders:
+        if (folder / spec.labels).exists():
+            return folder
+    # pyiqa's images may lie in a folder of the same name, with the labels in meta_info beside it
     base = pyiqa_layout.root_of(root)
-    has = base is not None and spec.pyiqa and (base / "meta_info" / spec.pyiqa.meta).is_file()
-    return root if has else None
+    if base is not None and spec.pyiqa and (base / "meta_info" / spec.pyiqa.meta).is_file():
+        return root
+    return folders[0] if folders else None
 
 
 def _load_csv(label: str, path: Path, allow_missing: bool, allow_outside: bool) -> Dataset:

@@ -1,6 +1,7 @@
-"""One reader per official label layout: folder -> raw frame (image, mos as published, ...).
+"""Readers of the official label layouts, one per data set: folder -> raw frame.
 
-Each function's docstring names the quirk of its release.
+A raw frame has ``image`` (relative to the folder), ``mos`` as published, and further columns where
+the release has them. Each docstring names the peculiarities of its release.
 """
 
 from pathlib import Path
@@ -254,6 +255,39 @@ def live(root: Path, parts: tuple[tuple[str, int], ...] = _LIVE) -> pd.DataFrame
         }
     )
     return frame[~original]
+
+
+def pipal(root: Path) -> pd.DataFrame:
+    """PIPAL, training set. ``A0001_03_07.bmp,1437.6`` per line: reference, distortion type, number.
+
+    The numbers within a type are no ordered levels. The release's images come in four archives.
+    """
+    files = sorted((root / "Train_Label").glob("*.txt"))
+    if not files:
+        raise missing_labels(root, "Train_Label/*.txt")
+    labels = pd.concat([read_csv(file, header=None, names=["image", "mos"]) for file in files])
+    names = labels["image"].astype(str)
+    parts = names.str.extract(r"^([A-Z]\d+)_(\d+)_\d+\.\w+$")
+    if parts.isna().any(axis=None):
+        raise DatasetError("pipal: Train_Label has a line that is not like 'A0001_03_07.bmp,1437'")
+    folders = (
+        "Train_Dist",
+        "Train_Distort",
+        "Dist_Imgs",
+        *(f"Distortion_{i}" for i in range(1, 5)),
+    )
+    folder_of = {
+        file.name: name for name in folders if (root / name).is_dir()
+        for file in (root / name).iterdir()
+    }  # fmt: skip
+    return pd.DataFrame(
+        {
+            "image": [f"{folder_of.get(name, folders[0])}/{name}" for name in names],
+            "mos": labels["mos"],
+            "reference": parts[0],
+            "distortion": parts[1],
+        }
+    )
 
 
 def agiqa3k(root: Path) -> pd.DataFrame:

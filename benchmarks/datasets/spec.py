@@ -1,4 +1,4 @@
-"""What a data set is to the harness: its spec and its frame."""
+"""A data set: its spec (a row of the catalogue) and its frame (one row per image)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,26 @@ COLUMNS = ("image", "path", "mos", "mos_std", "reference", "distortion", "level"
 
 
 class DatasetError(ValueError):
-    """A dataset that cannot be used as it lies on the disk; the text says why and what to do."""
+    """A data set that cannot be used as it is on the disk; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
 class PyiqaLayout:
-    """Where pyiqa keeps the same set: ``<root>/<images>`` and ``<root>/meta_info/<meta>``."""
+    """Where pyiqa keeps the same set, and where its label file differs from the release.
+
+    Attributes:
+        meta: Label file in ``<root>/meta_info``.
+        images: Folder of the images under ``<root>``.
+        full_reference: The file's first column is the reference image.
+        std_is_variance: The file's ``std`` is the variance of the release.
+        remark: A difference of the labels that readers of a figure have to know.
+    """
 
     meta: str
     images: str
     full_reference: bool = False
+    std_is_variance: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class DatasetSpec:
         protocol: How the field uses the set.
         short_side: The customary short side for scoring, if it is not the native size.
         dmos: The published score is a difference score (lower is better) and gets turned.
+        derive: How to make the images where only another size of them is there.
         pyiqa: The same set in pyiqa's layout, if pyiqa has it.
     """
 
@@ -58,12 +69,13 @@ class DatasetSpec:
     protocol: str
     short_side: int | None = None
     dmos: bool = False
+    derive: str = ""
     pyiqa: PyiqaLayout | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A set that is ready to be scored.
+    """A data set that is ready to be scored.
 
     Attributes:
         name: Its name in tables.
@@ -85,7 +97,7 @@ class Dataset:
 
     @property
     def subset(self) -> bool:
-        """Some rated images are not here: every table has to say so."""
+        """Whether some rated images are absent: every table has to say so."""
         return len(self.frame) < max(self.count, self.count_official)
 
     @property

@@ -121,7 +121,9 @@ def resistance(
         ``(b, m, m)``: entry (i, j) is the weighted mean of ``100 - |preference|`` when i is
         attacked by j; NaN where there is no pair.
     """
-    return mean_by_cell(cells, 100.0 - np.abs(preference), counts).transpose(0, 2, 1)
+    mean = mean_by_cell(cells, 100.0 - np.abs(preference), counts)
+    # A pair that spans the whole range of MOS has 100 - |preference| = -1.4e-14 by rounding.
+    return np.maximum(mean, 0.0).transpose(0, 2, 1)
 
 
 def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> FloatArray:

@@ -85,14 +85,19 @@ def read_wide(
 
 
 def pool_from_results(
-    frame: pd.DataFrame, metrics: Sequence[str] | None = None, *, source: str = "results"
+    frame: pd.DataFrame,
+    metrics: Sequence[str] | None = None,
+    *,
+    coverage: float = 0.0,
+    source: str = "results",
 ) -> Pool:
     """A pool from the scores of a results folder.
 
     Args:
         frame: What ``benchmarks.results.folder.load`` gives for one data set.
-        metrics: The metrics to use; all when absent. One that scored no image is left out, with a
-            note.
+        metrics: The metrics to use; all when absent.
+        coverage: A metric that scored no image, or less than this share of them, is left out, with
+            a note: each image that it lacks would be lost to the others.
         source: Where the frame comes from, for messages.
 
     Returns:
@@ -104,11 +109,19 @@ def pool_from_results(
     present = list(frame.attrs["metrics"])
     asked = list(metrics or present)
     _check_names(Path(source), asked, present)
-    names = [name for name in asked if frame[name].notna().any()]
+    covered = frame[asked].notna().mean()
+    names = [name for name in asked if covered[name] > 0 and covered[name] >= coverage]
     if len(names) < 2:
-        raise ValueError(f"{source}: expected scores of two or more metrics, got those of {names}")
+        raise ValueError(
+            f"{source}: expected scores of two metrics on at least {coverage:.0%} of images, got "
+            + ", ".join(f"{name} on {covered[name]:.0%}" for name in asked)
+        )
     pool = _pool(frame, names, (), source=source)
-    pool.notes.extend(f"{name} left out: it scored no image" for name in asked if name not in names)
+    pool.notes.extend(
+        f"{name} left out: it scored {covered[name]:.0%} of the images"
+        for name in asked
+        if name not in names
+    )
     pool.signatures.update({n: s for n, s in frame.attrs["signatures"].items() if n in names})
     return pool
 

@@ -1,19 +1,17 @@
 """What the report draws of one data set's agreement with its labels."""
 
-import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.formatting import without_nan
+from benchmarks.formatting import number, without_nan
 from benchmarks.stats.arrays import FloatArray, IntArray
 from benchmarks.stats.correlations import srcc
 from benchmarks.stats.logistic import Fit, fit4, logistic4
 from benchmarks.stats.significance import compare
 
-__all__ = ["against_best", "agreement_panel", "json_numbers", "verdicts"]
+__all__ = ["against_best", "agreement_panel", "json_numbers"]
 
 
 WORST = 10
@@ -92,46 +90,27 @@ def _residuals(
 
 def against_best(
     table: pd.DataFrame, metrics: list[str], resamples: int, seed: int
-) -> Mapping[str, str]:
-    """Each metric against the best one on the images that all scored.
+) -> dict[str, str]:
+    """Test each metric against the best one, on the images that both scored.
 
     Args:
         table: Columns ``mos`` and the metrics', higher is better.
-        metrics: The columns; those without any score are left out.
+        metrics: The columns.
         resamples: Bootstrap resamples.
         seed: Seed of the bootstrap.
 
     Returns:
-        Metric -> ``best``, ``p < .001`` and the like (Holm-corrected), or the reason why not.
+        Metric -> ``best``, ``p < .001`` and the like (Holm's correction over these comparisons,
+        with the number of images where they are not all), or the reason why there is no p.
     """
-    usable = [m for m in metrics if table[m].notna().any()]
-    if len(usable) < 2:
-        return dict.fromkeys(usable, "no other metric")
-    try:
-        pairs = compare(table, usable, resamples=resamples, seed=seed)
-    except ValueError as err:
-        return dict.fromkeys(usable, str(err))
-    return verdicts(pairs)
-
-
-def verdicts(pairs: pd.DataFrame) -> dict[str, str]:
-    """The verdicts of a table of pairs as `benchmarks.stats.significance.compare` gives it."""
-    points = dict(zip(pairs["metric_a"], pairs["srcc_a"], strict=True))
-    points |= dict(zip(pairs["metric_b"], pairs["srcc_b"], strict=True))
-    ranked = {name: srcc for name, srcc in points.items() if math.isfinite(srcc)}
-    found = dict.fromkeys(points.keys() - ranked.keys(), "no SRCC")
-    if not ranked:
-        return found
-    best = max(ranked, key=lambda name: ranked[name])
-    found[best] = "best"
-    for row in pairs.to_dict("records"):
-        if best in (row["metric_a"], row["metric_b"]):
-            other = row["metric_b"] if row["metric_a"] == best else row["metric_a"]
-            if other not in ranked:
-                continue
-            found[other] = _p(float(row["p_holm"])) + ("" if row["significant"] else ", n.s.")
-    return found
-
-
-def _p(value: float) -> str:
-    return "p < .001" if value < 0.001 else f"p = {value:.3f}".replace("0.", ".")
+    found = compare(table, metrics, against_best=True, resamples=resamples, seed=seed)
+    if len(found.srcc) < 2:
+        return found.left_out | dict.fromkeys(found.srcc, "no other metric")
+    rated = int(table["mos"].notna().sum())
+    verdicts = found.left_out | {next(iter(found.srcc)): "best"}
+    for row in found.pairs.to_dict("records"):
+        p = row["p_holm"]
+        text = "p < .001" if p < 0.001 else f"p = {number(p)}"
+        text += "" if row["significant"] else ", n.s."
+        verdicts[row["metric_b"]] = text + (f" (n = {row['n']})" if row["n"] < rated else "")
+    return verdicts

@@ -1,4 +1,4 @@
-"""What the report shows of gMAD on one data set."""
+"""gMAD on one data set, as the report shows it."""
 
 from typing import Any
 
@@ -9,17 +9,15 @@ from benchmarks.gmad.competition import Design
 from benchmarks.gmad.pool import pool_from_results
 from benchmarks.gmad.result import mos_preference, run_competition, summarise
 from benchmarks.report.agreement import json_numbers
+from benchmarks.stats.significance import COVERAGE
 
 __all__ = ["gmad_panel"]
-
-COVERAGE = 0.9
-"""A metric that scored less than this share of the images is left out, rather than the images."""
 
 
 def gmad_panel(
     table: pd.DataFrame, name: str, *, opinions: bool, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Pairs, matrices and rankings on the rank scale, by image number of ``table``.
+    """Compute pairs, matrices and rankings on the rank scale, by image number of ``table``.
 
     Args:
         table: The frame of `benchmarks.results.folder.load` for one dataset.
@@ -29,18 +27,21 @@ def gmad_panel(
         seed: Seed of the bootstrap.
 
     Returns:
-        ``reason`` where no pair can be selected; else settings, ``pairs`` (attacker, defender,
+        ``reason`` where the panel cannot be computed; else settings, ``pairs`` (attacker, defender,
         level, centre, population, best, worst, gap; images as numbers, -1 for none) and what
         `benchmarks.gmad.result.summarise` gives.
     """
-    covered = table[table.attrs["metrics"]].notna().mean()
-    metrics = [metric for metric in table.attrs["metrics"] if covered[metric] >= COVERAGE]
-    if len(metrics) < 2:
-        return {"reason": f"needs two metrics that scored {COVERAGE:.0%} of the images"}
     try:
-        pool = pool_from_results(table, metrics, source=name)
-    except ValueError as err:
-        return {"reason": str(err)}
+        return _panel(table, name, opinions=opinions, resamples=resamples, seed=seed)
+    except (ValueError, ArithmeticError) as err:  # one panel must not cost the page
+        reason = str(err)
+        return {"reason": reason if name in reason else f"{name}: {reason}"}
+
+
+def _panel(
+    table: pd.DataFrame, name: str, *, opinions: bool, resamples: int, seed: int
+) -> dict[str, Any]:
+    pool = pool_from_results(table, coverage=COVERAGE, source=name)
     design = Design()
     result = run_competition(pool, design, "rank")
     rows = result.pairs_table()
@@ -63,5 +64,5 @@ def gmad_panel(
             ]
             for pair in result.pairs
         ],
-        **summarise(rows, metrics, preference, resamples=resamples, seed=seed),
+        **summarise(rows, pool.metrics, preference, resamples=resamples, seed=seed),
     }

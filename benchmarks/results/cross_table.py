@@ -15,7 +15,7 @@ LOWER_IS_BETTER = ("rmse", "seconds_per_image")
 def cross_table(
     summary: pd.DataFrame, values: Sequence[str] = ("srcc", "plcc"), split: str = "all"
 ) -> pd.DataFrame:
-    """Rows metrics, columns (data set, figure).
+    """Arrange a summary as rows of metrics and columns of (data set, figure).
 
     Args:
         summary: Rows of :func:`benchmarks.results.summary.summarise`.
@@ -38,12 +38,7 @@ def cross_table(
         known = ", ".join(dict.fromkeys(summary["split"].dropna()))
         raise ValueError(f"no results for split {split!r}; there are {known}")
     suffix = "_median" if split == "random" else ""
-    rows = rows.assign(
-        head=[
-            d if r in ("native", "table") or not isinstance(r, str) else f"{d} @{r}"
-            for d, r in zip(rows["dataset"], rows["resolution"], strict=True)
-        ]
-    )
+    rows = rows.assign(head=_heads(rows))
     table = rows.pivot_table(
         index="metric", columns="head", values=[v + suffix for v in values], sort=False,
         aggfunc="last", dropna=False,
@@ -53,6 +48,18 @@ def cross_table(
     table = table.reindex(columns=pd.MultiIndex.from_tuples(ordered))
     table.columns = pd.MultiIndex.from_tuples([(h, v.removesuffix("_median")) for v, h in ordered])
     return table
+
+
+def _heads(rows: pd.DataFrame) -> list[str]:
+    """Data set of each row, with its resolution where that is not the native one.
+
+    A metric that could not be built has no resolution: its row stands under the first one that the
+    data set has.
+    """
+    pairs = list(zip(rows["dataset"], rows["resolution"], strict=True))
+    known = {d: r for d, r in reversed(pairs) if isinstance(r, str)}
+    resolved = [(d, r if isinstance(r, str) else known.get(d, "native")) for d, r in pairs]
+    return [d if r in ("native", "table") else f"{d} @{r}" for d, r in resolved]
 
 
 def _of_split(summary: pd.DataFrame, split: str) -> pd.DataFrame:

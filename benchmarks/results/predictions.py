@@ -26,5 +26,5 @@ def agreements(
     for metric in metrics:
         good = part[np.isfinite(part[metric])]
         figures = agreement(good[metric], good["mos"], resamples=resamples, seed=seed)
-        rows.append({"metric": metric, **figures.record()})
+        rows.append({"metric": metric, **figures.as_dict()})
     return pd.DataFrame(rows).sort_values("srcc", ascending=False, ignore_index=True)

@@ -14,12 +14,12 @@ from benchmarks.results.folder import ScoreFile, dataset_names, read_frame, scor
 from benchmarks.results.store import write_parquet
 from benchmarks.results.tables import summary_markdown
 from benchmarks.stats.agreement import agreement
+from benchmarks.stats.bootstrap import FEWEST_IMAGES
 from benchmarks.stats.correlations import plcc, srcc
 from qualiclip_metric.files import write_text
 
 __all__ = [
     "COLUMNS",
-    "SMALLEST_TEST_PART",
     "Statistics",
     "note_unavailable",
     "summarise",
@@ -34,13 +34,6 @@ COLUMNS = (
     "resolution", "subset", "seconds_per_image", "signature", "status",
     "n_splits", "srcc_mean", "srcc_median", "srcc_std", "plcc_mean", "plcc_median", "plcc_std",
 )  # fmt: skip
-
-SMALLEST_TEST_PART = 20
-"""Fewest images in the test part of a random split.
-
-The standard error of a SRCC near 0 is 1 / sqrt(n - 1), which is .23 for 20 images: figures of
-smaller test parts are left out, and the row says so.
-"""
 
 FEWEST_REFERENCES = 5
 """With fewer references there is no fifth of them to test on."""
@@ -92,7 +85,7 @@ def write_summary(results: Path, what: Statistics) -> str:
         ValueError: The folder holds no results.
     """
     rows = summarise(results, what)
-    text = summary_markdown(rows)
+    text = summary_markdown(rows, label_remarks(results))
     write_text(results / "summary.csv", rows.to_csv(index=False))
     write_json(results / "summary.json", {"format": 1, "rows": rows.to_dict("records")})
     write_text(results / "summary.md", text)
@@ -128,6 +121,31 @@ def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
                 base = {"dataset": record["label"], "metric": metric, "split": "all"}
                 rows.append({**base, "n": 0, "subset": record["subset"], "status": reason})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def label_remarks(results: Path) -> list[str]:
+    """List what readers have to know of each data set's labels.
+
+    Args:
+        results: The results folder.
+
+    Returns:
+        One line per remark: differences to the release's labels, and identical files whose labels
+        differ (no score can be right for both).
+    """
+    remarks = []
+    for dataset in dataset_names(results):
+        frame, record = read_frame(results, dataset)
+        if remark := record.get("remark"):
+            remarks.append(f"{dataset}: {remark}")
+        differ = frame.groupby("digest")["mos"].transform("nunique") > 1
+        if differ.any():
+            names = ", ".join(frame.loc[differ, "image"].astype(str).head(4))
+            remarks.append(
+                f"{dataset}: {int(differ.sum())} images are identical files with different MOS, "
+                f"e.g. {names}"
+            )
+    return remarks
 
 
 def _metric_rows(
@@ -169,7 +187,7 @@ def _figures(part: pd.DataFrame, what: Statistics) -> dict[str, Any]:
     figures = agreement(good["score"], good["mos"], resamples=what.resamples, seed=what.seed)
     seconds = good.loc[good["seconds"] > 0, "seconds"]
     return {
-        **figures.record(),
+        **figures.as_dict(),
         "n_failed": int(part["error"].fillna("").ne("").sum()),
         "seconds_per_image": float(seconds.median()) if len(seconds) else float("nan"),
     }
@@ -186,8 +204,8 @@ def _random_rows(
     tests = random_tests(groups, splits=what.splits, seed=what.split_seed)
     size = int(np.median([len(rows) for rows in tests]))
     row = {**base, "split": f"random {what.splits}x", "n": size, "n_splits": what.splits}
-    if size < SMALLEST_TEST_PART:
-        reason = f"left out: test parts of {size} image(s), fewer than {SMALLEST_TEST_PART}"
+    if size < FEWEST_IMAGES:
+        reason = f"left out: test parts of {size} image(s), fewer than {FEWEST_IMAGES}"
         return [{**row, "status": reason}]
     parts = [ordered.iloc[rows] for rows in tests]
     scored = [part[np.isfinite(part["score"])] for part in parts]

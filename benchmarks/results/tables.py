@@ -1,11 +1,12 @@
 """The summary and the comparisons as Markdown: figures, random splits, remarks, signatures."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.formatting import markdown, number, with_interval
+from benchmarks.stats.significance import Comparison
 
 __all__ = ["significance_markdown", "summary_markdown"]
 
@@ -14,11 +15,12 @@ FIGURES = ("dataset", "metric", "split", "n", "failed", "SRCC [95%]", "KRCC", "P
            "PLCC5", "RMSE", "resolution", "s/image")  # fmt: skip
 
 
-def summary_markdown(summary: pd.DataFrame) -> str:
-    """The document ``summary.md``.
+def summary_markdown(summary: pd.DataFrame, label_remarks: Sequence[str] = ()) -> str:
+    """Write the document ``summary.md``.
 
     Args:
         summary: Rows of :func:`benchmarks.results.summary.summarise`.
+        label_remarks: What :func:`benchmarks.results.summary.label_remarks` gave.
 
     Returns:
         Tables of the figures and of the random splits, remarks on what failed or is left out, and
@@ -29,7 +31,7 @@ def summary_markdown(summary: pd.DataFrame) -> str:
     drawn = summary[summary["srcc_mean"].notna()]
     if len(drawn):
         out += ["## Random splits, grouped by reference (test parts)\n", _random_table(drawn)]
-    remarks = _remarks(summary)
+    remarks = [*label_remarks, *_remarks(summary)]
     if remarks:
         out += ["## Remarks\n", "\n".join(f"- {remark}" for remark in remarks) + "\n"]
     signed = summary.dropna(subset=["signature"]).drop_duplicates(["metric", "signature"])
@@ -92,27 +94,25 @@ def _remarks(summary: pd.DataFrame) -> list[str]:
     return remarks
 
 
-def significance_markdown(pairs: pd.DataFrame) -> str:
-    """Differences of SRCC as a Markdown matrix: row minus column, ``*`` where significant.
+def significance_markdown(comparison: Comparison) -> str:
+    """Write differences of SRCC as a Markdown matrix.
 
     Args:
-        pairs: Rows of :func:`benchmarks.stats.significance.compare`.
+        comparison: All pairs, from :func:`benchmarks.stats.significance.compare`.
 
     Returns:
-        The matrix, best SRCC first.
+        The matrix, best SRCC first: row minus column with ``*`` where significant, and the number
+        of images in brackets where it is not that of most pairs.
     """
-    metrics = list(dict.fromkeys([*pairs["metric_a"], *pairs["metric_b"]]))
-    srccs = {
-        **dict(zip(pairs["metric_a"], pairs["srcc_a"], strict=True)),
-        **dict(zip(pairs["metric_b"], pairs["srcc_b"], strict=True)),
-    }
-    metrics.sort(key=lambda metric: -srccs[metric])
+    metrics, pairs = list(comparison.srcc), comparison.pairs
+    usual = pairs["n"].mode().iloc[0]
     cells = {}
     for r in pairs.to_dict("records"):
-        star = "*" if r["significant"] else ""
-        cells[r["metric_a"], r["metric_b"]] = number(r["difference"]) + star
-        cells[r["metric_b"], r["metric_a"]] = number(-r["difference"]) + star
+        remark = ("*" if r["significant"] else "") + (f" ({r['n']})" if r["n"] != usual else "")
+        cells[r["metric_a"], r["metric_b"]] = number(r["difference"]) + remark
+        cells[r["metric_b"], r["metric_a"]] = number(-r["difference"]) + remark
     rows = [
-        [a, number(srccs[a]), *("" if a == b else cells[a, b] for b in metrics)] for a in metrics
+        [a, number(comparison.srcc[a]), *("" if a == b else cells[a, b] for b in metrics)]
+        for a in metrics
     ]
     return markdown(["row − column", "SRCC", *metrics], rows)

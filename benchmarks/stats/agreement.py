@@ -1,10 +1,16 @@
-"""Every figure that is reported for one metric on one set of images, in one record."""
+"""Agreement of one metric with opinions on one set of images: all reported figures."""
 
 from dataclasses import asdict, dataclass
 
 from numpy.typing import ArrayLike
 
-from benchmarks.stats.bootstrap import Interval, interval, plcc_samples, srcc_samples
+from benchmarks.stats.bootstrap import (
+    FEWEST_IMAGES,
+    Interval,
+    interval,
+    plcc_samples,
+    srcc_samples,
+)
 from benchmarks.stats.correlations import krcc, paired, plcc, srcc
 from benchmarks.stats.logistic import fit4, fit5
 
@@ -15,7 +21,8 @@ class Agreement:
 
     Attributes:
         n: Images.
-        srcc: Spearman, with the 95% bootstrap interval ``srcc_low``..``srcc_high``.
+        srcc: Spearman, with the 95% bootstrap interval ``srcc_low``..``srcc_high``; NaN for fewer
+            than `FEWEST_IMAGES` images.
         krcc: Kendall's tau-b.
         plcc: Pearson on raw scores, with its interval.
         plcc4: Pearson after the four-parameter logistic; NaN unless ``plcc4_status`` is usable.
@@ -37,15 +44,15 @@ class Agreement:
     plcc5_status: str
     rmse: float
 
-    def record(self) -> dict[str, float | str]:
-        """As a row of a table."""
+    def as_dict(self) -> dict[str, float | str]:
+        """The figures by name."""
         return asdict(self)
 
 
 def agreement(
     pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> Agreement:
-    """Compute all figures.
+    """Compute all figures of one metric.
 
     Args:
         pred: Scores, higher is better.
@@ -61,10 +68,10 @@ def agreement(
     """
     x, y = paired(pred, mos)
     four, five = fit4(x, y), fit5(x, y)
-    none = Interval(float("nan"), float("nan"))
-    wanted = resamples > 0 and len(x) > 1
-    s = interval(srcc_samples([x], y, resamples=resamples, seed=seed)[:, 0]) if wanted else none
-    p = interval(plcc_samples(x, y, resamples=resamples, seed=seed)) if wanted else none
+    s = p = Interval(float("nan"), float("nan"))
+    if resamples > 0 and len(x) >= FEWEST_IMAGES:
+        s = interval(srcc_samples([x], y, resamples=resamples, seed=seed)[:, 0])
+        p = interval(plcc_samples(x, y, resamples=resamples, seed=seed))
     return Agreement(
         n=len(x),
         srcc=srcc(x, y),

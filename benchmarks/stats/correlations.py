@@ -1,6 +1,6 @@
-"""Agreement of predictions with opinions: SRCC, KRCC, PLCC, RMSE.
+"""Correlations of scores with opinions: SRCC, KRCC, PLCC, and the RMSE; of both, higher is better.
 
-Both must be turned so that higher is better.
+scipy's functions warn or raise for constants; these give NaN.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from benchmarks.stats.arrays import FloatArray
 
 
 def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Both as float arrays of one length.
+    """Check scores and opinions, and convert them to float arrays.
 
     Args:
         pred: ``(n,)`` scores.
@@ -38,7 +38,7 @@ def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def plcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Pearson's linear correlation ``cov(x, y) / (std(x) std(y))``, on the scores as they are.
+    """Compute Pearson's correlation ``cov(x, y) / (std(x) std(y))`` on the scores as they are.
 
     Args:
         pred: ``(n,)`` scores.
@@ -51,12 +51,12 @@ def plcc(pred: ArrayLike, mos: ArrayLike) -> float:
     if not _varies(x) or not _varies(y):
         return float("nan")
     x, y = x - x.mean(), y - y.mean()
-    x, y = x / np.abs(x).max(), y / np.abs(y).max()
+    x, y = x / np.abs(x).max(), y / np.abs(y).max()  # squares of tiny or huge scores stay finite
     return float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
 
 
 def srcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Spearman's rank correlation: :func:`plcc` of the ranks, ties sharing their average.
+    """Compute Spearman's rank correlation: :func:`plcc` of the ranks; ties share their average.
 
     Args:
         pred: ``(n,)`` scores.
@@ -70,7 +70,7 @@ def srcc(pred: ArrayLike, mos: ArrayLike) -> float:
 
 
 def krcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Kendall's tau-b: concordant less discordant pairs, corrected for ties.
+    """Compute Kendall's tau-b: concordant less discordant pairs, corrected for ties.
 
     Args:
         pred: ``(n,)`` scores.
@@ -86,7 +86,7 @@ def krcc(pred: ArrayLike, mos: ArrayLike) -> float:
 
 
 def rmse(mapped: ArrayLike, mos: ArrayLike) -> float:
-    """Root mean squared error ``sqrt(mean((x - y)^2))``.
+    """Compute the root mean squared error ``sqrt(mean((x - y)^2))``.
 
     Args:
         mapped: ``(n,)`` scores, mapped to the scale of the opinions.

@@ -1,5 +1,6 @@
-"""Every official layout in miniature, built by code."""
+"""Look-alikes of every official layout, built by code: `count` images whose noise and MOS rise."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,28 @@ from scipy.io import savemat
 
 from benchmarks.datasets import load, parse
 
+LIVE_PARTS = (("jp2k", 30), ("jpeg", 20), ("wn", 20))
+"""Folders of LIVE's look-alike; every seventh image is an original, so that 60 are rated."""
 
-def picture(path: Path) -> None:
+
+def picture(path: Path, i: int = 0) -> None:
+    """A grey image of 8x8 pixels with noise that rises with i."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 3), (10, 20, 30)).save(path)
+    noise = np.random.default_rng(i).normal(0, 2 + i, (8, 8, 3))
+    Image.fromarray(np.clip(128 + noise, 0, 255).astype(np.uint8)).save(path)
 
 
-def sheet(path: Path, name: str, rows: list[list[object]]) -> None:
+def pictures(root: Path, names: Sequence[str]) -> None:
+    for i, name in enumerate(names):
+        picture(root / name, i)
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding=encoding)
+
+
+def sheet(path: Path, name: str, rows: Sequence[Sequence[object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     book = openpyxl.Workbook()
     page = book.active
@@ -27,154 +43,155 @@ def sheet(path: Path, name: str, rows: list[list[object]]) -> None:
     book.close()
 
 
-def cells(names: list[str]) -> np.ndarray:
+def cells(names: Sequence[str]) -> np.ndarray:
     array = np.empty((len(names), 1), dtype=object)
     array[:, 0] = names
     return array
 
 
-def koniq(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "koniq10k_distributions_sets.csv").write_text(
-        "image_name,c1,c2,c3,c4,c5,c_total,MOS,SD,set\n"
-        "10004473376.jpg,0,0,0.2,0.7,0.1,105,77.4,0.53,training\n"
-        "10007357496.jpg,0,0,0.5,0.4,0.1,96,68.7,0.58,test\n"
-    )
+def koniq(root: Path, count: int = 2) -> None:
+    names = [f"1000{i}.jpg" for i in range(count)]
+    sets = ["training", "test", "validation"]
+    rows = [f"{n},0,0,0.2,0.7,0.1,105,{60 + i},0.{50 + i},{sets[i % 3]}\n"
+            for i, n in enumerate(names)]  # fmt: skip
+    head = "image_name,c1,c2,c3,c4,c5,c_total,MOS,SD,set\n"
+    write(root / "koniq10k_distributions_sets.csv", head + "".join(rows))
     for size in ("1024x768", "512x384"):
-        for name in ("10004473376.jpg", "10007357496.jpg"):
-            picture(root / size / name)
+        pictures(root / size, names)
 
 
-def clive(root: Path) -> None:
+def clive(root: Path, count: int = 2) -> None:
     training = [f"t{i}.bmp" for i in range(1, 8)]
-    names = [*training, "100.bmp", "902.JPG"]
+    names = [f"{i}.bmp" if i % 2 == 0 else f"{i}.JPG" for i in range(count)]
     data = root / "Data"
     data.mkdir(parents=True)
-    mos = np.arange(9, dtype=float)[None] + 50
-    savemat(data / "AllImages_release.mat", {"AllImages_release": cells(names)})
+    mos = np.arange(7 + count, dtype=float)[None] + 50
+    savemat(data / "AllImages_release.mat", {"AllImages_release": cells([*training, *names])})
     savemat(data / "AllMOS_release.mat", {"AllMOS_release": mos})
     savemat(data / "AllStdDev_release.mat", {"AllStdDev_release": mos / 10})
-    for name in names[7:]:
-        picture(root / "Images" / name)
-    for name in training:
-        picture(root / "Images" / "trainingImages" / name)
+    pictures(root / "Images", names)
+    pictures(root / "Images" / "trainingImages", training)
 
 
-def spaq(root: Path) -> None:
+def spaq(root: Path, count: int = 2) -> None:
     header = ["Image name", "MOS", "Brightness", "Colorfulness", "Contrast", "Noisiness",
               "Sharpness"]  # fmt: skip
-    rows = [header, ["00001.jpg", 48.86, 1, 2, 3, 4, 5], ["00002.jpg", 62.5, 1, 2, 3, 4, 5]]
-    sheet(root / "Annotations" / "MOS and Image attribute scores.xlsx", "Sheet1", rows)
-    for row in rows[1:]:
-        picture(root / "TestImage" / str(row[0]))
+    rows = [[f"{i:05d}.jpg", 48.5 + i, 1, 2, 3, 4, 5] for i in range(count)]
+    sheet(root / "Annotations" / "MOS and Image attribute scores.xlsx", "Sheet1", [header, *rows])
+    pictures(root / "TestImage", [str(row[0]) for row in rows])
 
 
-def flive(root: Path) -> None:
+def flive(root: Path, count: int = 3) -> None:
+    """Image 0 is for validation, 1 for training, 2 for testing, and so on."""
     base = root / "database"
-    names = ["voc_emotic_ava/AVA__1.jpg", "blur_dataset/motion0001.jpg", "EE371R/cj23.jpg"]
-    for name in names:
-        picture(base / name)
-    rows = "\n".join(f"{name},{70 + i},0.1" for i, name in enumerate(names))
-    (base / "labels_image.csv").write_text(f"name,mos,zscores\n{rows}\n")
-    (base / "labels>640.csv").write_text(f"name_image,mos_image\n{names[2]},72\n")
-    (base / "labels<=640_padded.csv").write_text(
-        f"name_image,is_valid,mos_image\n{names[0]},True,70\n{names[1]},False,71\n"
-    )
+    folders = ("voc_emotic_ava", "blur_dataset", "EE371R")
+    names = [f"{folders[i % 3]}/{i}.jpg" for i in range(count)]
+    pictures(base, names)
+    rows = "".join(f"{name},{70 + i},0.1\n" for i, name in enumerate(names))
+    write(base / "labels_image.csv", f"name,mos,zscores\n{rows}")
+    test = "".join(f"{name},72\n" for name in names[2::3])
+    write(base / "labels>640.csv", f"name_image,mos_image\n{test}")
+    rest = "".join(f"{n},{i % 3 == 0},70\n" for i, n in enumerate(names) if i % 3 != 2)
+    write(base / "labels<=640_padded.csv", f"name_image,is_valid,mos_image\n{rest}")
 
 
-def cid2013(root: Path) -> None:
+def cid2013(root: Path, count: int = 2) -> None:
     header = ["Source_ID", "Image set specific  MOS", "Realigned MOS", "Sharpness"]
-    rows = [header, ["IS_I_C01_D01", 9.0, 3.34, 1], ["IS_IV_C02_D03", 8.0, -9.55, 1]]
-    sheet(root / "CID2013 data - version 12112014.xlsx", "CID2013 MOS", rows)
-    picture(root / "IS1/co1/IS_I_C01_D01.jpg")
-    picture(root / "IS4/co2/IS_IV_C02_D03.jpg")
+    sets = ("I", "IV")
+    rows = [[f"IS_{sets[i % 2]}_C0{1 + i % 2}_D{i:02d}", 9.0, i - 9.5, 1] for i in range(count)]
+    sheet(root / "CID2013 data - version 12112014.xlsx", "CID2013 MOS", [header, *rows])
+    folders = ("IS1/co1", "IS4/co2")
+    pictures(root, [f"{folders[i % 2]}/{row[0]}.jpg" for i, row in enumerate(rows)])
 
 
-def kadid(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "dmos.csv").write_text(
-        "dist_img,ref_img,dmos,var\nI01_01_01.png,I01.png,4.57,0.25\nI02_25_05.png,I02.png,1.2,1.44\n"
-    )
-    for name in ("I01_01_01.png", "I02_25_05.png", "I01.png"):
-        picture(root / "images" / name)
+def kadid(root: Path, count: int = 2) -> None:
+    names = [f"I{1 + i // 5:02d}_25_{1 + i % 5:02d}.png" for i in range(count)]
+    rows = [f"{n},{n[:3]}.png,{1 + i / 20},1.44\n" for i, n in enumerate(names)]
+    write(root / "dmos.csv", "dist_img,ref_img,dmos,var\n" + "".join(rows))
+    pictures(root / "images", names)
+    picture(root / "images" / "I01.png")
 
 
-def tid2013(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "mos_with_names.txt").write_text("5.51429 I01_01_1.bmp\r\n3.5 i25_24_5.bmp\r\n")
-    (root / "mos_std.txt").write_text("0.13\n0.2\n")
-    picture(root / "distorted_images" / "i01_01_1.bmp")  # the release mixes letter case
-    picture(root / "distorted_images" / "I25_24_5.BMP")
+def tid2013(root: Path, count: int = 2) -> None:
+    """The labels and the release mix letter case."""
+    names = [f"I{1 + i // 5:02d}_24_{1 + i % 5}.bmp" for i in range(count)]
+    lines = [f"{3.5 + i / 20} {n.lower() if i % 2 else n}\r\n" for i, n in enumerate(names)]
+    write(root / "mos_with_names.txt", "".join(lines))
+    write(root / "mos_std.txt", "".join(f"{0.1 * (1 + i % 2)}\n" for i in range(count)))
+    kept = [n.replace("I", "i") if i % 4 == 0 else n.replace(".bmp", ".BMP") if i % 4 == 1 else n
+            for i, n in enumerate(names)]  # fmt: skip
+    pictures(root / "distorted_images", kept)
 
 
-def csiq(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
+def csiq(root: Path, count: int = 3) -> None:
+    """The Excel header stands in row 4, three columns from the left."""
+    kinds = (("noise", "awgn", "AWGN"), ("jpeg 2000", "jpeg2000", "jpeg2000"),
+             ("contrast", "contrast", "contrast"))  # fmt: skip
     pad: list[object] = [None, None, None]
-    rows: list[list[object]] = [
-        ["CSIQ DMOS"], [None], [None],
-        [*pad, "image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos"],
-        [*pad, 1600, 1, "noise", 1, 0.061, 0.062],
-        [*pad, "boston", 5, "jpeg 2000", 3, 0.1, 0.7],
-        [*pad, "boston", 3, "contrast", 2, 0.1, 0.4],
-    ]  # fmt: skip
+    rows: list[list[object]] = [["CSIQ DMOS"], [None], [None]]
+    rows.append([*pad, "image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos"])
+    names = []
+    for i in range(count):
+        kind, folder, token = kinds[i % 3]
+        reference = 1600 if i < 3 else f"photo{i // 3}"
+        rows.append([*pad, reference, 1, kind, 1 + i % 3, 0.061, 0.9 - i / 100])
+        names.append(f"{folder}/{reference}.{token}.{1 + i % 3}.png")
     sheet(root / "csiq.DMOS.xlsx", "all_by_image", rows)
-    for name in ("awgn/1600.AWGN.1", "jpeg2000/boston.jpeg2000.3", "contrast/boston.contrast.2"):
-        picture(root / "dst_imgs" / f"{name}.png")
+    pictures(root / "dst_imgs", names)
 
 
-LIVE_PARTS = (("jp2k", 2), ("jpeg", 1), ("wn", 1))
-
-
-def live(root: Path) -> None:
+def live(root: Path, count: int = 60) -> None:
+    """As many images as LIVE_PARTS says."""
     root.mkdir(parents=True, exist_ok=True)
-    content = {
-        "dmos_new": np.array([[50.0, 0.0, 30.5, 80.0]]),
-        "dmos_std": np.array([[5.0, 0.0, 3.0, 8.0]]),
-        "orgs": np.array([[0, 1, 0, 0]], dtype=np.uint8),
-    }
+    names = [f"{part}/img{i + 1}.bmp" for part, n in LIVE_PARTS for i in range(n)]
+    original = np.arange(len(names)) % 7 == 1
+    dmos = np.where(original, 0.0, 80.5 - np.arange(len(names)))
+    content = {"dmos_new": dmos[None], "dmos_std": dmos[None] / 10, "orgs": original[None]}
     savemat(root / "dmos_realigned.mat", content)
-    names = ["a.bmp", "a.bmp", "b.bmp", "a.bmp"]
-    savemat(root / "refnames_all.mat", {"refnames_all": cells(names).T})
-    for name in ("jp2k/img1.bmp", "jp2k/img2.bmp", "jpeg/img1.bmp", "wn/img1.bmp"):
-        picture(root / name)
+    references = [f"{'ab'[i % 2]}.bmp" for i in range(len(names))]
+    savemat(root / "refnames_all.mat", {"refnames_all": cells(references).T})
+    pictures(root, names)
 
 
-def agiqa3k(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "data.csv").write_text(
-        "name,prompt,adj1,adj2,style,mos_quality,std_quality,mos_align,std_align\n"
-        'AttnGAN_normal_000.jpg,"a bird, red",,,anime,1.1,0.2,3.3,0.3\n'
-        "sd_high_001.jpg,a cat,sharp,,,3.9,0.2,1.0,0.3\n"
-    )
-    for name in ("AttnGAN_normal_000.jpg", "sd_high_001.jpg"):
-        picture(root / "images" / name)
+def pipal(root: Path, count: int = 2) -> None:
+    names = [f"A{i // 10:04d}_0{i % 7}_{i % 10:02d}.bmp" for i in range(count)]
+    for part in (0, 1):  # one label file per reference, images in several archives
+        lines = [f"{n},{1400.5 + i}\n" for i, n in enumerate(names) if i % 2 == part]
+        write(root / "Train_Label" / f"{part}.txt", "".join(lines))
+    pictures(root, [f"Distortion_{1 + i % 4}/{name}" for i, name in enumerate(names)])
 
 
-def uhd_iqa(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "uhd-iqa-metadata.csv").write_text(
-        "image_name,quality_mos,set,subset\n1.jpg,0.51,training,\n2.jpg,0.75,test,night\n"
-    )
-    picture(root / "training" / "1.jpg")
-    picture(root / "test" / "2.jpg")
+def agiqa3k(root: Path, count: int = 2) -> None:
+    head = "name,prompt,adj1,adj2,style,mos_quality,std_quality,mos_align,std_align\n"
+    names = [f"sd_high_{i:03d}.jpg" for i in range(count)]
+    rows = [f'{n},"a bird, {i}",,,anime,{1.1 + i / 20},0.2,3.3,0.3\n' for i, n in enumerate(names)]
+    write(root / "data.csv", head + "".join(rows))
+    pictures(root / "images", names)
 
 
-def biq2021(root: Path) -> None:
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "Train (Images and MOS).csv").write_text(
-        "Image Name,MOS,,\nss03 (1).jpg,0.8471,,\n", encoding="utf-8-sig"
-    )
-    (root / "Test (Images and MOS).csv").write_text(
-        "Image Name,MOS\nss03 (7805).jpg,0.7321\n", encoding="utf-8-sig"
-    )
-    for name in ("ss03 (1).jpg", "ss03 (7805).jpg"):
-        picture(root / "Images" / name)
+def uhd_iqa(root: Path, count: int = 2) -> None:
+    sets = ("training", "test")
+    rows = [f"{i}.jpg,{0.25 + i / 100},{sets[i % 2]},night\n" for i in range(count)]
+    write(root / "uhd-iqa-metadata.csv", "image_name,quality_mos,set,subset\n" + "".join(rows))
+    pictures(root, [f"{sets[i % 2]}/{i}.jpg" for i in range(count)])
+
+
+def biq2021(root: Path, count: int = 2) -> None:
+    """Both csv begin with a byte order mark; the training set's has two empty columns."""
+    names = [f"ss03 ({i}).jpg" for i in range(count)]
+    rows = [f"{name},{0.25 + i / 100}" for i, name in enumerate(names)]
+    train = "".join(f"{row},,\n" for row in rows[::2])
+    test = "".join(f"{row}\n" for row in rows[1::2])
+    bom = "utf-8-sig"
+    write(root / "Train (Images and MOS).csv", "Image Name,MOS,,\n" + train, bom)
+    write(root / "Test (Images and MOS).csv", "Image Name,MOS\n" + test, bom)
+    pictures(root / "Images", names)
 
 
 BUILDERS = {
     "koniq": koniq, "koniq-512": koniq, "clive": clive, "spaq": spaq, "flive": flive,
     "cid2013": cid2013, "kadid": kadid, "tid2013": tid2013, "csiq": csiq, "live": live,
-    "agiqa3k": agiqa3k, "uhd-iqa": uhd_iqa, "biq2021": biq2021,
+    "pipal": pipal, "agiqa3k": agiqa3k, "uhd-iqa": uhd_iqa, "biq2021": biq2021,
 }  # fmt: skip
 
 

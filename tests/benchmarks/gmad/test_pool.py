@@ -67,11 +67,19 @@ def test_results_frames_become_pools():
     np.testing.assert_array_equal(pool.scores, [[0.9, -2], [0.1, -3]])
 
 
+def test_a_metric_that_scored_half_of_the_images_does_not_cost_the_others_their_images():
+    frame = pd.DataFrame({"image": list("abcd"), "x": [1.0, 2, 3, 4], "y": [3.0, 2, 1, 0]})
+    frame["z"] = [1.0, 2, np.nan, np.nan]
+    frame.attrs = {"metrics": ["x", "y", "z"], "signatures": {}}
+    pool = pool_from_results(frame, coverage=0.9)
+    assert (pool.metrics, len(pool.images)) == (["x", "y"], 4)
+
+
 def test_a_metric_without_scores_is_left_out_with_a_note():
     frame = pd.DataFrame({"image": list("abc"), "x": [1.0, 2, 3], "y": [3.0, 2, 1], "z": np.nan})
     frame.attrs = {"metrics": ["x", "y", "z"], "signatures": {}}
     pool = pool_from_results(frame)
     assert (pool.metrics, pool.dropped) == (["x", "y"], 0)
-    assert pool.notes == ["z left out: it scored no image"]
-    with pytest.raises(ValueError, match="two or more metrics"):
+    assert pool.notes == ["z left out: it scored 0% of the images"]
+    with pytest.raises(ValueError, match="two metrics"):
         pool_from_results(frame, ["x", "z"])

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.gmad.competition import Design
-from benchmarks.gmad.matrices import Cells, aggressiveness, resample, resistance
+from benchmarks.gmad.matrices import Cells, aggressiveness, rank_matrix, resample, resistance
 from benchmarks.gmad.pool import pool_from_results, read_wide
 from benchmarks.gmad.result import mos_preference, run_competition, summarise
 
@@ -34,6 +34,16 @@ def test_matrices_by_hand():
     np.testing.assert_allclose(aggressiveness(cells, preference)[0], expected)
     expected = [[np.nan, 80], [(30 * 20 + 10 * 60) / 40, np.nan]]
     np.testing.assert_allclose(resistance(cells, preference)[0], expected)
+
+
+def test_a_pair_over_the_whole_range_of_mos_has_no_negative_resistance():
+    """100 - |preference| is -1.4e-14 by rounding; the ranking wants weights of at least 0."""
+    cells = Cells(np.array([0, 1]), np.array([1, 0]), np.ones(2), 2)
+    preference = np.array([100 + 1.5e-14, 40.0])
+    assert 100.0 - preference[0] < 0
+    matrix = resistance(cells, preference)
+    assert (matrix[np.isfinite(matrix)] >= 0).all()
+    assert np.isfinite(rank_matrix(matrix[0], matrix).score).all()
 
 
 def test_bootstrap_draws_within_cells():

@@ -116,6 +116,16 @@ def test_gmad_leaves_a_sparse_metric_out_and_says_when_it_cannot_play():
     assert "two metrics" in gmad_panel(table, "t", opinions=True, resamples=10, seed=0)["reason"]
 
 
+def test_a_panel_that_fails_names_its_set_and_costs_nothing_else(results, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ValueError("expected weights of at least 0")
+
+    monkeypatch.setattr("benchmarks.report.gmad.run_competition", fail)
+    alpha = gather(results, budget=10**5, resamples=20, seed=0)["datasets"][0]
+    assert alpha["gmad"]["reason"] == "alpha: expected weights of at least 0"
+    assert alpha["rows"][0]["verdict"] == "best"
+
+
 def test_monotonicity_command_feeds_the_report(command, tmp_path):
     paths = [tmp_path / "a.png", tmp_path / "b.png"]
     for path in paths:

@@ -32,6 +32,15 @@ def test_cross_table(summary, one):
         cross_table(summary, split="nope")
 
 
+def test_a_metric_that_could_not_be_built_adds_no_column(summary):
+    """Its row has no resolution; the others were scored at a customary one."""
+    scored = summary["n"].gt(0)
+    resized = summary.assign(resolution=summary["resolution"].where(~scored, "short-side-448"))
+    table = cross_table(resized)
+    assert [head for head, _ in table.columns] == ["part (subset, 120 of 200) @short-side-448"] * 2
+    assert table.loc["pyiqa:musiq"].isna().all()
+
+
 def test_latex_escapes(summary):
     odd = summary.assign(metric=summary["metric"].str.replace("good", "a_b%"))
     assert r"table:a\_b\%.csv" in cross_latex(cross_table(odd))

@@ -13,7 +13,13 @@ from benchmarks.datasets import Dataset
 from benchmarks.datasets.splits import random_tests
 from benchmarks.results.folder import load, read_frame
 from benchmarks.results.store import Key, Row, Store, write_parquet
-from benchmarks.results.summary import COLUMNS, Statistics, note_unavailable, summarise
+from benchmarks.results.summary import (
+    COLUMNS,
+    Statistics,
+    note_unavailable,
+    summarise,
+    write_summary,
+)
 from benchmarks.results.tables import summary_markdown
 from benchmarks.scoring.runner import prepare
 
@@ -78,20 +84,20 @@ def test_unscored_images_are_said(folder, tmp_path):
     assert row["status"] == "incomplete: 120 of 121 images scored"
 
 
-def scored(folder, count, metrics):
-    """Results of ``count`` images without references; a metric's errors stand for its scores."""
+def scored(folder, count, metrics, label="set", **notes):
+    """Results of ``count`` images without references; a metric is its name and its error."""
     names = [f"{i:02d}.png" for i in range(count)]
     for name in names:
         (folder / name).write_bytes(name.encode())
     frame = pd.DataFrame({"image": names, "mos": np.linspace(1, 5, count)})
     frame = frame.assign(path=[str(folder / name) for name in names], mos_std=np.nan, level=np.nan)
     frame = frame.assign(reference="", distortion="", split="")
-    dataset = Dataset("set", "csv", "Set", frame[list(FRAME_COLUMNS)], count, 0, {})
+    dataset = Dataset(label, "csv", label, frame[list(FRAME_COLUMNS)], count, 0, notes)
     digests = prepare(dataset, folder / "results")["digest"]
     rng = np.random.default_rng(0)
     for metric, error in metrics.items():
         with Store(
-            folder / "results", Key("set", metric, f"{metric}|v1", False, "native")
+            folder / "results", Key(label, metric, f"{metric}|v1", False, "native")
         ) as store:
             store.append(
                 Row(digest, name, float("nan") if error else rng.normal(), error, 0.1, 2, 2)
@@ -111,10 +117,33 @@ def test_a_metric_that_failed_on_every_image_says_so_and_spoils_nothing(command,
     assert shown.out.count("| a | all | 30 | 0 |") == 1
     assert command("table", "--results", results).out.count("| broken | – | – |") == 1
     shown = command("compare", "--results", results, "--resamples", 20)
-    assert "left out: broken scored no image of set" in shown.err
+    assert "left out: broken: it scored no image" in shown.err
     assert "over 1 pairs" in shown.out
     shown = command("compare", "--results", results, "--metric", "a", "--metric", "broken", code=2)
-    assert "at least two metrics" in shown.err
+    assert "set: not compared" in shown.err
+
+
+def test_a_set_that_cannot_be_compared_is_named_and_the_next_is_compared(command, tmp_path):
+    results = scored(tmp_path, 5, {"a": "", "b": ""}, "few")
+    scored(tmp_path, 30, {"a": "", "b": ""}, "many")
+    shown = command("compare", "--results", results, "--resamples", 20)
+    assert "few: left out: a: a comparison needs at least 20 images" in shown.err
+    assert "## many: SRCC differences on 30 images" in shown.out
+
+
+def test_no_interval_of_few_images(tmp_path):
+    rows = summarise(scored(tmp_path, 4, {"a": ""}), Statistics(20, 0, 0))
+    assert np.isnan(rows["srcc_low"][0]) and np.isfinite(rows["srcc"][0])
+
+
+def test_labels_that_differ_from_the_release_or_among_equal_files_are_said(tmp_path):
+    results = scored(tmp_path, 6, {"a": ""}, remark="DMOS is not the realigned one")
+    frame, record = read_frame(results, "set")
+    frame.loc[1, "digest"] = frame.loc[0, "digest"]
+    write_parquet(frame, results / "set" / "frame.parquet", record)
+    text = write_summary(results, Statistics(0, 0, 0))
+    assert "- set: DMOS is not the realigned one" in text
+    assert "- set: 2 images are identical files with different MOS, e.g. 00.png, 01.png" in text
 
 
 def test_one_score_is_enough_not_to_have_failed(tmp_path):
