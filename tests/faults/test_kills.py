@@ -24,6 +24,7 @@ from tests.faults.processes import Start, children_of, wait_until_gone
 if TYPE_CHECKING:
     from tests.qualiclip_metric.conftest import Hub
 
+pytestmark = pytest.mark.slow
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 """Exit code of the commands that clean up: 128 + the signal's number."""

@@ -15,6 +15,7 @@ from qualiclip_metric.cli import app
 from qualiclip_metric.training import PlusConfig, train_plus
 from qualiclip_metric.training.plus import plus_loss, read_labels
 
+pytestmark = pytest.mark.slow
 TINY = dataclasses.replace(
     PlusConfig.read(Path(__file__).parents[3] / "configs" / "qualiclip-plus.toml"),
     epochs=2,
