@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 NATIVE = "native"
 """The size of a model that scores images as they are."""
+RAW = "raw"
+"""Pixels without a conversion of colours: tensors as they are given, numbers of a file."""
 
 _WITHOUT_KEY = (
     ("version", r"v(\d.*)"),
@@ -41,6 +43,8 @@ class Signature:
         precision: `fp32` or `bf16`.
         engine: `torch` or `openvino`, which computes the trunk.
         size: Shorter side in px to which larger images are reduced, or `native`.
+        colour: `srgb` if the colours of files were converted to sRGB by their profiles, `raw` if
+            the pixels were scored as they are.
         version: Version of this package.
     """
 
@@ -51,6 +55,7 @@ class Signature:
     precision: str
     engine: str = "torch"
     size: int | str = NATIVE
+    colour: str = RAW
     version: str = __version__
 
     def __str__(self) -> str:
@@ -81,6 +86,14 @@ class Signature:
         if not (isinstance(parts["temperature"], float) and sized):
             raise ValueError(f"signature: temperature and size should be numbers in {text!r}")
         return cls(**parts)
+
+    def of_files(self, colour: str) -> "Signature":
+        """The signature of scores of files.
+
+        Args:
+            colour: How their colours were read, as for `images.read`.
+        """
+        return replace(self, colour=colour)
 
     def with_other_weights(self, sha256: str) -> "Signature":
         """The signature after other weights were loaded, or these were changed.
@@ -113,7 +126,8 @@ def from_string(text: str) -> dict[str, Any]:
 
     Returns:
         Name -> value; temperature and size are numbers. Values of a name that occurs twice are
-        joined by `|`. What our older lines left out is filled in: engine torch, size native.
+        joined by `|`. What our older lines left out is filled in: engine torch, size native, colour
+        raw.
 
     >>> from_string("mine|weights:9f2c|v1.0")
     {'model': 'mine', 'weights': '9f2c', 'version': '1.0'}
@@ -142,7 +156,8 @@ def _named(part: str) -> tuple[str, str]:
 
 def _completed(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what our older signatures left out; only ours have a precision."""
-    return {**({"engine": "torch", "size": NATIVE} if "precision" in parts else {}), **parts}
+    left_out = {"engine": "torch", "size": NATIVE, "colour": RAW}
+    return {**(left_out if "precision" in parts else {}), **parts}
 
 
 def _normalised(parts: Mapping[str, Any]) -> dict[str, str]:

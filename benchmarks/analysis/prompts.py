@@ -187,7 +187,7 @@ def file_similarities(
     missing = [digest for digest in files if digest not in known]
     for done, digest in enumerate(missing, start=1):
         try:
-            known[digest] = _similarities(metric, read(files[digest])[None])
+            known[digest] = _similarities(metric, read(files[digest], colour="raw")[None])
         except ImageError as err:
             progress(str(err))
         if done % INTERVAL == 0 or done == len(missing):

@@ -92,7 +92,11 @@ def monotonicity(
 ) -> None:
     """Score every type of distortion at every level, for the report's monotonicity panel."""
     scorers = _scorers(metric)
-    pictures = [read(path) for path in find(images)] if images else [*sample_photos().values()]
+    pictures = (
+        [read(path, colour="raw") for path in find(images)]
+        if images
+        else [*sample_photos().values()]
+    )
     panel = measure_monotonicity(
         pictures, [*scorers.values()], resamples=resamples, seed=seed, progress=message
     )

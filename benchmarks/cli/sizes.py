@@ -47,7 +47,7 @@ def sizes(
     for path in find(images):
         height, width = size(path)
         if width * height >= least * 1e6:
-            found.append(score_at_sizes(metric, path.stem, read(path), sides, kind))
+            found.append(score_at_sizes(metric, path.stem, read(path, colour="raw"), sides, kind))
             message(f"{path.name}: {found[-1].whole:.3f}")
     if not found:
         raise ValueError(f"--images: no photo has {least:g} megapixels; try --least")

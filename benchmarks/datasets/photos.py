@@ -31,7 +31,7 @@ def pristine(paths: Sequence[Path] | None, limit: int | None = None) -> dict[str
     """
     if not paths:
         return sample_photos(_spaced(list(NAMES), limit))
-    return {path.stem: read(path) for path in _spaced(find(paths), limit)}
+    return {path.stem: read(path, colour="raw") for path in _spaced(find(paths), limit)}
 
 
 def sample_photos(names: Sequence[str] = NAMES, side: int | None = None) -> dict[str, Tensor]:
@@ -49,7 +49,7 @@ def sample_photos(names: Sequence[str] = NAMES, side: int | None = None) -> dict
         image = Image.fromarray(sample_photo(name))
         if side is not None:
             image.thumbnail((side, side), Image.Resampling.LANCZOS)
-        photos[name] = to_tensor(image)
+        photos[name] = to_tensor(image, colour="raw")
     return photos
 
 

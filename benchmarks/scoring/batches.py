@@ -74,7 +74,7 @@ def read_resized(path: str, short_side: int | None) -> Tensor:
     Raises:
         ImageError: The file cannot be read.
     """
-    image = read(path)
+    image = read(path, colour="raw")
     if short_side is None or min(image.shape[-2:]) == short_side:
         return image
     height, width = image.shape[-2:]

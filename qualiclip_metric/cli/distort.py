@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qualiclip_metric.cli.options import (
+    Colour,
+    ColourOption,
     MaxPixelsOption,
     SeedOption,
     TruncatedOption,
@@ -51,6 +53,7 @@ def distort(
     seed: SeedOption = 0,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     allow_truncated: TruncatedOption = False,
+    colour: ColourOption = Colour.srgb,
 ) -> None:
     """Degrade an image with the distortions of the training: types and chains, 5 levels.
 
@@ -72,7 +75,12 @@ def distort(
     except ValueError as err:
         raise typer.BadParameter(str(err), param_hint="--chain") from err
     try:
-        img = images.read(image, max_pixels=max_pixels, allow_truncated=allow_truncated)
+        img = images.read(
+            image,
+            max_pixels=max_pixels,
+            allow_truncated=allow_truncated,
+            colour=colour.value,
+        )
         if sheet:
             with progress_bar("degrading", None, unit="rows") as bar:
                 shown = chains if chain else None

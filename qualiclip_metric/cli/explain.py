@@ -11,6 +11,8 @@ import typer
 
 from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.cli.options import (
+    Colour,
+    ColourOption,
     DeviceOption,
     Engine,
     EngineOption,
@@ -81,6 +83,7 @@ def explain(
     recursive: RecursiveOption = True,
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     allow_truncated: TruncatedOption = False,
+    colour: ColourOption = Colour.srgb,
     precision: PrecisionOption = Precision.fp32,
     engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
@@ -108,17 +111,24 @@ def explain(
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def explained(path: Path) -> "Explanation":
-        img = read(path, max_pixels=max_pixels, allow_truncated=allow_truncated)
+        img = read(
+            path,
+            max_pixels=max_pixels,
+            allow_truncated=allow_truncated,
+            colour=colour.value,
+        )
         return explain_image(metric, img, printable(path), panels, pair=asked)
 
+    assert metric.signature is not None  # `create` made it
+    signature = str(metric.signature.of_files(colour.value))
     drawing = _figures if form is Form.png else _page
     failed: list[tuple[str, str]] = []
     try:
-        with drawing(out, files, str(metric.signature), failed) as save:
+        with drawing(out, files, signature, failed) as save:
             interrupted = _explain_each(files, explained, save, failed)
     except OSError as err:
         fail(f"--out: {error_text(err)}", DATA_ERROR)
-    typer.echo(metric.signature, err=True)
+    typer.echo(signature, err=True)
     if failed:
         typer.echo(f"{len(failed)} of {len(files)} images could not be explained", err=True)
     raise typer.Exit(INTERRUPTED if interrupted else DATA_ERROR if failed else 0)

@@ -23,6 +23,13 @@ class Engine(str, Enum):
     auto = "auto"
 
 
+class Colour(str, Enum):
+    """What `images.read` takes as colour."""
+
+    srgb = "srgb"
+    raw = "raw"
+
+
 def out_option(what: str) -> Any:
     """The option that says where results go: `--out`, also `--output` and `-o`.
 
@@ -85,6 +92,13 @@ SeedOption = Annotated[
 MaxPixelsOption = Annotated[
     int,
     typer.Option("--max-pixels", min=1, help="A file whose header promises more is not decoded."),
+]
+ColourOption = Annotated[
+    Colour,
+    typer.Option(
+        "--colour",
+        help="srgb: by the file's colour profile, as viewers show it; raw: the file's numbers.",
+    ),
 ]
 TruncatedOption = Annotated[
     bool,

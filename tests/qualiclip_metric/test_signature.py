@@ -20,7 +20,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9+@./-]{0,20}", fullmatch=True)
 OLD = "lite|weights:d553acdf|prompts:7x2|T:4|fp32|size:512|v0.2.0"
 NEW = (
     "model:lite|weights:d553acdf|prompts:7x2|temperature:4|precision:fp32|engine:torch|size:512"
-    "|version:0.2.0"
+    "|colour:raw|version:0.2.0"
 )
 
 
