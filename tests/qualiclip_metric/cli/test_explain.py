@@ -92,7 +92,7 @@ def test_a_figure_per_image_and_a_line_per_figure(
             assert picture.format == "PNG"
     assert f"error: {folder / 'b/z.jpg'}: not an image" in result.stderr
     assert "1 of 3 images could not be explained" in result.stderr
-    assert str(metric.signature) in result.stderr
+    assert str(metric.signature.of_files("srgb")) in result.stderr
 
 
 def test_limits_are_those_of_score(run: Any, folder: Path, tmp_path: Path) -> None:
