@@ -73,10 +73,11 @@ def build(metric: QualiCLIP, folder: Path) -> tuple[gr.Blocks, Callable[[], None
                 page.lay_out_list()
             with gr.Column(scale=7, min_width=320):
                 page.lay_out_photos()
-        name = metric.signature.model if metric.signature else "custom"
+        signature = metric.signature and metric.signature.of_files("srgb")
+        name = signature.model if signature else "custom"
         gr.HTML(
             f'<p class="qc-foot">Model <b>{escape(name)}</b>, '
-            f"signature <code>{escape(str(metric.signature))}</code>. Quote it with the scores: "
+            f"signature <code>{escape(str(signature))}</code>. Quote it with the scores: "
             "those of different signatures cannot be compared.</p>"
         )
         page.connect()

@@ -10,6 +10,8 @@ import typer
 
 from qualiclip_metric.cli.options import (
     BatchSizeOption,
+    Colour,
+    ColourOption,
     CpusPerWorkerOption,
     DeviceOption,
     Engine,
@@ -97,6 +99,7 @@ def score(
     ] = "white",
     max_pixels: MaxPixelsOption = MAX_PIXELS,
     allow_truncated: TruncatedOption = False,
+    colour: ColourOption = Colour.srgb,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", min=0.001, help="Seconds that reading one file may take."),
@@ -131,8 +134,8 @@ def score(
             paths or (), from_file=from_file or (), recursive=recursive, column=column, root=root
         )
         scoring = ScoreOptions(
-            batch_size, workers, _colour(background), max_pixels, allow_truncated, timeout,
-            diagnose, pairs,
+            batch_size, workers, _background(background), max_pixels, allow_truncated,
+            colour.value, timeout, diagnose, pairs,
         )  # fmt: skip
         metric = MetricOptions(model, precision.value, engine.value, _pairs(prompts), size)
     except (ValueError, OSError) as err:
@@ -181,7 +184,7 @@ def _pairs(prompts: Path | None) -> tuple[tuple[str, str], ...] | None:
     return None if prompts is None else tuple(read_pairs(prompts))
 
 
-def _colour(text: str) -> tuple[int, int, int]:
+def _background(text: str) -> tuple[int, int, int]:
     from PIL import ImageColor
 
     try:

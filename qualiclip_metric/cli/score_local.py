@@ -87,7 +87,7 @@ class LocalRun:
         except OSError as err:
             fail(f"--out: {error_text(err)}", DATA_ERROR if opened else 2)
         if not self.output.states_signature:
-            typer.echo(self.signature, err=True)
+            typer.echo(self.signature.of_files(self.scoring.colour), err=True)
         return code
 
     def _layout(self) -> Layout:

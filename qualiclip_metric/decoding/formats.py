@@ -56,7 +56,7 @@ SUFFIXES = frozenset(suffix for suffix, one in _BY_SUFFIX.items() if not one.pac
 """Suffixes that are read without optional packages."""
 
 NOISY_SUFFIXES = frozenset({".tif", ".tiff"})
-"""Suffixes of formats whose library prints warnings on stderr."""
+"""libtiff prints on stderr: these files are read in a process that catches it."""
 
 CURE = "pip install 'qualiclip-metric[formats]' lets it be read"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from qualiclip_metric.build import create
-from qualiclip_metric.decoding import ImageError
+from qualiclip_metric.decoding import Colour, ImageError
 from qualiclip_metric.images import find_images, from_uint8, to_tensor
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.scoring.pipeline import score_files
@@ -26,6 +26,7 @@ def score(
     model: str | Path | QualiCLIP = "lite",
     *,
     recursive: bool = True,
+    colour: Colour = "srgb",
     **options: Any,
 ) -> "float | DataFrame":
     """Score an image, or many, of any kind.
@@ -36,6 +37,7 @@ def score(
         model: As for `create`, or a metric that `create` made. The last two models that were named
             are kept with their options; a checkpoint whose file has changed is read again.
         recursive: Whether folders are entered to any depth.
+        colour: As for `images.read`; an array is scored as it is.
         options: As for `create`.
 
     Returns:
@@ -49,15 +51,15 @@ def score(
     """
     metric = model if isinstance(model, QualiCLIP) else _kept(str(model), **options)
     if _is_in_memory(what):
-        return _score_in_memory(metric, what)
+        return _score_in_memory(metric, what, colour)
     if not isinstance(what, str | Path):
         if not isinstance(what, Iterable) or isinstance(what, bytes | Mapping):
             raise ValueError(f"expected {_EXPECTED}, got {type(what).__name__}")
-        return _table(metric, list(what), recursive)
+        return _table(metric, list(what), recursive, colour)
     path = Path(what)
     if path.is_dir() or (has_magic(str(what)) and not path.exists()):
-        return _table(metric, [what], recursive)
-    (row,) = score_files(metric, [path])
+        return _table(metric, [what], recursive, colour)
+    (row,) = score_files(metric, [path], colour=colour)
     if row.score is None:
         raise ImageError(f"{path}: {row.error}")
     return row.score
@@ -86,9 +88,9 @@ def _is_in_memory(what: Any) -> bool:
     return isinstance(what, Image.Image | np.ndarray | Tensor)
 
 
-def _score_in_memory(metric: QualiCLIP, image: Any) -> float:
+def _score_in_memory(metric: QualiCLIP, image: Any, colour: Colour) -> float:
     if isinstance(image, Image.Image):
-        img = to_tensor(image)
+        img = to_tensor(image, colour=colour)
     elif isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,):
         img = from_uint8(image)
     else:
@@ -98,7 +100,7 @@ def _score_in_memory(metric: QualiCLIP, image: Any) -> float:
         return float(metric(img[None].to(metric.device)))
 
 
-def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
+def _table(metric: QualiCLIP, items: list[Any], recursive: bool, colour: Colour) -> "DataFrame":
     """A row per image, in the order of the items."""
     from qualiclip_metric.pages.notebook import ImagePosition, scores_table
 
@@ -106,7 +108,7 @@ def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
     rows: list[dict[str, Any]] = []
     for position, item in enumerate(items):
         if _is_in_memory(item):
-            row = _row_in_memory(metric, item, position)
+            row = _row_in_memory(metric, item, position, colour)
             if row["error"] is None:
                 row["path"] = ImagePosition.of(position, item)
             rows.append(row)
@@ -116,16 +118,17 @@ def _table(metric: QualiCLIP, items: list[Any], recursive: bool) -> "DataFrame":
             rows += [{"path": str(file)} for file in files]
         else:
             raise ValueError(f"item {position}: expected {_EXPECTED}; got {type(item).__name__}")
-    results = score_files(metric, paths)
+    results = score_files(metric, paths, colour=colour)
     for row in rows:
         if "score" not in row:
             result = next(results)
             row.update(score=result.score, error=result.error)
-    return scores_table(rows, str(metric.signature))
+    signature = metric.signature and metric.signature.of_files(colour)
+    return scores_table(rows, str(signature))
 
 
-def _row_in_memory(metric: QualiCLIP, image: Any, position: int) -> dict[str, Any]:
+def _row_in_memory(metric: QualiCLIP, image: Any, position: int, colour: Colour) -> dict[str, Any]:
     try:
-        return {"path": position, "score": _score_in_memory(metric, image), "error": None}
+        return {"path": position, "score": _score_in_memory(metric, image, colour), "error": None}
     except ValueError as err:
         return {"path": position, "score": None, "error": str(err)}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qualiclip_metric.scoring.options import ScoreOptions
-from qualiclip_metric.signature import same
+from qualiclip_metric.signature import from_string, same, to_string
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ def layout_for(
     """Choose the columns that a run writes.
 
     Args:
-        signature: What the scores depend on.
-        options: Which columns are asked for.
+        signature: That of the metric, to which the way of reading colours is added.
+        options: Which columns are asked for, and how colours are read.
         pairs: Names of the antonym pairs' columns, as `pair_columns` makes them.
         passed: Columns that are passed through, with their pyarrow types; None for text.
 
@@ -166,6 +166,9 @@ def layout_for(
         Column(name, kind, _value_of("columns", name), in_json=False)
         for name, kind in passed.items()
     ]
+    parts = from_string(signature)
+    if "colour" in parts:  # not of a metric that states no signature of ours
+        signature = to_string({**parts, "colour": options.colour})
     return Layout(signature, tuple(asked))
 
 

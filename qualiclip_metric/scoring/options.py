@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from qualiclip_metric.limits import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from qualiclip_metric.decoding import RGB
+    from qualiclip_metric.decoding import RGB, Colour
     from qualiclip_metric.metric import QualiCLIP
 
 
@@ -24,6 +24,8 @@ class ScoreOptions:
         background: RGB in 0..255 under transparent pixels.
         max_pixels: A file whose header promises more is an error, and is not decoded.
         allow_truncated: Whether a file that ends too early is scored, grey where data is missing.
+        colour: `srgb` converts colours by the file's profile as viewers do, `raw` keeps its
+            numbers; see `images.read`.
         timeout: Seconds that reading and decoding one file may take; a file that takes longer is an
             error. Decoding is then done in other processes, and pixels are sent back from them.
         diagnose: Whether `Row.faults` is filled; the metric is a `QualiCLIP` with a diagnosis.
@@ -38,6 +40,7 @@ class ScoreOptions:
     background: "RGB" = (255, 255, 255)
     max_pixels: int = MAX_PIXELS
     allow_truncated: bool = False
+    colour: "Colour" = "srgb"
     timeout: float | None = None
     diagnose: bool = False
     pairs: bool = False

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric import decoding
+from qualiclip_metric.decoding.formats import NOISY_SUFFIXES
 from qualiclip_metric.scoring.batches import Pixels, Size
 from qualiclip_metric.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
     from qualiclip_metric.decoding.process import DecoderProcess
-
-NOISY_SUFFIXES = frozenset({".tif", ".tiff"})
-"""libtiff prints on stderr: these files are read in a process that catches it."""
 
 
 class Reader:
@@ -24,12 +22,12 @@ class Reader:
     """
 
     def __init__(self, options: ScoreOptions, side: int = 0) -> None:
-        self.background, self.timeout = options.background, options.timeout
+        self.timeout = options.timeout
         self.limits: dict[str, Any] = {
             "max_pixels": options.max_pixels,
             "allow_truncated": options.allow_truncated,
         }
-        self.side = side
+        self.look = {"background": options.background, "colour": options.colour, "side": side}
         self._local = threading.local()
         self._processes: list[DecoderProcess] = []
 
@@ -44,7 +42,7 @@ class Reader:
     def pixels(self, image: decoding.Source) -> Pixels | str:
         """The image's pixels, or an error message."""
         noisy = Path(str(image)).suffix.lower() in NOISY_SUFFIXES
-        options = {"background": self.background, "side": self.side, **self.limits}
+        options = {**self.look, **self.limits}
         try:
             pixels: Pixels = self._call(
                 image, "pixels", noisy or self.timeout is not None, **options

@@ -53,9 +53,9 @@ def read(photo: str | Path | Member) -> Float[Tensor, "3 h w"]:
         ImageError: When it is missing, damaged, truncated, too large or no image.
     """
     if not isinstance(photo, Member):
-        return images.read(photo)
+        return images.read(photo, colour="raw")
     try:
         content = photo.read_bytes()
     except OSError as err:
         raise images.ImageError(f"{photo}: {err.strerror or err}") from err
-    return images.read(Encoded(str(photo), content))
+    return images.read(Encoded(str(photo), content), colour="raw")
