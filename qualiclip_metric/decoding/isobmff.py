@@ -1,5 +1,6 @@
-"""Boxes of ISO base media files (AVIF, HEIF): the code points of the primary image's colours."""
+"""Boxes of ISO base media files (AVIF, HEIF): colours of the primary image, a repair for libavif."""
 
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -31,6 +32,30 @@ def cicp(file: BinaryIO) -> tuple[int, int] | None:
     except (KeyError, IndexError):
         pass
     return None
+
+
+def with_one_association(content: bytes) -> bytes | None:
+    """Merge the two property tables (`ipma`) of an AVIF file, which libavif refuses.
+
+    libheif reads such files, and so do browsers. The file keeps its length, so that offsets hold.
+
+    Returns:
+        The repaired file; None if it has no two such tables of one kind.
+    """
+    start = content.find(b"ipma") - 4
+    iprp = content.rfind(b"iprp", 0, max(start, 0)) - 4
+    size = int.from_bytes(content[start : start + 4], "big")
+    first, rest = content[start : start + size], content[start + size :]
+    second = rest[: int.from_bytes(rest[:4], "big")]
+    if min(start, iprp) < 0 or second[4:12] != first[4:12] or len(first) < 16:
+        return None
+    count = int.from_bytes(first[12:16], "big") + int.from_bytes(second[12:16], "big")
+    entries = first[16:] + second[16:]
+    table = struct.pack(">I8sI", 16 + len(entries), first[4:12], count) + entries
+    length = int.from_bytes(content[iprp : iprp + 4], "big") - 16  # a header less
+    properties = struct.pack(">I", length) + content[iprp + 4 : start] + table
+    free = struct.pack(">I4s8x", 16, b"free")
+    return content[:iprp] + properties + free + rest[len(second) :]
 
 
 def _meta(file: BinaryIO) -> bytes:

@@ -29,12 +29,11 @@ def open_image(source: Source, head: bytes) -> Image.Image:
         image = Image.open(_readable(source), formats=pillow_formats())
     except UnidentifiedImageError:
         name = format_of(head)
-        if name == "JPEG":
-            with suppress(UnidentifiedImageError), open_binary(source) as file:
-                return Image.open(BytesIO(_without_metadata(file.read())), formats=["JPEG"])
-        if name:
+        image = _repaired(name, source)
+        if image is None:
+            if not name:
+                raise
             raise ValueError(_refusal(name, source)) from None
-        raise
     if read_cicp := _CICP.get(image.format or ""):
         image.info["cicp"] = read_cicp(source)
     return image
@@ -48,6 +47,17 @@ def mended(image: Image.Image, source: Source) -> Image.Image:
 
 def _readable(source: Source) -> str | Path | BytesIO:
     return BytesIO(source.content) if isinstance(source, Encoded) else source
+
+
+def _repaired(name: str, source: Source) -> Image.Image | None:
+    """The image if a repair lets Pillow open it."""
+    if name not in _REPAIRS:
+        return None
+    with open_binary(source) as file:
+        content = _REPAIRS[name](file.read())
+    with suppress(UnidentifiedImageError):
+        return None if content is None else Image.open(BytesIO(content), formats=[name])
+    return None
 
 
 def _refusal(name: str, source: Source) -> str:
@@ -83,6 +93,13 @@ def _without_metadata(content: bytes) -> bytes:
             kept.append(content[at:end])
         at = end
     return b"".join([*kept, content[at:]])
+
+
+_REPAIRS: dict[str, Callable[[bytes], bytes | None]] = {
+    "AVIF": isobmff.with_one_association,
+    "JPEG": _without_metadata,
+}
+"""Format -> function that repairs the content of a file that Pillow refuses."""
 
 
 def _png_cicp(source: Source) -> tuple[int, int] | None:

@@ -65,7 +65,7 @@ def test_csv(run: Any, folder: Path, random_lite: Path) -> None:
                 expected = metric(images.read(row["path"])[None]).item()
             assert float(row["score"]) == pytest.approx(expected, abs=2e-6)
             assert row["error"] == ""
-    assert str(metric.signature) in result.stderr
+    assert str(metric.signature.of_files("srgb")) in result.stderr
     assert "1 of 4 images could not be scored" in result.stderr
 
 
@@ -73,7 +73,7 @@ def test_json_has_the_signature(run: Any, folder: Path, random_lite: Path) -> No
     result = run(folder / "a.png", folder / "d.jpg", "--format", "json")
     assert result.exit_code == 1
     content = json.loads(result.stdout)
-    expected = create(random_lite, precision="auto", engine="auto").signature
+    expected = create(random_lite, precision="auto", engine="auto").signature.of_files("srgb")
     assert Signature(**content["signature"]) == expected
     good, bad = content["images"]
     assert 0 <= good["score"] <= 1
@@ -87,7 +87,7 @@ def test_jsonl_has_an_object_a_line(run: Any, folder: Path, random_lite: Path) -
     assert result.exit_code == 0
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png"]
-    expected = create(random_lite, precision="auto", engine="auto").signature
+    expected = create(random_lite, precision="auto", engine="auto").signature.of_files("srgb")
     assert [Signature(**row["signature"]) for row in rows] == [expected, expected]
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from qualiclip_metric.decoding import Encoded, ImageError, pixels
+from qualiclip_metric.decoding import Encoded, ImageError, isobmff, pixels
 from tests.qualiclip_metric.decoding.sample_files import PHOTO, bmp, png, rle, tiff
 
 tifffile = pytest.importorskip("tifffile")
@@ -240,6 +240,52 @@ def test_gif_with_a_first_frame_smaller_than_its_screen(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array[:40, :52], np.asarray(frame.convert("RGB")))
     assert (array[40:] == (9, 80, 200)).all()
     assert (array[:, 52:] == (9, 80, 200)).all()
+
+
+def test_avif_with_two_tables_of_properties() -> None:
+    """libavif refuses them, libheif and browsers read them; the merged file is the original."""
+    file = io.BytesIO()
+    Image.fromarray(PHOTO).save(file, "AVIF")
+    plain = file.getvalue()
+    at = plain.index(b"ipma") - 4
+    size = int.from_bytes(plain[at : at + 4], "big")
+    table = plain[at : at + size]
+    empty = struct.pack(">I8sI", 16, table[4:12], 0)
+    boxes = bytearray(plain[: at + size] + empty + plain[at + size :])
+    for name in (b"meta", b"iprp"):
+        start = boxes.index(name) - 4
+        larger = int.from_bytes(boxes[start : start + 4], "big") + 16
+        boxes[start : start + 4] = struct.pack(">I", larger)
+    repaired = isobmff.with_one_association(bytes(boxes))
+    assert repaired is not None
+    assert len(repaired) == len(boxes)
+    assert table in repaired
+    assert isobmff.cicp(io.BytesIO(repaired)) == isobmff.cicp(io.BytesIO(plain))
+    assert isobmff.with_one_association(plain) is None
+
+
+CASES = Path("../shared/data/cases")
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/data/cases")
+@pytest.mark.parametrize(
+    ("name", "twin"),
+    [
+        ("bmp_rle4/photo_rle4_odd.bmp", "bmp_rle4/expected.png"),
+        ("tiff_planar16/photo_planar16.tif", "tiff_planar16/photo_contig16.tif"),
+        ("tiff_miniswhite16/photo_miniswhite16.tif", "tiff_miniswhite16/photo_minisblack16.tif"),
+        ("tiff_colormap8/photo_colormap8.tif", "tiff_colormap8/photo_colormap16.tif"),
+        ("xmp_orientation/xmp6.jpg", "xmp_orientation/plain.jpg"),
+    ],
+)
+def test_files_that_were_misread(name: str, twin: str) -> None:
+    np.testing.assert_array_equal(pixels(CASES / name), pixels(CASES / twin))
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="needs ../shared/data/cases")
+def test_an_avif_of_libavifs_own_rules() -> None:
+    (path,) = (CASES / "avif_alpha").glob("*.avif")
+    assert pixels(path).shape == (128, 128, 3)
 
 
 @pytest.mark.parametrize(
