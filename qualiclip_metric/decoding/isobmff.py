@@ -1,4 +1,4 @@
-"""Boxes of ISO base media files (AVIF, HEIF): colours of the primary image, a repair for libavif."""
+"""Boxes of ISO base media files (AVIF, HEIF): colours of the primary image, and a repair."""
 
 import struct
 from collections.abc import Iterator

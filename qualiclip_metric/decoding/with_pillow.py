@@ -26,7 +26,7 @@ def open_image(source: Source, head: bytes) -> Image.Image:
         ValueError: When the format is known and the file cannot be opened, with the reason.
     """
     try:
-        image = Image.open(_readable(source), formats=pillow_formats())
+        image: Image.Image | None = Image.open(_readable(source), formats=pillow_formats())
     except UnidentifiedImageError:
         name = format_of(head)
         image = _repaired(name, source)

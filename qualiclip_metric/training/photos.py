@@ -47,7 +47,7 @@ def to_photo(photo: str | Path | Member) -> Photo:
 
 
 def read(photo: str | Path | Member) -> Float[Tensor, "3 h w"]:
-    """Read a photo, as `images.read` does.
+    """Read a photo as `images.read` does, with the numbers of the file.
 
     Raises:
         ImageError: When it is missing, damaged, truncated, too large or no image.
