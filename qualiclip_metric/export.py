@@ -1,7 +1,7 @@
-"""A model for another runtime: ONNX, TorchScript, safetensors, pyiqa.
+"""Export a model: ONNX, TorchScript, safetensors, pyiqa.
 
-What is written for another runtime is checked there, against torch, at several sizes, before it is
-put in place.
+A model for another runtime is compared with torch in that runtime, at several sizes, before the
+file gets its name.
 """
 
 import io
@@ -22,8 +22,7 @@ from qualiclip_metric.metric import QualiCLIP
 
 EXAMPLE = (2, 3, 97, 131)
 CHECKS = ((1, 3, 64, 64), (3, 3, 97, 131), (2, 3, 224, 160))
-"""Shapes at which another runtime is compared with torch: other batches, heights and widths than
-the one that was traced."""
+"""Shapes at which another runtime is compared with torch; they differ from the traced shape."""
 TOLERANCE = 1e-4
 OPSET = 17
 
@@ -48,7 +47,7 @@ def export(model: str | Path, out: str | Path, format: str) -> Path:
         The path.
 
     Raises:
-        ValueError: When the model or the format is none.
+        ValueError: When the model or the format is unknown.
         ImportError: When the packages that the format needs are missing, with the cure.
         ExportError: When the other runtime's scores differ from torch's by more than 1e-4.
     """

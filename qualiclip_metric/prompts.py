@@ -31,7 +31,7 @@ FAULT_PAIRS: tuple[Pair, ...] = (
     ("Natural colors.", "Unnatural colors."),
 )
 """Antonym pairs of `lite`'s diagnosis: blur, noise, compression, exposure, colour. The score does
-without them."""
+not use them."""
 
 
 def likeliest_fault(faults: Mapping[str, float]) -> str:
@@ -48,10 +48,10 @@ def fault_name(fault: str) -> str:
 
 
 def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
-    """The pairs as tuples.
+    """Convert the pairs to tuples.
 
     Raises:
-        ValueError: When there is none, or one that is not two non-empty texts.
+        ValueError: When there is no pair, or a pair is not two non-empty texts.
     """
     if isinstance(pairs, str | Path) or not isinstance(pairs, Sequence):
         raise ValueError(
@@ -72,7 +72,7 @@ def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
 
 
 def read_pairs(path: str | Path) -> tuple[Pair, ...]:
-    """Antonym pairs from a TOML file: `pairs = [["Sharp image.", "Blurry image."], ...]`.
+    """Read antonym pairs from a TOML file: `pairs = [["Sharp image.", "Blurry image."], ...]`.
 
     Raises:
         ValueError: When the file is missing, is no TOML or holds anything but pairs of texts.
@@ -90,10 +90,7 @@ def read_pairs(path: str | Path) -> tuple[Pair, ...]:
 
 
 def pair_name(pair: Pair) -> str:
-    """A short name: ("Sharp image.", "Blurry image.") -> "Sharp/Blurry image".
-
-    Words that both texts end with are written once.
-    """
+    """Shorten a pair: ("Sharp image.", "Blurry image.") -> "Sharp/Blurry image"."""
     good, bad = (text.strip().rstrip(".").split() for text in pair)
     shared = 0
     while shared < min(len(good), len(bad)) - 1 and good[-1 - shared] == bad[-1 - shared]:

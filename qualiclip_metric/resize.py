@@ -1,8 +1,7 @@
-"""Reduce large images to the size at which a model scores, as a function of tensors.
+"""Reduce large images to a model's scoring size, as a function of tensors.
 
-The same photo comes with 0.4 or with 20 megapixels, and its quality is judged as a whole, so that
-a model may have a scoring size: the shorter side to which larger images are reduced, antialiased.
-Smaller images stay as they are.
+The same photo may have 0.4 or 20 megapixels, and people judge it as a whole. A model may therefore
+have a scoring size: the shorter side to which larger images are reduced, antialiased.
 """
 
 from typing import Any
@@ -15,16 +14,16 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 STRIP_PIXELS = 2**22
-"""Pixels of a large image that are float32 at once."""
+"""Largest number of pixels that are float32 at the same time."""
 
 
 def reduced_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """Height and width after reducing to a shorter side; as they are where that is not larger.
+    """Height and width after reduction to a shorter side; unchanged if the image is smaller.
 
     Args:
         height: Of the image, px.
         width: Of the image, px.
-        side: Shorter side, px; 0 leaves any size as it is.
+        side: Shorter side, px; 0: no reduction.
     """
     shorter = min(height, width)
     if not side or shorter <= side:
@@ -35,7 +34,7 @@ def reduced_size(height: int, width: int, side: int) -> tuple[int, int]:
 def reduced(img: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w2"]:
     """Reduce images to a shorter side, with a triangular filter as wide as the reduction.
 
-    Differentiable. In a trace, where the size is not known, two products with resampling matrices
+    Differentiable. In a trace, where sizes are symbols, two products with resampling matrices
     compute the same.
 
     Args:
@@ -53,14 +52,14 @@ def reduced(img: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w
 
 
 def reduced_in_strips(pixels: NDArray[Any], side: int, scale: float) -> Float[Tensor, "1 3 h2 w2"]:
-    """What `reduced` gives for one image, bit by bit, without all of its pixels as float32.
+    """Compute `reduced` of one image, bit for bit, without holding all pixels as float32.
 
-    Rows are independent while the width is reduced, which is done first.
+    The width is reduced first; then rows are independent, and strips of rows can be converted.
 
     Args:
         pixels: (H, W, 3), bytes or floats.
         side: As for `reduced_size`.
-        scale: What the values are divided by.
+        scale: Divisor of the values.
     """
     height, width, _ = pixels.shape
     size = reduced_size(height, width, side)
@@ -85,7 +84,7 @@ def _reduced_by_matrices(img: Tensor, side: int) -> Tensor:
 
 
 def _resampling(size: Tensor, share: Tensor, like: Tensor) -> Float[Tensor, "out in"]:
-    """Each row: how much every sample counts in one sample of the outcome."""
+    """Weights of the samples in each output sample, one row per output; rows sum to 1."""
     count = torch.round(size * share)
     step = size / count
     middle = (_numbers(count, like) + 0.5) * step

@@ -117,7 +117,7 @@ class PromptLearner(nn.Module):
 
 
 def prompt_features(text: Mapping[str, Tensor], pairs: Sequence[Pair] = PROMPTS) -> Tensor:
-    """Features of the prompts as CLIP itself understands them.
+    """Compute features of prompts with CLIP's text tower.
 
     Args:
         text: Text side of a CLIP RN50 checkpoint, OpenAI's names.
@@ -165,7 +165,7 @@ def initial_learner(
 
 
 def tower_state(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of a `TextTower`: the text side less its token embedding, in fp32."""
+    """State dict of a `TextTower`: the text side without its token embedding, in fp32."""
     return {key: value.float() for key, value in text.items() if key != "token_embedding.weight"}
 
 

