@@ -166,7 +166,7 @@ def resolve(names: str | Sequence[str]) -> tuple[Distortion, ...]:
         The distortions, in the order given.
 
     Raises:
-        ValueError: For an unknown name, with the closest ones, or for none, too many or repeated.
+        ValueError: For an unknown name (with the closest ones), or none, repeated or too many.
     """
     chosen = (names,) if isinstance(names, str) else tuple(names)
     found = tuple(_find(name) for name in chosen)

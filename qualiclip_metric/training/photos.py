@@ -50,7 +50,7 @@ def read(photo: str | Path | Member) -> Float[Tensor, "3 h w"]:
     """Read a photo as `images.read` does, with the numbers of the file.
 
     Raises:
-        ImageError: When it is missing, damaged, truncated, too large or no image.
+        ImageError: When it is missing, damaged, truncated, too large or not an image.
     """
     if not isinstance(photo, Member):
         return images.read(photo, colour="raw")

@@ -63,7 +63,7 @@ def test_only_the_links_that_draw_depend_on_the_seed(name):
 
 
 def test_no_draw_depends_on_the_strength():
-    """What follows a link in a chain draws the same numbers whatever the level."""
+    """A link leaves the generator in the same state at every level, for the links after it."""
     for name, link in LINKS.items():
         states = []
         for strength in (0.1, 1.0):

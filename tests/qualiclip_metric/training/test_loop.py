@@ -119,19 +119,6 @@ def test_training_lowers_the_loss(photos, origin, tmp_path):
     assert loss_of(path, photos) < 0.97 * loss_of(origin, photos)
 
 
-def test_every_photo_is_hashed_once_and_not_again(photos, origin, tmp_path, monkeypatch):
-    hashed, reports = [], []
-    original = digests._sha256
-    monkeypatch.setattr(digests, "_sha256", lambda path: hashed.append(path) or original(path))
-    train(TINY, photos, tmp_path, pretrained=origin, report=reports.append)
-    assert sorted(hashed) == photos
-    assert [(r.step, r.total) for r in reports if r.phase == "photos"] == [
-        (number, 5) for number in range(1, 6)
-    ]
-    train(TINY, photos, tmp_path, pretrained=origin, resume=True)
-    assert len(hashed) == 5
-
-
 def test_a_run_stopped_early_leaves_a_state(photos, origin, tmp_path):
     config = dataclasses.replace(TINY, checkpoint_every=1000)
     with pytest.raises(Killed):
@@ -165,23 +152,6 @@ def test_an_earlier_run_in_the_folder_does_not_keep_the_model_of_a_new_one_back(
     path = train(TINY, photos, tmp_path, pretrained=origin)
     assert checkpoints.read(path).training["step"] == 4
     assert [v["step"] for v in checkpoint.read_validations(tmp_path)] == [4]
-
-
-def test_a_kill_while_a_validation_is_logged_leaves_what_was_there(tmp_path, monkeypatch):
-    checkpoint.log_validation(tmp_path, 2, {"mean": 0.5})
-    write = Path.write_text
-
-    def cut_off(path, text, **options):
-        write(path, text[: 3 * len(text) // 4], **options)
-        raise Killed
-
-    monkeypatch.setattr(Path, "write_text", cut_off)
-    with pytest.raises(Killed):
-        checkpoint.log_validation(tmp_path, 4, {"mean": 0.6})
-    assert checkpoint.read_validations(tmp_path) == [{"step": 2, "mean": 0.5}]
-    monkeypatch.undo()
-    checkpoint.log_validation(tmp_path, 4, {"mean": 0.6})
-    assert [v["step"] for v in checkpoint.read_validations(tmp_path)] == [2, 4]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):

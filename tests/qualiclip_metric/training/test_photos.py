@@ -1,4 +1,4 @@
-"""What `--images` of training may name, and how photos within tar shards are read."""
+"""Arguments of `--images` in training, and the reading of photos in tar shards."""
 
 import gzip
 import io
