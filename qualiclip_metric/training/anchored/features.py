@@ -21,8 +21,8 @@ Sources = Mapping[str, Any]
 
 PIECE = 16  # batches per file
 DRAW_SETTINGS = (
-    *("seed", "crop_size", "min_scale", "chain_share", "max_links", "max_distortions", "exclude"),
-)
+    "seed", "crop_size", "min_scale", "chain_share", "max_links", "max_distortions", "exclude"
+)  # fmt: skip
 """Settings that a draw depends on; the photos are the rest."""
 _GRADIENT_SIDE = 128  # px of the crops whose gradients are taken; their cost grows with its square
 _COPIES = 24  # of a crop in one pass, each for another feature: 432 features take 18 of them
