@@ -38,7 +38,7 @@ sys.addaudithook(hook)
 from qualiclip_metric.cli import main
 main()
 """
-WAIT = 40
+WAIT = 120
 
 
 @pytest.fixture(scope="module")
