@@ -92,7 +92,7 @@ def score_batches(
     """Score batches in order.
 
     Args:
-        scorer: The metric. Whatever it throws at an image is that image's error.
+        scorer: The metric. Its exceptions become the images' errors.
         batches: What :func:`group_batches` gave, or a part of it.
         short_side: Resize the short side to this many pixels.
         workers: Decoding threads; 0 decodes between the batches.
@@ -113,7 +113,7 @@ def score_batches(
     def forward(images: Sequence[Tensor]) -> list[_Scored] | str:
         try:
             return _forward(scorer, images)
-        except Exception as err:  # whatever a metric throws is the image's error, not the run's
+        except Exception as err:  # of any metric: an error of the image, not of the run
             if len(images) > 1:
                 return error_line(err)
             return [_Scored(math.nan, error_line(err), 0.0, *images[0].shape[-2:])]

@@ -1,13 +1,12 @@
-"""Score batches in processes of their own; each builds its own copy of the metric.
-
-Several share the work, and one that hangs or dies takes neither the run nor earlier rows with it.
-"""
+"""Score batches in processes that each build the metric; one that hangs or dies ends no run."""
 
 import functools
 import math
 import multiprocessing as mp
 import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +18,6 @@ from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import MetricError, Scorer
 from benchmarks.results.store import Row
 from benchmarks.scoring.batches import Batch, score_batches
-from benchmarks.scoring.children import end_with_parent, kill
 
 __all__ = ["Settings", "score_in_processes", "threads_per_job"]
 
@@ -59,8 +57,8 @@ def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator
         batches: What to score.
 
     Yields:
-        Rows of every batch, in whatever order the processes finish them. Where the metric hangs,
-        the last rows are those of the batches in hand, with the time limit as their error.
+        Rows of every batch, in the order in which they are finished. If the metric hangs, the last
+        rows are those of the batches in hand, with the time limit as their error.
 
     Raises:
         MetricError: A process died or could not build the metric, or the metric was stopped.
@@ -91,7 +89,8 @@ def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator
         ) from err
     finally:
         if waiting:
-            kill(set(mp.active_children()) - others)
+            for child in set(mp.active_children()) - others:
+                child.kill()
         pool.shutdown(cancel_futures=True)
 
 
@@ -123,8 +122,14 @@ def _stopped_rows(settings: Settings, batches: Sequence[Batch]) -> list[Row]:
 def _start(threads: int, parent: int) -> None:
     """Prepare a child: it ends with its parent, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(parent)
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     torch.set_num_threads(threads)
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 @functools.cache

@@ -103,10 +103,7 @@ class LocalRun:
                 note = output.write(draw(counted), stop)
             finally:
                 rows.close()
-        for line in (self.sources.note(), *counted.lines(), note):
-            if line:
-                typer.echo(line, err=True)
-        return stop.code or (DATA_ERROR if counted.failed else 0)
+        return end_of_run(self.sources, counted.done, counted.failed, counted.total, stop, note)
 
     def _rows(self, items: Iterator[Item], stop: Stop) -> Generator[Row, None, None]:
         if len(self.devices) == 1:
@@ -170,16 +167,33 @@ class CountedRows:
         else:
             self.total = self.done
 
-    def lines(self) -> Iterator[str]:
-        """Messages for the end."""
-        if self.failed:
-            yield f"{self.failed} of {self.done} images could not be scored"
-        if self.stop():
-            of = "" if self.total is None else f" of {self.total}"
-            yield f"interrupted: {self.done}{of} images done"
-
     def _count(self) -> None:
         try:
             self.total = self.sources.count()
         except (OSError, ValueError):  # who lists them reports it
             return
+
+
+def end_of_run(
+    sources: Sources, done: int, failed: int, total: int | None, stop: Stop, note: str
+) -> int:
+    """Print the messages at the end of a run; return its exit code.
+
+    Args:
+        sources: Know what was left out.
+        done: Images with a row.
+        failed: Images without a score.
+        total: All images; None if unknown.
+        stop: Whether the run was interrupted.
+        note: Of the output.
+    """
+    of = "" if total is None else f" of {total}"
+    for line in (
+        sources.note(),
+        f"{failed} of {done} images could not be scored" if failed else None,
+        f"interrupted: {done}{of} images done" if stop() else None,
+        note,
+    ):
+        if line:
+            typer.echo(line, err=True)
+    return stop.code or (DATA_ERROR if failed else 0)

@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 
-from qualiclip_metric.cli.terminal import DATA_ERROR, Stop, fail, stopping
+from qualiclip_metric.cli.score_local import end_of_run
+from qualiclip_metric.cli.terminal import Stop, fail, stopping
 from qualiclip_metric.distributed import cluster, data, inputs
 from qualiclip_metric.progress import progress_bar
 from qualiclip_metric.scoring import parquet
@@ -97,16 +98,8 @@ def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: S
     if stop():  # parts that were written and not counted
         there = DoneKeys(parquet.read_rows(folder))
         done, failed = there.total, there.failed
-    for line in (
-        sources.note(),
-        f"{failed} of {done} images could not be scored" if failed else "",
-        f"interrupted: {done} images done; the rows are in {folder}; the same command goes on"
-        if stop()
-        else "",
-    ):
-        if line:
-            typer.echo(line, err=True)
-    return stop.code or (DATA_ERROR if failed else 0)
+    note = f"the rows are in {folder}; the same command goes on" if stop() else ""
+    return end_of_run(sources, done, failed, None, stop, note)
 
 
 class _Watch:

@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from qualiclip_metric.files import printable
 from qualiclip_metric.prompts import likeliest_fault
@@ -39,29 +39,6 @@ class ParsedRow(NamedTuple):
     signature: str
 
 
-class Lines(Protocol):
-    """A format that can be resumed: each row is a line (or several, if a field has line ends)."""
-
-    header: str
-    names: Sequence[str]
-
-    def line(self, row: Row) -> str:
-        """Format a row, with its line end."""
-
-    def written_key(self, key: str) -> str:
-        """A key as `parse` gives it back."""
-
-    def parse(self, line: str) -> ParsedRow:
-        """Parse one row.
-
-        Raises:
-            ValueError: If it is not a row of this format.
-        """
-
-    def is_whole(self, text: bytes) -> bool:
-        """Whether this text, which ends in a line end, ends at the end of a row."""
-
-
 class CsvLines:
     """csv: the layout's columns, then `signature`.
 
@@ -78,16 +55,20 @@ class CsvLines:
         self._key, self._score = self.names.index("path"), self.names.index("score")
 
     def line(self, row: Row) -> str:
-        """Format a row; an empty field if there is no value."""
+        """Format a row with its line end; an empty field if there is no value."""
         values = [*(column.value(row) for column in self.columns), self.signature]
         return csv_line([self._field(value) for value in values])
 
     def written_key(self, key: str) -> str:
-        """The key with its apostrophe, if it gets one."""
+        """A key as `parse` gives it back."""
         return self._field(key)
 
     def parse(self, line: str) -> ParsedRow:
-        """Parse one row."""
+        """Parse one row.
+
+        Raises:
+            ValueError: If it is not a row of this format.
+        """
         fields = next(csv.reader([line]), [])
         if len(fields) != len(self.names):
             raise ValueError(f"expected {len(self.names)} fields, got {line.strip()[:60]!r}")
@@ -95,7 +76,7 @@ class CsvLines:
         return ParsedRow(fields[self._key], score, fields[-1])
 
     def is_whole(self, text: bytes) -> bool:
-        """Whether no quote is open."""
+        """Whether this text, which ends in a line end, ends at the end of a row."""
         return text.count(b'"') % 2 == 0
 
     def _field(self, value: object) -> str:
@@ -140,8 +121,12 @@ class JsonLines:
         return True
 
 
+Lines = CsvLines | JsonLines
+"""The formats that can be resumed: their rows can be read back one by one."""
+
+
 def lines_for(form: Format, layout: Layout, raw: bool = False) -> Lines | None:
-    """The lines of a format that can be resumed; None for the others."""
+    """The format's lines; None if it cannot be resumed."""
     if form is Format.csv:
         return CsvLines(layout, raw)
     return JsonLines(layout) if form is Format.jsonl else None

@@ -4,14 +4,13 @@ A kind of source is a function that returns a `Source`; `open_sources` chooses i
 """
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from glob import glob, has_magic
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from qualiclip_metric import images
 from qualiclip_metric.decoding.formats import is_image
@@ -24,12 +23,9 @@ from qualiclip_metric.sources.item import (
     is_shard,
     is_url,
     item_for,
-    open_binary,
 )
 
 TABLES = (".csv", ".jsonl", ".parquet")
-LIST_CHUNK = 2**16
-"""Bytes of a list that are read at once."""
 
 Columns = dict[str, Any]
 """Column -> its pyarrow type; None for text, as in csv and jsonl."""
@@ -209,58 +205,15 @@ def expand(name: str) -> list[str]:
 
 
 def _list(name: str, root: str) -> Source:
+    from qualiclip_metric.sources import list_source
+
     def items() -> Iterator[Item]:
-        return (item_for(line, root) for line in _listed(name))
+        return (item_for(line, root) for line in list_source.names(name))
 
     if name == "-" or (not is_url(name) and is_special(name)):  # it can be read only once
         return Source(items)
-    next(_listed(name), None)  # an error now if it cannot be read
-    return Source(items, lambda: sum(1 for _ in _listed(name)))
-
-
-def _listed(name: str) -> Iterator[str]:
-    """Names in a list, as they come; `-` is standard input."""
-    if name == "-":
-        yield from _split(_standard_input(), name)
-        return
-    with open_binary(name) as file:
-        yield from _split(file, name)
-
-
-def _standard_input() -> IO[bytes]:
-    """Unbuffered: a thread that waits for input would hold the buffer's lock at the end."""
-    try:
-        return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
-    except OSError:  # not a file
-        return sys.stdin.buffer
-
-
-def _split(file: IO[bytes], name: str) -> Iterator[str]:
-    """Names that end in NUL, as `find -print0` writes them, or else in line ends."""
-    # `read1` gives what is there; `read` of a buffered file waits for the whole chunk
-    read = getattr(file, "read1", file.read)
-    separator, rest = b"", b""
-    while chunk := read(LIST_CHUNK):
-        rest += chunk
-        if not separator:  # a first short read of a pipe may hold neither
-            separator = b"\0" if b"\0" in rest else b"\n" if b"\n" in rest else b""
-            if not separator:
-                continue
-        *whole, rest = rest.split(separator)
-        yield from _decoded(whole, separator, name)
-    yield from _decoded([rest], separator, name)
-
-
-def _decoded(pieces: Iterable[bytes], separator: bytes, name: str) -> Iterator[str]:
-    for piece in pieces:
-        text = piece if separator == b"\0" else piece.removesuffix(b"\r")
-        if b"\0" in text:
-            raise ValueError(
-                f"{name}: expected names that all end in NUL or all end in line ends, got a NUL "
-                "after a line end"
-            )
-        if text:
-            yield os.fsdecode(text)
+    next(list_source.names(name), None)  # an error now if it cannot be read
+    return Source(items, lambda: sum(1 for _ in list_source.names(name)))
 
 
 # --- files, folders, patterns ----------------------------------------------------------------

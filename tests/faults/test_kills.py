@@ -155,16 +155,6 @@ def test_score_that_waits_for_a_list(
     assert "Fatal" not in errors
 
 
-def test_score_again_after_a_kill_gives_the_same_file(
-    photos: Path, random_lite: Path, tmp_path: Path
-) -> None:
-    killed, whole = tmp_path / "killed.csv", tmp_path / "whole.csv"
-    (tmp_path / ".killed.csv.old.part").write_text("half a li")
-    for out in (killed, whole):
-        run("score", photos, "-m", random_lite, "-o", out)
-    assert killed.read_bytes() == whole.read_bytes()
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="children are found in /proc")
 def test_the_decoder_ends_with_a_score_that_is_killed(
     start: Start, many: Path, random_lite: Path, tmp_path: Path

@@ -149,8 +149,9 @@ def test_a_folder_is_refused_before_anything_is_scored(
     assert f"{tmp_path}/ gets Parquet parts" in result.stderr
 
 
-@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt, 130), (Terminated, 143)])
-@pytest.mark.parametrize("suffix", ["csv", "json"])
+@pytest.mark.parametrize(
+    ("end", "code", "suffix"), [(KeyboardInterrupt, 130, "csv"), (Terminated, 143, "json")]
+)
 def test_an_interrupted_run_replaces_no_complete_file(
     run: Any,
     photo: Path,

@@ -13,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 
 from qualiclip_metric import QualiCLIP, decoding, images
-from qualiclip_metric.scoring import batches, score_files
+from qualiclip_metric.decoding import with_pillow
+from qualiclip_metric.scoring import ScoreOptions, batches, score_files
+from qualiclip_metric.scoring.reader import Reader
 from tests.qualiclip_metric.scoring.mean_metric import SIZES, mean_metric
 
 
@@ -195,6 +197,17 @@ def test_decoding_does_not_run_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(decoding, "pixels", counting)
     assert len(list(score_files(metric, [path] * 60, workers=4))) == 60
     assert most <= 4 + 2 + 2  # ahead, one batch over it, and one in the network
+
+
+def test_listing_and_decoding_do_not_wait_for_each_other(photos: list[Path]) -> None:
+    """Pillow's switch for truncated files is global: both set it to the same value."""
+    reader = Reader(ScoreOptions(allow_truncated=True))
+    sizes: list[object] = []
+    listing = threading.Thread(target=lambda: sizes.append(reader.size(photos[0])), daemon=True)
+    with with_pillow.switches.set(True, decoding.MAX_PIXELS):  # as while an image is decoded
+        listing.start()
+        listing.join(60)
+    assert sizes == [SIZES[0]]
 
 
 def test_results_come_before_the_end(photos: list[Path]) -> None:
