@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from qualiclip_metric.cli._metric import read_prompts
 from qualiclip_metric.cli.options import (
     BatchSizeOption,
     Colour,
@@ -137,7 +138,7 @@ def score(
             batch_size, workers, _background(background), max_pixels, allow_truncated,
             colour.value, timeout, diagnose, pairs,
         )  # fmt: skip
-        metric = MetricOptions(model, precision.value, engine.value, _pairs(prompts), size)
+        metric = MetricOptions(model, precision.value, engine.value, read_prompts(prompts), size)
     except (ValueError, OSError) as err:
         fail(err)
     _check_places(output, html)
@@ -176,12 +177,6 @@ def _check_places(output: OutputOptions, html: Path | None) -> None:
             check_writable(html)
     except OSError as err:
         fail(f"--html: {error_text(err)}")
-
-
-def _pairs(prompts: Path | None) -> tuple[tuple[str, str], ...] | None:
-    from qualiclip_metric.prompts import read_pairs
-
-    return None if prompts is None else tuple(read_pairs(prompts))
 
 
 def _background(text: str) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from qualiclip_metric import scoring
-from qualiclip_metric.cli._metric import all_devices
+from qualiclip_metric.cli._metric import all_devices, make_metric
 from qualiclip_metric.cli.terminal import (
     DATA_ERROR,
     INTERRUPTED,
@@ -58,10 +58,7 @@ class LocalRun:
     ) -> None:
         self.sources, self.output, self.scoring, self.html = sources, output, scoring, html
         self.devices = all_devices(device)
-        try:
-            self.metric = metric.create(self.devices[0])
-        except (ValueError, RuntimeError, AssertionError, OSError) as err:  # torch's for a device
-            fail(err)
+        self.metric = make_metric(metric, self.devices[0])
         assert self.metric.signature is not None
         self.signature = self.metric.signature
         # every device gets what `auto` came to here
