@@ -153,6 +153,18 @@ class OutputOptions:
                 f"as rows come; got --out {self.out}"
             )
 
+        if self.retry_errors and not self.can_resume:
+            raise ValueError(
+                "--retry-errors: expected rows that can be resumed, --out scores.csv, scores.jsonl "
+                f"or FOLDER/; got {self.out or 'standard output'}"
+            )
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether rows are written as they come, and read back."""
+        lines = self.format in (Format.csv, Format.jsonl)
+        return self.out is not None and (lines or self.to_parts)
+
     @property
     def to_parts(self) -> bool:
         """Whether rows are written as Parquet parts."""
