@@ -156,7 +156,11 @@ _SDR_LIGHT: dict[int, Callable[[Floats], Floats]] = {
     5: lambda code: code**2.8,
     8: lambda code: code,
 }
-"""The same of SDR; all others are taken as sRGB's, as browsers do."""
+"""The same of SDR; others, and those of video with sRGB's primaries, are taken as sRGB's."""
+_VIDEO: dict[int, Callable[[Floats], Floats]] = dict.fromkeys(
+    (1, 6, 14, 15), lambda code: code**2.4
+)
+"""BT.709, BT.601 and BT.2020 as displays show them (BT.1886), as Chromium takes them."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,7 @@ class _Tonemap:
         return Image.fromarray((shown * 255).round().astype(np.uint8))
 
     def _light(self, code: Floats) -> Floats:
-        return {**_SDR_LIGHT, **_DISPLAY_LIGHT}.get(self.transfer, _srgb)(code)
+        return {**_SDR_LIGHT, **_VIDEO, **_DISPLAY_LIGHT}.get(self.transfer, _srgb)(code)
 
     def _display(self, light: Floats) -> Floats:
         """Of HLG: light of the scene -> of the display, system gamma 1.2, by its luminance."""

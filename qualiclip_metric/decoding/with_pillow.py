@@ -26,14 +26,15 @@ def open_image(source: Source, head: bytes) -> Image.Image:
         ValueError: When the format is known and the file cannot be opened, with the reason.
     """
     try:
-        image: Image.Image | None = Image.open(_readable(source), formats=pillow_formats())
+        image: Image.Image = Image.open(_readable(source), formats=pillow_formats())
     except UnidentifiedImageError:
         name = format_of(head)
-        image = _repaired(name, source)
-        if image is None:
+        repaired = _repaired(name, source)
+        if repaired is None:
             if not name:
                 raise
             raise ValueError(_refusal(name, source)) from None
+        image = repaired
     if read_cicp := _CICP.get(image.format or ""):
         image.info["cicp"] = read_cicp(source)
     return image

@@ -203,6 +203,8 @@ def test_code_points_of_wide_gamut_without_a_profile() -> None:
     )
     expected = encode_srgb(light @ to_xyz(P3).T @ np.linalg.inv(to_xyz(SRGB)).T)
     assert np.abs(pixels(png_with_cicp(12, 13)) - expected).max() <= 1
+    video = encode_srgb((PHOTO / 255) ** 2.4 @ to_xyz(P3).T @ np.linalg.inv(to_xyz(SRGB)).T)
+    assert np.abs(pixels(png_with_cicp(12, 1)) - video).max() <= 1
     np.testing.assert_array_equal(pixels(png_with_cicp(1, 13)), PHOTO)
 
 
