@@ -5,7 +5,6 @@ own collects; and a crash of LibRaw ends only that process.
 """
 
 import json
-import os
 import subprocess
 import sys
 from io import BytesIO
@@ -47,8 +46,8 @@ def decode(source: Source, allow_truncated: bool) -> Image.Image:
     Raises:
         ValueError: When LibRaw fails, crashes or finds the data damaged or missing.
     """
-    root = str(Path(__file__).parents[2])
-    code = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import _serve; _serve()"
+    script = str(Path(__file__).with_name("develop.py"))
+    code = f"import runpy; runpy.run_path({script!r}, run_name='__main__')"
     content = isinstance(source, Encoded)
     process = subprocess.run(
         [sys.executable, "-c", code, *([] if content else [str(source)])],
@@ -69,23 +68,3 @@ def decode(source: Source, allow_truncated: bool) -> Image.Image:
     if array.min() == array.max():
         raise ValueError("no picture: all pixels have one value")
     return Image.fromarray(array)
-
-
-def _serve() -> None:
-    """Run in the process: write a header of JSON and the pixels to stdout."""
-    import rawpy
-
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever LibRaw prints is no part of the answer
-    file = sys.argv[1] if len(sys.argv) > 1 else BytesIO(sys.stdin.buffer.read())
-    try:
-        with rawpy.imread(file) as raw:
-            array = np.ascontiguousarray(raw.postprocess(use_camera_wb=True))
-    except Exception as err:
-        words = err.args[0] if err.args else type(err).__name__
-        reason = words.decode(errors="replace") if isinstance(words, bytes) else str(words)
-        out.write(json.dumps({"error": reason}).encode() + b"\n")
-    else:
-        out.write(json.dumps({"shape": array.shape}).encode() + b"\n")
-        out.write(array.data)
-    out.flush()
