@@ -4,8 +4,8 @@
 #     pip install -e '.[train,benchmarks,explain,openvino]'
 #     PRISTINE=photos CLIVE=ChallengeDB_release BIQ2021=BIQ2021 runs/lite.sh
 #
-# Ten minutes on two idle cores for the model, about two hours for all the figures. A first try of the
-# whole way in a few minutes: LIMIT=2 TRAIN="--set draws=60" runs/lite.sh
+# The model takes ten minutes on two idle cores, the figures take longer. A shorter try of the whole way:
+# LIMIT=2 TRAIN="--set draws=60" runs/lite.sh
 # A step whose data set is not on this disk is left out, with a line that says so. Killed runs of `train` and
 # `run` continue from where they were.
 set -euo pipefail
