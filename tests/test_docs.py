@@ -26,7 +26,7 @@ PAGES = sorted(
 )
 SCRIPTS = sorted((ROOT / "runs").glob("*.sh"))
 RECIPES = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "architecture.md"]
-NAME = r"\b(?:X|NAME|COMMAND)\b"
+NAME = r"(?<![A-Za-z])(?:X|NAME|COMMAND)(?![A-Za-z])"
 """Words that stand for any name."""
 
 FILE = re.compile(r"(?<![\w/.~-])(?:qualiclip_metric|benchmarks|tests|docs|configs)/[\w./*-]*")
