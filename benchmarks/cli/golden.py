@@ -1,5 +1,6 @@
 """`python -m benchmarks golden freeze|check`: metric values for continuous integration."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,10 @@ def check(
         scorer = _build(metric or golden.metric)
         assert scorer.score is not None
         report = store.check(scorer.score, golden, signature=scorer.signature)
-        typer.echo(report.describe())
+        name = shlex.quote(metric or golden.metric)
+        typer.echo(
+            report.describe(f"python -m benchmarks golden freeze --metric {name} --out {file}")
+        )
         failed |= not report.ok
     if failed:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Golden scores, for CI jobs that must notice when a metric's value moves."""
+"""Golden scores for CI: notice when a metric's values change."""
 
 from qualiclip_metric.golden.check import (
     REASON,

@@ -1,12 +1,12 @@
-"""Freeze a metric's scores of a few known images; say later which of them changed.
+"""Golden scores: freeze a metric's scores of known images, and compare with them later.
 
-torch is imported only when a score is made: the pytest plugin imports this module in every test
-run of an environment.
+torch is imported only when a score is computed, because the pytest plugin imports this module in
+each test run of an environment.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ REASON = (
 
 
 class GoldenError(ValueError):
-    """A golden file that cannot be used; the text says why and what to do."""
+    """A golden file or score that cannot be used; the text says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Golden:
         tolerance: Largest difference that is no change.
         reason: Why the tolerance is what it is.
         scores: Image name -> score.
+        path: The golden file; None for scores that are in no file.
     """
 
     metric: str
@@ -48,11 +49,12 @@ class Golden:
     tolerance: float
     reason: str
     scores: Mapping[str, float]
+    path: Path | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class ScoreChange:
-    """One score that is not what it was."""
+    """A score that differs from the golden one by more than the tolerance."""
 
     image: str
     expected: float
@@ -61,13 +63,13 @@ class ScoreChange:
 
 @dataclass(frozen=True)
 class GoldenReport:
-    """What a check found.
+    """Result of a check.
 
     Attributes:
         golden: The frozen scores.
         changed: Scores that differ by more than the tolerance.
         largest: Largest absolute difference over all images, changed or not.
-        signature_changes: Parts of the signature that are not what they were, in words.
+        signature_changes: One text for each part of the signature that changed.
     """
 
     golden: Golden
@@ -80,10 +82,15 @@ class GoldenReport:
         """Whether every value is within its tolerance; a changed signature alone is no failure."""
         return not self.changed
 
-    def describe(self) -> str:
-        """The report, for people."""
+    def describe(self, freeze_command: str = "") -> str:
+        """Write the report for people.
+
+        Args:
+            freeze_command: Command that writes the golden file again; shown where a score changed.
+        """
         g = self.golden
-        head = f"{g.metric}: {len(g.scores) - len(self.changed)} of {len(g.scores)} scores held"
+        name = f"{g.path} ({g.metric})" if g.path else g.metric
+        head = f"{name}: {len(g.scores) - len(self.changed)} of {len(g.scores)} scores held"
         lines = [f"{head}, largest difference {self.largest:.2g}, tolerance {g.tolerance:g}"]
         lines += [f"  reason of the tolerance: {g.reason}"] if self.changed else []
         lines += [
@@ -95,6 +102,8 @@ class GoldenReport:
             lines.append(
                 "  the signature is the same: look at the code, the libraries or the machine"
             )
+        if self.changed and freeze_command:
+            lines.append(f"  if the change is meant, freeze again with: {freeze_command}")
         return "\n".join(lines)
 
 
@@ -103,7 +112,7 @@ def freeze(
     path: str | Path,
     *,
     name: str = "metric",
-    signature: str | Signature | None = None,
+    signature: str | Mapping[str, Any] | Signature | None = None,
     tolerance: float = TOLERANCE,
     reason: str = REASON,
     images: Sequence[str] | None = None,
@@ -114,7 +123,8 @@ def freeze(
         metric: (1, 3, H, W) RGB in [0, 1] -> one score.
         path: JSON file to write.
         name: How the metric is called.
-        signature: What the scores depend on; default: the metric's attribute ``signature``.
+        signature: What the scores depend on, as one line, by name, or as an object; default: the
+            metric's attribute ``signature``.
         tolerance: Largest absolute difference that is no change.
         reason: Why that tolerance.
         images: Names out of :data:`IMAGES`; default: all.
@@ -133,6 +143,7 @@ def freeze(
         tolerance=tolerance,
         reason=reason,
         scores=score(metric, list(IMAGES) if images is None else images),
+        path=Path(path),
     )
     record = {
         "format": FORMAT,
@@ -166,6 +177,7 @@ def load(path: str | Path) -> Golden:
             tolerance=float(record["tolerance"]),
             reason=str(record["reason"]),
             scores={str(k): float(v) for k, v in record["scores"].items()},
+            path=file,
         )
     except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as err:
         raise GoldenError(f"{file} is no golden file: {err!r}; freeze it again") from err
@@ -175,7 +187,7 @@ def check(
     metric: Callable[["Tensor"], "Tensor"],
     golden: Golden,
     *,
-    signature: str | Signature | None = None,
+    signature: str | Mapping[str, Any] | Signature | None = None,
 ) -> GoldenReport:
     """Score the images of a golden file again and compare.
 
@@ -185,7 +197,7 @@ def check(
         signature: The signature now; default: the metric's attribute ``signature``.
 
     Returns:
-        What changed.
+        The changed scores and parts of the signature.
 
     Raises:
         GoldenError: As for :func:`score`.
@@ -202,7 +214,7 @@ def check(
 
 
 def score(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict[str, float]:
-    """Scores of known images, one image at a time.
+    """Score known images, one at a time.
 
     Args:
         metric: As for :func:`freeze`.
@@ -229,9 +241,14 @@ def score(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict
     return scores
 
 
-def _signature(metric: object, given: str | Signature | None) -> dict[str, Any]:
-    """The parts of a given signature, or of the metric's own."""
+def _signature(metric: object, given: str | Mapping[str, Any] | Signature | None) -> dict[str, Any]:
+    """Parts of a given signature, or of the metric's own, as JSON can hold them."""
     found = getattr(metric, "signature", None) if given is None else given
     if isinstance(found, Signature):
         return found.as_dict()
+    if isinstance(found, Mapping):
+        return {
+            str(name): value if isinstance(value, str | int | float) else str(value)
+            for name, value in found.items()
+        }
     return from_string("" if found is None else str(found))

@@ -1,6 +1,6 @@
-"""The known images of golden scores: made by code, or photos that scikit-image ships.
+"""Known images of golden scores: computed, or photos that scikit-image ships.
 
-numpy and scikit-image are imported only when an image is asked for.
+numpy and scikit-image are imported only when an image is made.
 """
 
 from collections.abc import Callable

@@ -24,11 +24,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def metric_golden(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Compare a metric with its golden file; fails naming every value that moved.
+    """Compare a metric with its golden file; a failure lists each score that changed.
 
     ``metric_golden(metric, "lite.json")`` takes the path relative to the test's folder, and any
     keyword of :func:`qualiclip_metric.golden.freeze` for the run that freezes. Files are written
-    only under ``--metric-golden-freeze``, and such a test is skipped, never passed.
+    only under ``--metric-golden-freeze``, and then the test is skipped.
     """
 
     def compare(metric: Callable[..., Any], path: str | Path, **settings: Any) -> None:
@@ -36,12 +36,13 @@ def metric_golden(request: pytest.FixtureRequest) -> Callable[..., None]:
         if request.config.getoption("--metric-golden-freeze"):
             golden.freeze(metric, file, **settings)
             pytest.skip(f"froze {file}")
+        command = f"pytest --metric-golden-freeze '{request.node.nodeid}'"
         try:
             expected = golden.load(file)
         except golden.GoldenError as err:
-            pytest.fail(f"{err}\nfreeze with: pytest --metric-golden-freeze", pytrace=False)
+            pytest.fail(f"{err}\nfreeze with: {command}", pytrace=False)
         report = golden.check(metric, expected, signature=settings.get("signature"))
         if not report.ok:
-            pytest.fail(report.describe(), pytrace=False)
+            pytest.fail(report.describe(command), pytrace=False)
 
     return compare

@@ -31,7 +31,8 @@ def test_freeze_and_check(tmp_path: Path) -> None:
     }  # fmt: skip
     report = golden.check(Mean(), frozen)
     assert report.ok
-    assert report.describe() == "mean: 3 of 3 scores held, largest difference 0, tolerance 0.0001"
+    head = f"{file} (mean): 3 of 3 scores held, largest difference 0, tolerance 0.0001"
+    assert report.describe("freeze") == head
     assert "because" in golden.check(Mean(2.0), frozen).describe()
 
 
@@ -84,6 +85,23 @@ def test_a_signature_object_is_frozen_part_by_part(tmp_path: Path) -> None:
     assert frozen.signature == signature.as_dict()
     assert golden.load(tmp_path / "g.json") == frozen
     assert golden.check(Mean(), frozen, signature=str(signature)).signature_changes == ()
+
+
+def test_a_signature_may_be_a_dict(tmp_path: Path) -> None:
+    metric = Mean()
+    metric.signature = {"gain": 1, "crop": (224, 224)}  # type: ignore[assignment]
+    frozen = golden.freeze(metric, tmp_path / "g.json", images=CODE)
+    assert golden.load(tmp_path / "g.json") == frozen
+    assert dict(frozen.signature) == {"gain": 1, "crop": "(224, 224)"}
+    assert golden.check(metric, frozen).signature_changes == ()
+    report = golden.check(metric, frozen, signature={"gain": 2, "crop": (224, 224)})
+    assert report.signature_changes == ("gain 1 -> 2",)
+
+
+def test_a_changed_score_names_the_file_and_how_to_freeze_again(tmp_path: Path) -> None:
+    frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
+    text = golden.check(Mean(2.0), frozen).describe("make freeze")
+    assert str(tmp_path / "g.json") in text and "freeze again with: make freeze" in text
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""The job of docs/guide/ci.md, run step by step in a new repository as a runner's shell would.
+
+Imitated: checkout (a clone), the job's environment, and each `run` with GitHub's shell options.
+Replaced: `pip`, because tests use no network; the stand-in checks its arguments and installs
+nothing. `setup-python` is the interpreter of this test.
+"""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+yaml = pytest.importorskip("yaml")
+pytest.importorskip("skimage", reason="some of the known images are scikit-image's photos")
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/guide/ci.md").read_text(encoding="utf-8")
+PIP = """#!/bin/sh
+echo "$@" >> "$PIP_LOG"
+while [ $# -gt 0 ]; do
+  case "$1" in
+    -r) [ -f "$2" ] || { echo "no file $2" >&2; exit 1; } ;;
+    --index-url) [ -n "$2" ] || { echo "no index" >&2; exit 1; } ;;
+  esac
+  shift
+done
+"""
+
+
+def block(language: str, word: str) -> str:
+    """The first code block of the page in a language that contains a word."""
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
+    return next(text for text in blocks if word in text)
+
+
+def shell(command: str, folder: Path, **environment: str) -> str:
+    """Run as GitHub runs `run:` on Linux; fails the test with the output."""
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", command],
+        cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A repository with the page's test, and its golden file frozen once by hand."""
+    folder = tmp_path / "project"
+    (folder / "tests").mkdir(parents=True)
+    (folder / "tests/test_metric_values.py").write_text(block("python", "metric_golden"))
+    (folder / "requirements.txt").write_text("qualiclip-metric\n")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    git = "git -c user.name=a -c user.email=a@example.org"
+    freeze = f"pytest {plugin()} -q --metric-golden-freeze tests"
+    shell(f"git init -q && {freeze} && git add . && {git} commit -qm x", folder, **python_path())
+    return folder
+
+
+def plugin() -> str:
+    """The option that loads the plugin where the package is not installed."""
+    module = "qualiclip_metric.golden.pytest_plugin"
+    installed = any(point.value == module for point in entry_points(group="pytest11"))
+    return "" if installed else f"-p {module}"
+
+
+def python_path() -> dict[str, str]:
+    return {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("index", ["https://index.example.org/cpu", ""])
+def test_the_job_passes_in_a_new_repository(index: str, project: Path, tmp_path: Path) -> None:
+    workflow = yaml.safe_load(block("yaml", "runs-on"))
+    job: dict[str, Any] = workflow["jobs"]["golden"]
+    workspace, tools, log = tmp_path / "workspace", tmp_path / "tools", tmp_path / "pip.log"
+    tools.mkdir()
+    (tools / "pip").write_text(PIP)
+    (tools / "pip").chmod(stat.S_IRWXU)
+    environment = {name: str(value) for name, value in job["env"].items()}
+    assert environment["TORCH_INDEX"] == "${{ vars.TORCH_INDEX }}"
+    environment |= python_path() | {
+        "TORCH_INDEX": index, "PIP_LOG": str(log), "PYTEST_ADDOPTS": plugin(),
+    }  # fmt: skip
+    environment["PATH"] = f"{tools}:{environment['PATH']}"
+    shown = ""
+    for step in job["steps"]:
+        action, _, _ = step.get("uses", "").partition("@")
+        if action == "actions/checkout":
+            shell(f"git clone -q '{project}' '{workspace}'", tmp_path)
+        elif action == "actions/setup-python":
+            assert "cache" not in step["with"] or (workspace / "requirements.txt").is_file()
+        else:
+            shown = shell(step["run"], workspace, **environment)
+    assert "1 passed" in shown
+    first, second = log.read_text().splitlines()
+    assert first == f"install torch torchvision {f'--index-url {index}' if index else ''}".strip()
+    assert second == "install -r requirements.txt"
