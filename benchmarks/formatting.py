@@ -10,12 +10,12 @@ from qualiclip_metric.files import write_text
 
 
 def is_number(value: object) -> bool:
-    """Whether a cell holds a finite number."""
+    """Return whether a cell holds a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A figure in the field's style.
+    """Write a figure in the field's style.
 
     Args:
         value: A number, or whatever stands where there is none.
@@ -31,12 +31,14 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def with_interval(value: Any, low: Any, high: Any, digits: int = 3) -> str:
-    """A figure and its interval, each as of `number`: ``.817 [.790, .840]``."""
+    """Write a figure and its interval: ``.817 [.790, .840]``; without one, ``.817``."""
+    if not (is_number(low) and is_number(high)):
+        return number(value, digits)
     return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """A Markdown table.
+    """Write a Markdown table.
 
     Args:
         header: Titles of the columns.
@@ -53,7 +55,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns:
 
 
 def without_nan(value: Any) -> Any:
-    """The same structure with None in place of every NaN and infinity, which JSON does not have."""
+    """Copy a structure with None in place of NaN and infinity, which JSON does not have."""
     if isinstance(value, Mapping):
         return {key: without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

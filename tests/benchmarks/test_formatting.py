@@ -1,6 +1,6 @@
 """Numbers and Markdown tables."""
 
-from benchmarks.formatting import markdown, number
+from benchmarks.formatting import markdown, number, with_interval
 
 
 def test_numbers():
@@ -10,6 +10,11 @@ def test_numbers():
         assert number(value) == text
     assert number(None) == "–"
     assert number(0.99996) == "1.000"
+
+
+def test_a_figure_without_interval_has_no_brackets():
+    assert with_interval(0.8, 0.7, 0.9) == ".800 [.700, .900]"
+    assert with_interval(0.8, float("nan"), None) == ".800"
 
 
 def test_markdown_escapes():
