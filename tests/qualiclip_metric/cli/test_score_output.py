@@ -138,17 +138,6 @@ def test_a_repeated_path_has_a_row_each_time(run: Any, photo: Path) -> None:
     assert result.stdout.count(str(photo)) == 3
 
 
-def test_a_folder_is_refused_before_anything_is_scored(
-    run: Any, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scoring, "score_items", None)  # would raise
-    result = run(photo, "--out", tmp_path)
-    assert result.exit_code == 2
-    assert "--out:" in result.stderr
-    assert "is a folder" in result.stderr
-    assert f"{tmp_path}/ gets Parquet parts" in result.stderr
-
-
 @pytest.mark.parametrize(
     ("end", "code", "suffix"), [(KeyboardInterrupt, 130, "csv"), (Terminated, 143, "json")]
 )

@@ -49,10 +49,6 @@ def test_plan_joins_what_belongs_together() -> None:
     assert [p for p, _ in plan_batches(sizes, 2, 100, 10)] == [(0, 2), (1, 3), (4,)]
 
 
-def test_batches_are_small_on_a_cpu() -> None:
-    assert batches.batch_pixels("cpu") < batches.batch_pixels("cuda") == batches.BATCH_PIXELS
-
-
 def test_batches_are_what_read_gives_in_memory_that_is_used_again(photos: list[Path]) -> None:
     buffer = batches.BatchBuffer("cpu")
     group = [photos[0], photos[2], photos[4]]

@@ -94,10 +94,6 @@ def test_progress_counts_to_the_end(photos: list[Path]) -> None:
     assert counts[-1] == len(photos)
 
 
-def test_no_files_no_results() -> None:
-    assert list(score_files(mean_metric, [])) == []
-
-
 def test_a_bad_file_is_a_row_of_its_own(tiny: QualiCLIP, photos: list[Path]) -> None:
     photos[2].write_bytes(b"")
     missing = photos[0].with_name("none.png")
