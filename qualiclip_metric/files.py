@@ -2,9 +2,10 @@
 
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -91,6 +92,44 @@ def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = F
         if sync:
             file.flush()
             os.fsync(file.fileno())
+
+
+def link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name: a hard link, or a copy where the file system allows none.
+
+    Args:
+        source: File; it stays where it is. Of a symbolic link, the file that it leads to.
+        target: New name; missing folders are made. If it is this file or an earlier copy of it
+            (of the same size and time), nothing is done.
+
+    Raises:
+        FileExistsError: If there is another file of this name; it is left as it is.
+        OSError: If it cannot be read or written.
+    """
+    source, target = Path(os.path.realpath(source)), Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # another file system, one without links, or the name is taken
+        os.link(source, target)
+        return
+    if os.path.lexists(target):
+        if not _is_copy(source, target):
+            raise FileExistsError(f"{target}: another file has this name")
+        return
+    scratch = _scratch_beside(target)
+    try:
+        shutil.copy2(source, scratch)
+        scratch.rename(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _is_copy(source: Path, target: Path) -> bool:
+    """Whether a file is another, or what `shutil.copy2` made of it."""
+    if not target.is_file():
+        return False
+    one, other = source.stat(), target.stat()
+    same_times = one.st_size == other.st_size and one.st_mtime_ns == other.st_mtime_ns
+    return same_times or target.samefile(source)
 
 
 def is_special(path: str | Path) -> bool:

@@ -15,6 +15,7 @@ from qualiclip_metric.files import (
     error_text,
     exclusive_lock,
     is_special,
+    link_or_copy,
     write_text,
     writing,
 )
@@ -146,3 +147,26 @@ def test_a_lock_is_held_by_one_and_its_file_stays(tmp_path: Path) -> None:
     assert names(tmp_path) == [".scores.csv.lock"]  # who waits for it must find the same file
     with exclusive_lock(target):
         assert names(tmp_path) == [".scores.csv.lock"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_gets_a_second_name_and_no_other_file_loses_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another device")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    source, target = tmp_path / "a.jpg", tmp_path / "kept" / "b" / "a.jpg"
+    source.write_text("photo")
+    for _ in range(2):  # an interrupted run does it again
+        link_or_copy(source, target)
+    assert target.samefile(source) == links
+    assert (source.read_text(), target.read_text()) == ("photo", "photo")
+    other = tmp_path / "other.jpg"
+    other.write_text("of another photo")
+    with pytest.raises(FileExistsError, match="another file"):
+        link_or_copy(other, target)
+    assert target.read_text() == "photo"
+    assert names(target.parent) == ["a.jpg"]
