@@ -1,7 +1,7 @@
-"""Engines: they compute a trunk's feature maps where no gradient is asked for.
+"""Engines: compute a trunk's feature maps where no gradient is needed.
 
 An engine is made from a layer graph, a precision and a device, and maps RGB in [0, 1],
-(N, 3, H, W), to the whole feature map of each part of the graph.
+(N, 3, H, W), to one feature map per part of the graph, (N, C, h, w).
 """
 
 import sys
@@ -22,8 +22,8 @@ Engine = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 OPENVINO_PIXELS = 2**24
-"""Larger images go through `StripEngine` where OpenVINO was asked for: it holds whole feature maps,
-200 bytes and more per pixel."""
+"""Engine `openvino` computes larger images by `StripEngine`: OpenVINO holds whole feature maps, 200
+bytes and more per pixel, which is 3.4 GB at this size."""
 
 
 def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
@@ -47,7 +47,8 @@ def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> En
 def without_telemetry() -> Iterator[None]:
     """Keep OpenVINO from reporting its import to a web service.
 
-    It does so where it finds its package `openvino_telemetry`. What was imported earlier stays.
+    It reports where it can import its package `openvino_telemetry`; None in `sys.modules` makes
+    that import fail. A module that was imported earlier is put back.
     """
     name = "openvino_telemetry"
     held = sys.modules.get(name)
@@ -79,10 +80,10 @@ _WITHOUT_BF16 = (
 
 
 def device_of(name: str | torch.device) -> torch.device:
-    """A device by its name, such as `cuda:1`.
+    """The device of a name such as `cuda:1`.
 
     Raises:
-        ValueError: When the name is of none.
+        ValueError: If no device has this name.
     """
     try:
         return torch.device(name)
@@ -91,7 +92,7 @@ def device_of(name: str | torch.device) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """The precision that a name stands for on a device.
+    """Choose the precision for a name on a device.
 
     Args:
         precision: A name from `DTYPES`, or `auto`.
@@ -99,8 +100,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
     Returns:
         A name from `DTYPES`; for `auto`, bf16 where it is faster: on a GPU that has it, and on a
-        CPU with AVX-512 BF16 or AMX. A bf16 that is not faster is given, too, with a warning the
-        first time.
+        CPU with AVX-512 BF16 or AMX. If bf16 is named and is not faster, a warning says so once.
 
     Raises:
         ValueError: When the name is unknown.
@@ -127,7 +127,7 @@ def _warn_once(message: str) -> None:
 
 
 def choose_engine(engine: str, device: torch.device) -> str:
-    """The engine that a name stands for on a device.
+    """Choose the engine for a name on a device.
 
     Args:
         engine: A name from `ENGINES`, or `auto`.
@@ -137,8 +137,8 @@ def choose_engine(engine: str, device: torch.device) -> str:
         A name from `ENGINES`; for `auto`, openvino on the CPU where it is installed.
 
     Raises:
-        ValueError: When the name is unknown, or the engine does not serve the device.
-        ImportError: When the engine is not installed, with the cure.
+        ValueError: If the name is unknown, or the engine does not run on the device.
+        ImportError: If the engine is not installed, with the cure.
     """
     installed = find_spec("openvino") is not None
     if engine == "auto":

@@ -5,8 +5,8 @@ On CPUs these are the fused operations of oneDNN, which torch's own compiler use
 where a version lacks them or gives them other arguments, and on other devices, it is `conv2d`.
 
 oneDNN wants the weights in a layout that depends on the processor, the precision and the input's
-size. Each layout is made once and kept, so that a call on an input size seen before lays out
-nothing.
+size. Each layout is made once and kept: laying out anew at each call would cost more than a small
+convolution.
 """
 
 from dataclasses import replace
@@ -38,7 +38,7 @@ class PreparedConv:
         conv: The convolution.
         dtype: Precision of the inputs and outputs, and of the weights.
         device: Where to compute.
-        fused: Whether to use the fused operations; where they serve unless told.
+        fused: Whether to use the fused operations; default: where they work.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PreparedConv:
         device: torch.device,
         fused: bool | None = None,
     ) -> None:
-        # Keeps the shape of the weights without a second copy of them.
+        # a meta tensor has the shape of the weights and no memory
         self.conv = replace(conv, weight=conv.weight.to("meta"))
         self.activation, self.bounds = _FUSED_ACTIVATIONS[conv.activation]
         self.fused = has_fused_operations(dtype, device) if fused is None else fused
@@ -71,6 +71,7 @@ class PreparedConv:
         conv = self.conv
         left, right = conv.padding(rows.shape[3])
         if top != bottom or left != right:
+            # both operations below pad an axis on its two sides alike; the rest is padded here
             rows = functional.pad(rows, (left, right, top, bottom))
             rows = rows.contiguous(memory_format=torch.channels_last)
             left = top = 0
@@ -92,9 +93,9 @@ class PreparedConv:
             rows: (N, C, H, W), channels last.
         """
         conv = self.conv
-        if not len(rows) * rows.shape[2]:
+        if not len(rows) * rows.shape[2]:  # a strip too short for an output row
             return other
-        if self.fused and conv.activation != "relu6":
+        if self.fused and conv.activation != "relu6":  # the fused sum has no clamp behind it
             name = self.activation if conv.activation != "none" else None
             out: Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
                 other, rows, self._laid_out(rows, [0, 0]), self.bias, [0, 0], [1, 1], [1, 1],
@@ -111,10 +112,12 @@ class PreparedConv:
         if found is None:
             found = _lay_out(self.weight, self.conv, list(rows.shape), padding)
             layout = torch.ops.mkldnn._get_mkldnn_serialized_md(found)
+            # several sizes often have one layout: keep one copy of the weights for them
             for other in self._layouts.values():
                 if torch.equal(torch.ops.mkldnn._get_mkldnn_serialized_md(other), layout):
                     found = other
             if len(self._layouts) >= MAX_INPUT_SIZES:
+                # the oldest; another thread may have removed it already
                 self._layouts.pop(next(iter(self._layouts)), None)
             self._layouts[key] = found
         return found
@@ -135,9 +138,10 @@ def _activated(out: Tensor, activation: Activation) -> Tensor:
 
 @cache
 def has_fused_operations(dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether oneDNN's fused operations serve this precision on this device, found by trying."""
+    """Try oneDNN's fused operations on this device; False if they fail or give other results."""
     if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16):
         return False
+    # 64 channels: a multiple of every vector length, so that the fast kernels are tried
     weight = torch.linspace(-1, 1, 64 * 64, dtype=dtype).view(64, 64, 1, 1)
     conv = Conv(weight, torch.zeros(64), activation="relu")
     rows = torch.linspace(0, 1, 64 * 16, dtype=dtype).view(1, 64, 4, 4)
@@ -150,5 +154,6 @@ def has_fused_operations(dtype: torch.dtype, device: torch.device) -> bool:
         except (AttributeError, NotImplementedError, RuntimeError, TypeError):
             return False
     fused_result, result = results
+    # another order of summation in fp32; two roundings of bf16, which has 8 bits of mantissa
     tolerance = 1e-4 if dtype == torch.float32 else 2e-2
     return torch.allclose(fused_result, result, rtol=tolerance, atol=tolerance)

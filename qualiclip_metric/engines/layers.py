@@ -1,7 +1,7 @@
-"""The layer graph: what a convolutional trunk computes in evaluation mode, as data for the engines.
+"""Layer graph: a convolutional trunk in evaluation mode, as data for the engines.
 
-Batch normalisation is folded into the convolutions once, when the graph is made; the modules that
-it was made from stay as they are.
+Batch normalisation is folded into the convolutions when the graph is made; the modules that it was
+made from are not changed.
 """
 
 from collections.abc import Sequence
@@ -45,6 +45,7 @@ class Conv:
         """Zeros before and behind an axis of the given size."""
         if not self.same:
             return self.kernel // 2, self.kernel // 2
+        # "same": ceil(size / stride) windows, the last of which begins at (windows - 1) * stride
         total = max(0, (-(-size // self.stride) - 1) * self.stride + self.kernel - size)
         return total // 2, total - total // 2
 
@@ -90,7 +91,7 @@ Stage = Conv | Pool | Residual
 
 @dataclass(frozen=True, eq=False)
 class LayerGraph:
-    """A trunk: RGB in [0, 1] -> one feature map per part; each part continues the one before.
+    """A trunk: RGB in [0, 1] -> one feature map per part; a part's input is the map before it.
 
     Args:
         mean: Subtracted from the image, (3,).
@@ -98,7 +99,7 @@ class LayerGraph:
         parts: Stages of each part. Only the first may begin with a residual whose shortcut is
             the identity: engines add in place, and would overwrite the feature map before it.
         fp32_stages: Number of leading stages of the first part that are computed in fp32 in every
-            precision, because rounding their outputs would show in the score.
+            precision, because rounding their outputs changes the score visibly.
     """
 
     mean: Tensor
@@ -138,7 +139,7 @@ def folded_conv(
     activation: Activation = "none",
     same: bool = False,
 ) -> Conv:
-    """A module's convolution, with the batch normalisation behind it folded in.
+    """Fold the batch normalisation behind a convolution into it.
 
     Args:
         conv: With or without a bias.

@@ -1,7 +1,8 @@
 """Engine `openvino`: runs a layer graph in OpenVINO, on CPUs.
 
-OpenVINO's model is built from the layer graph, without a trace or a file in between, and takes any
-batch and size. For bf16 the weights are rounded here: OpenVINO would round each to the nearest.
+The model is built from the layer graph, without a trace or a file in between: converting a module
+takes seconds. It takes any batch and size. For bf16 the weights are rounded here (`rounding`),
+because OpenVINO would round each to the nearest.
 
 Reference: OpenVINO's operation set 13 and the properties of its CPU plugin.
 """
@@ -28,12 +29,13 @@ from qualiclip_metric.engines.rounding import to_bf16
 from qualiclip_metric.engines.tiles import count_tiled, tiles
 
 CALL_PIXELS = 2**21
-"""Pixels per call: OpenVINO holds whole feature maps, about 230 bytes per pixel. Larger batches
-are split; a larger image is a call of its own."""
+"""Pixels per call, about 480 MB: OpenVINO holds whole feature maps, about 230 bytes per pixel.
+Larger batches are split; a larger image is a call of its own."""
 TILED_PIXELS = 2**22
-"""The largest feature maps of larger images are computed on row tiles, one after the other, by a
-model of their size: one for all sizes would keep the memory of every tile."""
+"""In larger images the largest feature maps are computed on row tiles, one after the other, by a
+model for that size alone: one for all sizes would keep the memory of every tile."""
 TILES = 4
+"""Tiles per image: the tiled maps take about a quarter of their memory."""
 
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
@@ -41,7 +43,7 @@ Size = tuple[int, int]
 
 
 class OpenVINOEngine:
-    """A layer graph, compiled for the CPU at its first use.
+    """A layer graph, compiled for the CPU at the first call.
 
     Args:
         graph: What to compute.
@@ -59,7 +61,7 @@ class OpenVINOEngine:
             raise ValueError(f"engine openvino: expected fp32 or bf16, got {dtype}")
         self.graph, self.dtype = graph, dtype
         self._requests: dict[Size | None, Any] = {}
-        """By the size of the image; None for all sizes that are not tiled."""
+        """Size of the image -> request; None for all sizes that are not tiled."""
         self._lock = Lock()
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -70,7 +72,7 @@ class OpenVINOEngine:
 
     def _feature_maps(self, img: Tensor) -> tuple[Tensor, ...]:
         pixels = img.detach().float().contiguous().numpy()
-        with self._lock:
+        with self._lock:  # a request computes one batch at a time
             return feature_maps(self._ready(img.shape[2], img.shape[3]), pixels)
 
     def _ready(self, height: int, width: int) -> Any:
@@ -81,6 +83,7 @@ class OpenVINOEngine:
                 self._requests = {key: kept for key, kept in self._requests.items() if not key}
             self._requests[size] = compiled(trunk_model(self.graph, self.dtype, size), self.dtype)
         if size and None in self._requests:
+            # two models are there now; the untiled one gives its buffers back
             self._requests[None].get_compiled_model().release_memory()
         return self._requests[size]
 
@@ -101,6 +104,7 @@ def trunk_model(graph: LayerGraph, dtype: torch.dtype, size: Size | None = None)
     fp32 = count = graph.fp32_stages if bf16 else 0
     if size:
         count = max(fp32, count_tiled(first))
+    # Each cut goes through the fp32 stages and the tiled ones; then the tiles are joined.
     cuts = list(tiles(first[:count], size[0], TILES)) if size else []
     pieces = [_rows(image, cut.top, cut.bottom) for cut in cuts] or [image]
     nodes = [_sequence(first[:fp32], _normalised(graph, piece), False) for piece in pieces]
@@ -120,7 +124,7 @@ def trunk_model(graph: LayerGraph, dtype: torch.dtype, size: Size | None = None)
 def _kept_fp32(image: Any, nodes: Sequence[Any]) -> tuple[Any, list[Any]]:
     """Mark all operations behind an image, so that they stay fp32 in a model of bf16.
 
-    OpenVINO has the mark "precise" in its files alone: what is computed so far is written and read.
+    OpenVINO takes the mark "precise" from its files alone, so the graph so far is written and read.
     """
     started = ov.Model([ops.result(node) for node in nodes], [image], "start")
     with TemporaryDirectory() as folder:
@@ -167,6 +171,7 @@ def feature_maps(request: Any, pixels: NDArray[np.float32]) -> tuple[Tensor, ...
 
 
 def _rows(node: Any, first: int, last: int) -> Any:
+    # start, stop, step, axis (rows of N, C, H, W)
     return ops.slice(node, *(np.array([one]) for one in (first, last, 1, 2)))
 
 
@@ -182,6 +187,7 @@ def _core() -> ov.Core:
 
 
 def _normalised(graph: LayerGraph, image: Any) -> Any:
+    # (image - mean) / std as one product and one difference
     scale, shift = 1 / graph.std, graph.mean / graph.std
     return ops.subtract(ops.multiply(image, _per_channel(scale)), _per_channel(shift))
 
@@ -215,6 +221,7 @@ def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
         "auto_pad": "same_upper" if conv.same else "explicit",
     }
     if conv.groups > 1:
+        # (out, in / groups, k, k) -> (groups, out / groups, in / groups, k, k)
         grouped = weight.reshape(conv.groups, -1, *weight.shape[1:])
         out = ops.group_convolution(node, _shared(grouped), **options)
     else:
@@ -223,7 +230,7 @@ def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
 
 
 def _shared(weight: NDArray[np.float32]) -> Any:
-    """Weights in the memory that they have already."""
+    """A constant in the memory of the array, without a copy."""
     return ops.constant(np.ascontiguousarray(weight), shared_memory=True)
 
 
@@ -234,4 +241,4 @@ def _activated(node: Any, conv: Conv) -> Any:
 
 
 def _per_channel(values: Tensor) -> Any:
-    return values.cpu().numpy().reshape(1, -1, 1, 1)
+    return values.cpu().numpy().reshape(1, -1, 1, 1)  # (1, C, 1, 1)

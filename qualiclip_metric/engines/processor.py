@@ -1,4 +1,4 @@
-"""Whether the processor computes in bf16 faster than in fp32."""
+"""Instructions of the processor for bf16."""
 
 import os
 
@@ -7,7 +7,7 @@ import torch
 _LIMITS_WITHOUT_BF16 = {
     "SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI",
 }  # fmt: skip
-"""Values of `ONEDNN_MAX_CPU_ISA` by which oneDNN leaves out its instructions for bf16. Reference:
+"""Values of `ONEDNN_MAX_CPU_ISA` with which oneDNN does not use instructions for bf16. Reference:
 oneDNN's developer guide, "CPU dispatcher control"."""
 
 

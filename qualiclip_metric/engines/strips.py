@@ -1,8 +1,8 @@
 """Engine `torch`: runs a layer graph in torch, large images in strips of rows, exactly.
 
-A large image goes through all layers in strips. Every convolution and pool keeps the last rows of a
-strip that its window needs together with the next one: nothing is computed twice, nothing is
-approximated, and everything between the image and the feature maps takes the memory of one strip.
+A large image goes through all layers in strips. Every convolution and pool keeps the last input
+rows that its next window needs together with the next strip. No row is computed twice, the result
+is exact, and the maps between the image and the last layer take the memory of one strip.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
 
 STRIP_VALUES = 2**23
-"""Values in a strip's largest feature map: few enough for memory that is used again and again, and
-many enough to keep the processor busy. As measured: docs/lab/performance.md."""
+"""Values in a strip's largest feature map, 32 MB in fp32: few enough that the allocator gives the
+same memory to every strip, many enough for all cores. Measured: docs/lab/performance.md."""
 ROWS = 32
-"""A strip has a multiple of this many rows, the stride of the trunks."""
+"""A strip has a multiple of this many rows, the stride of the trunks: it makes whole output rows."""
 
 
 class StripEngine:
@@ -33,8 +33,8 @@ class StripEngine:
         graph: What to compute.
         dtype: Precision of weights and activations.
         device: Where to compute.
-        strip_pixels: Pixels per strip; by `STRIP_VALUES` unless told. An image with fewer is
-            computed whole.
+        strip_pixels: Pixels per strip; default: by `STRIP_VALUES`. A smaller image is computed
+            whole.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class StripEngine:
     @torch.no_grad()
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, in the engine's dtype."""
+        # as many small images at once as fit into one strip
         count = max(1, self.strip_pixels // (img.shape[2] * img.shape[3]))
         if count >= len(img):
             return self._feature_maps(img)
@@ -71,21 +72,21 @@ class StripEngine:
         return tuple(torch.cat(maps) for maps in zip(*batches, strict=True))
 
     def _feature_maps(self, img: Tensor) -> tuple[Tensor, ...]:
-        """The same for images that share strips: a few small ones, or a single large one."""
+        """Compute a few small images as one strip, or a large one in several."""
         n, _, height, width = img.shape
         states: list[_SequenceState] = []
         for part in self.parts:
             states.append(_SequenceState(part, states[-1].height if states else height))
         strips = max(1, n * height * width // self.strip_pixels)
-        step = -(-height // strips // ROWS) * ROWS
+        step = -(-height // strips // ROWS) * ROWS  # rounded up to a multiple of ROWS
         pieces: list[list[Tensor]] = [[] for _ in states]
-        # The first strip is taller: every stage keeps some of its rows, and the memory that it
-        # frees should have room for what the other strips need.
+        # The first strip is taller: every later strip has the rows that a stage kept from the one
+        # before in addition to its own, and should fit into the memory that the first one frees.
         for top, bottom in pairwise([0, *range(step + ROWS, height, step), height]):
-            strip = (img[:, :, top:bottom] - self.mean).div_(self.std)
+            strip = (img[:, :, top:bottom] - self.mean).div_(self.std)  # (N, 3, rows, W)
             rows = strip.to(self.first_dtype, memory_format=torch.channels_last)
             for state, piece in zip(states, pieces, strict=True):
-                rows = state.push(rows, bottom == height)
+                rows = state.push(rows, bottom == height)  # (N, C, rows / stride, W / stride)
                 piece.append(rows)
         return tuple(_stacked(piece) for piece in pieces)
 
@@ -101,7 +102,7 @@ class _PreparedResidual:
 
 @dataclass(frozen=True)
 class _Cast:
-    """From one precision to another, between stages."""
+    """Change of precision between two stages."""
 
     dtype: torch.dtype
 
@@ -140,7 +141,7 @@ class _Preparation:
 
 
 def _preparation(dtype: torch.dtype, device: torch.device) -> _Preparation:
-    """On a CPU without instructions for bf16, rounded weights in fp32: that is faster."""
+    """On a CPU without instructions for bf16: rounded weights, but arithmetic in fp32, faster."""
     emulated = dtype == torch.bfloat16 and device.type == "cpu" and not has_bf16_instructions()
     return _Preparation(dtype, torch.float32 if emulated else dtype, device)
 
@@ -181,7 +182,7 @@ class _SequenceState:
 
 
 class _ConvState:
-    """A convolution, with the input rows that its next windows need."""
+    """A convolution, and the input rows that its next windows need."""
 
     def __init__(self, op: PreparedConv, height: int) -> None:
         self.op, self.kernel, self.stride = op, op.conv.kernel, op.conv.stride
@@ -195,6 +196,7 @@ class _ConvState:
         if self.kernel > 1:
             kept = _zero_rows(rows, self.top) if self.kept is None else self.kept
             rows = _stacked([kept, rows, _zero_rows(rows, self.bottom if last else 0)])
+            # windows that are complete: window k covers the rows from k * stride on
             count = max(0, (rows.shape[2] - self.kernel) // self.stride + 1)
             self.kept = _kept(rows[:, :, count * self.stride :], self.kept)
             rows = rows[:, :, : (count - 1) * self.stride + self.kernel if count else 0]
@@ -215,7 +217,7 @@ class _CastState:
 
 
 class _PoolState:
-    """A pool, with the input rows that fill no window yet."""
+    """A pool, and the input rows of its next, incomplete window."""
 
     def __init__(self, pool: Pool, height: int) -> None:
         self.kernel, self.height = pool.kernel, pool.output(height)
@@ -232,7 +234,10 @@ class _PoolState:
 
 
 class _ResidualState:
-    """A residual, with the shortcut's rows that the branch, held up by its kernels, lacks yet."""
+    """A residual, and the rows of the shortcut whose branch is not computed yet.
+
+    The branch is some rows behind, because its kernels wait for rows of the next strip.
+    """
 
     def __init__(self, stage: _PreparedResidual, height: int) -> None:
         self.branch = _SequenceState(stage.branch, height)
@@ -260,7 +265,7 @@ def _state(stage: _PreparedStage, height: int) -> _StageState:
 
 
 def _stacked(pieces: Sequence[Tensor]) -> Tensor:
-    """Rows below each other, channels last."""
+    """Concatenate rows, channels last."""
     filled = [piece for piece in pieces if piece.shape[2]] or list(pieces[:1])
     if len(filled) == 1:
         return filled[0].contiguous(memory_format=torch.channels_last)
@@ -268,7 +273,10 @@ def _stacked(pieces: Sequence[Tensor]) -> Tensor:
 
 
 def _kept(rows: Tensor, memory: Tensor | None) -> Tensor:
-    """A copy of rows that outlives their strip, in the memory of the last strip's if it fits."""
+    """Copy rows for the next strip, into the memory of the rows kept before if it fits.
+
+    Without a copy, a few kept rows would keep the memory of the whole strip.
+    """
     if memory is not None and memory.shape == rows.shape:
         return memory.copy_(rows)
     return rows.clone()
@@ -276,4 +284,5 @@ def _kept(rows: Tensor, memory: Tensor | None) -> Tensor:
 
 def _zero_rows(like: Tensor, rows: int) -> Tensor:
     n, channels, _, width = like.shape
+    # made as (N, rows, W, C) and permuted: channels last in memory
     return like.new_zeros(n, rows, width, channels).permute(0, 3, 1, 2)

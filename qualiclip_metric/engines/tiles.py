@@ -1,7 +1,8 @@
 """Row tiles: the stages with the largest feature maps, computed on overlapping pieces of an image.
 
-A tile has all rows of the image that its part of the outcome depends on, and what its inner edges
-spoil is cut off, so the parts together are the outcome of the whole image.
+A tile has all rows of the image that its part of the output depends on. The output rows near its
+inner edges, which see padding instead of the image, are cut off: the parts together are exactly the
+output of the whole image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,12 @@ from itertools import pairwise
 from qualiclip_metric.engines.layers import Conv, Pool, Stage, largest_map
 
 LARGE_MAP = 8.0
-"""Values per pixel of the image: stages that take or make a larger feature map are tiled."""
+"""Values per pixel of the image; stages with a larger input or output are tiled."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Rows of the image from `top` to `bottom`; of their outcome, rows `first` to `last` count."""
+    """Rows `top` to `bottom` of the image; of their output, rows `first` to `last` are kept."""
 
     top: int
     bottom: int
@@ -38,18 +39,18 @@ def count_tiled(stages: Sequence[Stage]) -> int:
 
 
 def tiles(stages: Sequence[Stage], height: int, count: int) -> Iterator[Tile]:
-    """Divide the outcome of some stages into parts of about as many rows each.
+    """Divide the output of some stages into parts of about as many rows each.
 
     Args:
-        stages: What is computed on each tile.
+        stages: Stages that are computed on each tile.
         height: Rows of the image.
-        count: How many tiles; fewer where the outcome has fewer rows.
+        count: Number of tiles; fewer if the output has fewer rows.
 
     Yields:
         The tiles from top to bottom.
     """
     margin, stride = _reach(stages, 1)
-    halo, rows = -(-margin // stride), height
+    halo, rows = -(-margin // stride), height  # halo: output rows spoiled at an inner edge
     for stage in stages:
         rows = stage.output(rows)
     count = min(count, rows)
@@ -63,14 +64,14 @@ def tiles(stages: Sequence[Stage], height: int, count: int) -> Iterator[Tile]:
 
 
 def _reach(stages: Sequence[Stage], stride: int) -> tuple[int, int]:
-    """Rows of the image, above or below its own, that a row of the outcome depends on.
+    """Count the rows of the image above or below its own that an output row depends on.
 
     Args:
         stages: In their order.
         stride: Rows of the image per row of their input.
 
     Returns:
-        The reach, and the rows of the image per row of the outcome.
+        The reach, and the rows of the image per output row.
     """
     reach = 0
     for stage in stages:

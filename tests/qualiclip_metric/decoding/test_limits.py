@@ -1,4 +1,4 @@
-"""What files promise and do not keep: huge headers, truncation, pipes, missing packages."""
+"""Huge headers, truncated files, pipes, missing packages."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""What is no image is refused with the file and the reason."""
+"""A file that is no image is refused; the message has its name and the reason."""
 
 import struct
 import threading
