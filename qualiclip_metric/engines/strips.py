@@ -23,7 +23,7 @@ STRIP_VALUES = 2**23
 """Values in a strip's largest feature map, 32 MB in fp32: few enough that the allocator gives the
 same memory to every strip, many enough for all cores. Measured: docs/lab/performance.md."""
 ROWS = 32
-"""A strip has a multiple of this many rows, the stride of the trunks: it makes whole output rows."""
+"""A strip has a multiple of this many rows, the stride of the trunks: whole output rows."""
 
 
 class StripEngine:

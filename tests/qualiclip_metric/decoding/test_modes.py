@@ -12,30 +12,10 @@ from qualiclip_metric.images import ImageError, pixels, read, to_tensor
 from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO, expect, grey, png
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm", "tga"])
-def test_rgb(tmp_path: Path, suffix: str) -> None:
-    Image.fromarray(PHOTO).save(tmp_path / f"a.{suffix}")
-    expect(tmp_path / f"a.{suffix}", PHOTO / 255)
-
-
 def test_jpeg_is_near(tmp_path: Path) -> None:
     smooth = np.stack(np.broadcast_arrays(*np.ogrid[0:160:40j, 40:240:52j], 90.0), -1).astype("u1")
     Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=98)
     expect(tmp_path / "a.jpg", smooth / 255, atol=0.04)
-
-
-def test_grey_and_one_bit(tmp_path: Path) -> None:
-    Image.fromarray(PHOTO[..., 0]).save(tmp_path / "grey.png")
-    expect(tmp_path / "grey.png", grey(PHOTO[..., 0] / 255))
-    bits = PHOTO[..., 0] > 127
-    Image.fromarray(bits).save(tmp_path / "bits.png")
-    expect(tmp_path / "bits.png", grey(bits))
-
-
-def test_palette(tmp_path: Path) -> None:
-    image = Image.fromarray(PHOTO).quantize(16)
-    image.save(tmp_path / "p.png")
-    expect(tmp_path / "p.png", np.asarray(image.convert("RGB")) / 255)
 
 
 @pytest.mark.parametrize("alphas", [3, bytes(range(0, 256, 16))])
