@@ -8,7 +8,7 @@ import typer
 from benchmarks.cli._console import message
 from benchmarks.cli._options import DatasetNames, MetricNames, Resamples, Results, Seed
 from benchmarks.results.folder import dataset_names, load
-from benchmarks.results.tables import significance_markdown
+from benchmarks.results.summary_markdown import significance_markdown
 from benchmarks.stats.significance import compare as compare_metrics
 from qualiclip_metric.files import write_text
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from benchmarks.datasets import DatasetError
-from benchmarks.datasets.labels import table
+from benchmarks.datasets.labels import read_table
 
 SCORES, OPINIONS = "avt_upscaling_iqa.csv", "avt_upscaling_mos.csv"
 
@@ -39,8 +39,8 @@ def load(folder: Path) -> pd.DataFrame:
     Raises:
         DatasetError: A file is missing, a score has no opinion, or a metric has no direction.
     """
-    scores = table(folder / SCORES, ("model", "metric", "img_id", "quality_score"))
-    opinions = table(folder / OPINIONS, ("stimuli_file", "mos", "std", "factor", "upscaler"))
+    scores = read_table(folder / SCORES, ("model", "metric", "img_id", "quality_score"))
+    opinions = read_table(folder / OPINIONS, ("stimuli_file", "mos", "std", "factor", "upscaler"))
     scores["image"] = scores["model"] + "/" + scores["img_id"]
     files = [PurePosixPath(path).name for path in opinions["stimuli_file"]]
     frame = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""What of each data set is on the disk: complete, partial, absent or broken, with counts."""
+"""Inventory of the data sets on the disk: complete, partial, absent or broken, with counts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 @dataclass(frozen=True)
 class Status:
-    """State of one dataset.
+    """Status of one data set.
 
     Attributes:
         name: Dataset name.
@@ -23,7 +23,7 @@ class Status:
         found: Labelled images that exist.
         unlabelled: Image files beside them that no label names.
         official: Images in the official release.
-        folder: Where it lies, "" when absent.
+        folder: Its folder, "" when absent.
         detail: The reason for ``broken``, a note for ``partial``, the source for ``absent``.
     """
 
@@ -38,7 +38,7 @@ class Status:
 
 
 def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list[Status]:
-    """Status of every data set.
+    """Determine the status of every data set.
 
     Args:
         root: Folder of data sets; None where there is none.
@@ -55,7 +55,7 @@ def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list
 
 
 def status(spec: DatasetSpec, folder: Path | None) -> Status:
-    """State of one data set.
+    """Determine the status of one data set.
 
     Args:
         spec: The set.

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets.spec import DatasetError
 
-__all__ = ["matlab", "missing_labels", "read_csv", "table"]
+__all__ = ["missing_labels", "read_csv", "read_matlab", "read_table"]
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -> pd.DataFrame:
+def read_table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -> pd.DataFrame:
     """Read a csv or Excel label table and check its columns.
 
     Args:
@@ -111,7 +111,7 @@ def _excel(path: Path, columns: tuple[str, ...], sheet: str | None) -> pd.DataFr
     )
 
 
-def matlab(path: Path, key: str | None = None, optional: bool = False) -> NDArray[Any]:
+def read_matlab(path: Path, key: str | None = None, optional: bool = False) -> NDArray[Any]:
     """One variable of a MATLAB file; by default the one that is named like the file.
 
     Args:

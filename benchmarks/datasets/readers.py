@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.datasets.labels import matlab, missing_labels, read_csv, table
+from benchmarks.datasets.labels import missing_labels, read_csv, read_matlab, read_table
 from benchmarks.datasets.spec import DatasetError
 
 
@@ -26,7 +26,7 @@ def koniq(root: Path, folder: str) -> pd.DataFrame:
     """
     for name in ("koniq10k_distributions_sets.csv", "koniq10k_scores_and_distributions.csv"):
         if (root / name).is_file():
-            labels = table(root / name, ("image_name", "MOS", "SD"))
+            labels = read_table(root / name, ("image_name", "MOS", "SD"))
             break
     else:
         raise missing_labels(root, "koniq10k_distributions_sets.csv")
@@ -42,9 +42,9 @@ def koniq(root: Path, folder: str) -> pd.DataFrame:
 
 def clive(root: Path) -> pd.DataFrame:
     """LIVE in the Wild. The lists hold 1,169 names; t1..t7 were training images for subjects."""
-    names = [str(cell.item()) for cell in matlab(root / "Data/AllImages_release.mat").ravel()]
-    mos = matlab(root / "Data/AllMOS_release.mat").ravel()
-    std = matlab(root / "Data/AllStdDev_release.mat").ravel()
+    names = [str(cell.item()) for cell in read_matlab(root / "Data/AllImages_release.mat").ravel()]
+    mos = read_matlab(root / "Data/AllMOS_release.mat").ravel()
+    std = read_matlab(root / "Data/AllStdDev_release.mat").ravel()
     if not len(names) == len(mos) == len(std):
         raise DatasetError(
             f"clive: the lists under {root / 'Data'} differ in length: "
@@ -59,7 +59,7 @@ def clive(root: Path) -> pd.DataFrame:
 def spaq(root: Path) -> pd.DataFrame:
     """SPAQ. An Excel table with MOS on 0..100 and five attributes; no deviations."""
     path = root / "Annotations" / "MOS and Image attribute scores.xlsx"
-    labels = table(path, ("Image name", "MOS"))
+    labels = read_table(path, ("Image name", "MOS"))
     return pd.DataFrame(
         {"image": "TestImage/" + labels["Image name"].astype(str), "mos": labels["MOS"]}
     )
@@ -69,7 +69,7 @@ def biq2021(root: Path) -> pd.DataFrame:
     """BIQ2021. One csv per official set, MOS on 0..1; the training set's has two empty columns."""
     parts = []
     for name, split in (("Train", "training"), ("Test", "test")):
-        labels = table(root / f"{name} (Images and MOS).csv", ("Image Name", "MOS"))
+        labels = read_table(root / f"{name} (Images and MOS).csv", ("Image Name", "MOS"))
         image = "Images/" + labels["Image Name"].astype(str)
         parts.append(pd.DataFrame({"image": image, "mos": labels["MOS"], "split": split}))
     return pd.concat(parts, ignore_index=True)
@@ -82,13 +82,13 @@ def flive(root: Path) -> pd.DataFrame:
     ``is_valid`` in ``labels<=640_padded.csv``; the rest is for training.
     """
     base = next((d for d in (root / "database", root) if (d / "labels_image.csv").is_file()), root)
-    labels = table(base / "labels_image.csv", ("name", "mos"))
+    labels = read_table(base / "labels_image.csv", ("name", "mos"))
     folder = "database/" if base != root or (root / "database").is_dir() else ""
     split = pd.Series("", index=labels.index)
     large, small = base / "labels>640.csv", base / "labels<=640_padded.csv"
     if large.is_file() and small.is_file():
-        test = set(table(large, ("name_image",))["name_image"])
-        rest = table(small, ("name_image", "is_valid"))
+        test = set(read_table(large, ("name_image",))["name_image"])
+        rest = read_table(small, ("name_image", "is_valid"))
         valid = set(rest.loc[rest["is_valid"].astype(str).str.lower() == "true", "name_image"])
         split[:] = "training"
         split[labels["name"].isin(valid)] = "validation"
@@ -104,7 +104,7 @@ def cid2013(root: Path) -> pd.DataFrame:
     ``IS_II_C03_D05`` lies in ``IS2/co3/``; scene and set form the group (same content).
     """
     path = root / "CID2013 data - version 12112014.xlsx"
-    labels = table(path, ("Source_ID", "Realigned MOS"), sheet="CID2013 MOS")
+    labels = read_table(path, ("Source_ID", "Realigned MOS"), sheet="CID2013 MOS")
     labels = labels[labels["Source_ID"].notna()]
     parts = labels["Source_ID"].astype(str).str.extract(r"^(IS_([IV]+)_C(\d+))_D\d+$")
     if parts.isna().any(axis=None):
@@ -122,7 +122,7 @@ def cid2013(root: Path) -> pd.DataFrame:
 
 def kadid(root: Path) -> pd.DataFrame:
     """KADID-10k. The column says dmos, yet 5 is the best: it is a MOS. ``var`` is a variance."""
-    labels = table(root / "dmos.csv", ("dist_img", "ref_img", "dmos", "var"))
+    labels = read_table(root / "dmos.csv", ("dist_img", "ref_img", "dmos", "var"))
     parts = labels["dist_img"].astype(str).str.extract(r"_(\d+)_(\d+)\.\w+$")
     return pd.DataFrame(
         {
@@ -183,7 +183,7 @@ def csiq(root: Path) -> pd.DataFrame:
     path, text = root / "csiq.DMOS.xlsx", root / "csiq_label.txt"
     if path.is_file():
         columns = ("image", "dst_type", "dst_lev", "dmos_std", "dmos")
-        labels = table(path, columns, sheet="all_by_image")
+        labels = read_table(path, columns, sheet="all_by_image")
         labels = labels[labels["dmos"].notna() & labels["image"].notna()]
         kinds = labels["dst_type"].astype(str).str.strip().str.lower()
         unknown = sorted(set(kinds) - set(_CSIQ))
@@ -235,10 +235,10 @@ def live(root: Path, parts: tuple[tuple[str, int], ...] = _LIVE) -> pd.DataFrame
         Columns ``image``, ``mos``, ``mos_std``, ``reference`` and ``distortion``.
     """
     path = root / "dmos_realigned.mat"
-    dmos = matlab(path, "dmos_new").ravel()
-    original = matlab(path, "orgs").ravel().astype(bool)
-    std = matlab(path, "dmos_std", optional=True).ravel()
-    references = [str(cell.item()) for cell in matlab(root / "refnames_all.mat").ravel()]
+    dmos = read_matlab(path, "dmos_new").ravel()
+    original = read_matlab(path, "orgs").ravel().astype(bool)
+    std = read_matlab(path, "dmos_std", optional=True).ravel()
+    references = [str(cell.item()) for cell in read_matlab(root / "refnames_all.mat").ravel()]
     images = [f"{name}/img{i + 1}.bmp" for name, count in parts for i in range(count)]
     if not len(dmos) == len(original) == len(references) == len(images):
         raise DatasetError(
@@ -292,7 +292,7 @@ def pipal(root: Path) -> pd.DataFrame:
 
 def agiqa3k(root: Path) -> pd.DataFrame:
     """AGIQA-3K. ``mos_quality`` is about quality, ``mos_align`` is not; one folder of images."""
-    labels = table(root / "data.csv", ("name", "prompt", "mos_quality", "std_quality"))
+    labels = read_table(root / "data.csv", ("name", "prompt", "mos_quality", "std_quality"))
     first = str(labels["name"].iloc[0])
     folders = ("", "AGIQA-3K", "images", "image", "Images")
     folder = next((f for f in folders if (root / f / first).is_file()), "")
@@ -309,7 +309,7 @@ def agiqa3k(root: Path) -> pd.DataFrame:
 
 def uhd_iqa(root: Path) -> pd.DataFrame:
     """UHD-IQA. MOS on 0..1; images lie in one folder per official set."""
-    labels = table(root / "uhd-iqa-metadata.csv", ("image_name", "quality_mos", "set"))
+    labels = read_table(root / "uhd-iqa-metadata.csv", ("image_name", "quality_mos", "set"))
     return pd.DataFrame(
         {
             "image": labels["set"].astype(str) + "/" + labels["image_name"].astype(str),
@@ -321,7 +321,7 @@ def uhd_iqa(root: Path) -> pd.DataFrame:
 
 def csv(path: Path) -> pd.DataFrame:
     """One's own table: ``image`` and ``mos`` (or ``dmos``), any other of the frame's columns."""
-    frame = table(path, ("image",))
+    frame = read_table(path, ("image",))
     if "mos" not in frame and "dmos" not in frame:
         raise DatasetError(
             f"{path}: no column mos (higher is better) or dmos (lower is better); "

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import rankdata
 
 from benchmarks.stats.arrays import BoolArray, FloatArray, IntArray
 
@@ -50,7 +51,7 @@ class Design:
 
 
 class Pair(NamedTuple):
-    """The pair that one bin gives.
+    """Image pair of one bin.
 
     Attributes:
         attacker: Column of the attacking metric.
@@ -75,7 +76,7 @@ class Pair(NamedTuple):
 
 
 def rank_scale(scores: FloatArray) -> FloatArray:
-    """Percentile scale of each column: ``100 * (average rank - 1) / (n - 1)``.
+    """Compute the percentile scale of each column: ``100 * (average rank - 1) / (n - 1)``.
 
     Args:
         scores: ``(n, m)`` finite scores, ``n >= 2``, higher is better.
@@ -90,14 +91,12 @@ def rank_scale(scores: FloatArray) -> FloatArray:
         raise ValueError(f"expected (n >= 2, m) scores, got shape {scores.shape}")
     scaled = np.empty(scores.shape)
     for column, values in enumerate(scores.T):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        average = np.cumsum(counts) - (counts - 1) / 2
-        scaled[:, column] = 100 * (average[inverse] - 1) / (len(values) - 1)
+        scaled[:, column] = 100 * (rankdata(values) - 1) / (len(values) - 1)
     return scaled
 
 
 def level_centres(values: FloatArray, levels: int) -> FloatArray:
-    """Centres of equal steps of a range.
+    """Compute the centres of equal steps of a range.
 
     Args:
         values: ``(n,)`` scores of the defender.

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Cells(NamedTuple):
-    """Where each of ``p`` pairs belongs: its cell (attacker, defender) and its weight there.
+    """Cell (attacker, defender) of each of ``p`` pairs, and its weight in the cell.
 
     Attributes:
         attacker: ``(p,)`` number of the attacking metric.
@@ -64,7 +64,7 @@ class GlobalRanking(NamedTuple):
 
 
 def mean_by_cell(cells: Cells, values: FloatArray, counts: FloatArray | None = None) -> FloatArray:
-    """Weighted mean ``sum_k w_k v_k / sum_k w_k`` over the pairs ``k`` of each cell.
+    """Compute the weighted mean ``sum_k w_k v_k / sum_k w_k`` over the pairs ``k`` of each cell.
 
     Args:
         cells: The ``p`` pairs' cells and weights.
@@ -81,6 +81,7 @@ def mean_by_cell(cells: Cells, values: FloatArray, counts: FloatArray | None = N
     order = np.argsort(cell, kind="stable")
     present, starts = np.unique(cell[order], return_index=True)
     if len(present):
+        # reduceat sums each run of equal cells: (b, p) -> (b, cells with a pair)
         weighted = (counts * cells.weight)[:, order]
         mass[:, present] = np.add.reduceat(weighted, starts, axis=1)
         total[:, present] = np.add.reduceat(weighted * values[order], starts, axis=1)
@@ -91,7 +92,7 @@ def mean_by_cell(cells: Cells, values: FloatArray, counts: FloatArray | None = N
 def aggressiveness(
     cells: Cells, preference: FloatArray, counts: FloatArray | None = None
 ) -> FloatArray:
-    """How well each metric, as attacker, finds the failures of each defender (section 3).
+    """Compute how well each metric, as attacker, finds failures of each defender (section 3).
 
     Args:
         cells: The ``p`` pairs' cells and weights.
@@ -109,7 +110,7 @@ def aggressiveness(
 def resistance(
     cells: Cells, preference: FloatArray, counts: FloatArray | None = None
 ) -> FloatArray:
-    """How well each metric, as defender, withstands each attacker (section 3).
+    """Compute how well each metric, as defender, withstands each attacker (section 3).
 
     Args:
         cells: The ``p`` pairs' cells and weights.
@@ -147,7 +148,7 @@ def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> FloatArr
 
 
 def rank_matrix(matrix: FloatArray, replicates: FloatArray, level: float = 0.95) -> GlobalRanking:
-    """Thurstone Case V scores of ``matrix`` ``(m, m)`` with percentile intervals.
+    """Compute Thurstone Case V scores of ``matrix`` ``(m, m)`` with percentile intervals.
 
     Args:
         matrix: Non-negative weights; NaN (no pair) counts as no comparison.

@@ -1,4 +1,4 @@
-"""What the report draws of one data set's agreement with its labels."""
+"""Agreement of metrics with the labels of one data set, as the report draws it."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ CURVE = 80
 
 
 def json_numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
-    """Numbers for JSON.
+    """Round numbers for JSON.
 
     Args:
         values: ``(n,)`` numbers.
@@ -37,7 +37,7 @@ def json_numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
 
 
 def agreement_panel(table: pd.DataFrame, metric: str, lower_is_better: bool) -> dict[str, Any]:
-    """Scatter, fitted logistic, residuals and extremes of one metric on one dataset.
+    """Compute scatter, fitted logistic, residuals and extremes of one metric on one data set.
 
     Args:
         table: Columns ``mos`` and the metric's, both turned so that higher is better.

@@ -1,4 +1,4 @@
-"""Everything that the report page draws, gathered from a results folder."""
+"""Gather from a results folder all that the report page draws."""
 
 import json
 from pathlib import Path
@@ -108,9 +108,9 @@ def _table_rows(rows: list[dict[str, Any]], verdicts: Any) -> list[dict[str, Any
 
 
 def _attach_pictures(datasets: list[dict[str, Any]], budget: int) -> list[str]:
-    """One list of pictures; every dataset learns which number each of its images has (or -1).
+    """Make one list of pictures, and give each data set the number of each image (-1: none).
 
-    Images that are shown large get a larger picture, which serves the hover too.
+    Images that are shown large get a larger picture, which the hover uses as well.
     """
     large: dict[str, None] = {}
     for dataset in datasets:

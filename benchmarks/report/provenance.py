@@ -1,4 +1,4 @@
-"""Where a report's numbers come from: versions, machine, dates."""
+"""Provenance of a report: versions, machine, dates."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PACKAGES = (
 
 
 def software() -> dict[str, str]:
-    """Package versions and the machine that made the report, in words."""
+    """List package versions and the machine that makes the report."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -39,14 +39,14 @@ def _processor() -> str:
 
 
 def made_on() -> str:
-    """Today's date in UTC; ``SOURCE_DATE_EPOCH`` stands in for it, for reports made again."""
+    """Return today's date in UTC, or that of ``SOURCE_DATE_EPOCH``, for reproducible reports."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.now(timezone.utc) if epoch is None else _date(float(epoch))
     return now.date().isoformat()
 
 
 def written_on(files: list[Path]) -> str:
-    """Dates of the oldest and the newest of some files; empty where there are none."""
+    """Return the dates of the oldest and the newest of some files; empty without files."""
     if "SOURCE_DATE_EPOCH" in os.environ:
         return made_on()
     dates = sorted(_date(file.stat().st_mtime).date().isoformat() for file in files)

@@ -1,4 +1,4 @@
-"""What the report shows of robustness.json."""
+"""Robustness as the report draws it, from robustness.json."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ CURVES = ("size", "low", "high", "worst")
 
 
 def robustness_panel(panel: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Every change of every metric in percent of its spread; reasons stay reasons.
+    """Express every change of every metric in percent of its spread; reasons are kept.
 
     A metric whose spread is 0 has no percentage, so it has reasons alone.
     """

@@ -68,7 +68,7 @@ def dataset_names(results: Path) -> list[str]:
 
 
 def read_frame(results: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """A data set's frame and its record.
+    """Read a data set's frame and its record.
 
     Args:
         results: The results folder.
@@ -89,7 +89,7 @@ def read_frame(results: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, Any
 
 
 def score_files(results: Path, dataset: str) -> Iterator[ScoreFile]:
-    """All score files of a data set.
+    """Iterate over the score files of a data set.
 
     Args:
         results: The results folder.
@@ -112,7 +112,7 @@ def score_files(results: Path, dataset: str) -> Iterator[ScoreFile]:
 def load(
     results: str | Path, dataset: str | None = None, resolution: str | None = None
 ) -> pd.DataFrame:
-    """All scores as one wide table, every metric turned so that higher is better.
+    """Load all scores as one wide table, every metric turned so that higher is better.
 
     Args:
         results: The results folder.

@@ -1,4 +1,4 @@
-"""Per-image scores of one metric on one dataset, on disk, safe against a kill at any moment.
+"""Score files: the scores of one metric on one data set, safe against a kill at any moment.
 
 While a run is in progress, finished batches are appended to a journal of JSON lines, one write per
 batch; at its end the journal is folded into a Parquet file that is replaced in one step. After a
@@ -28,7 +28,7 @@ _KEY = b"benchmarks"
 
 @dataclass(frozen=True)
 class Row:
-    """One image's outcome. ``score`` is raw, NaN on failure; ``error`` is "" when all is well."""
+    """Score of one image; ``score`` is raw, NaN on failure; ``error`` is "" on success."""
 
     digest: str
     image: str
@@ -44,7 +44,7 @@ COLUMNS = tuple(Row.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Key:
-    """What a score depends on beside the image: where the scores are filed."""
+    """Identity of a score file: all that its scores depend on beside the images."""
 
     dataset: str
     metric: str
@@ -78,7 +78,7 @@ class Store:
         self._lock = FileLock(self.path.with_suffix(".lock"))
 
     def __enter__(self) -> "Store":
-        """Take the lock and mend a journal that a kill has torn.
+        """Acquire the lock, and cut off a last line of the journal that a kill left incomplete.
 
         Raises:
             Busy: Another process holds the lock.
@@ -95,7 +95,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Fold the journal in and let go."""
+        """Merge the journal into the Parquet file and release the lock."""
         try:
             self.compact()
         finally:
@@ -107,17 +107,17 @@ class Store:
         return read(self.path, self.journal)[1]
 
     def append(self, rows: Iterable[Row]) -> None:
-        """Put a finished batch on disk, in one write."""
+        """Append a finished batch to the journal, in one write."""
         text = "".join(json.dumps(without_nan(asdict(row))) + "\n" for row in rows)
         if not self.journal.exists():
             text = json.dumps({"format": FORMAT, **asdict(self.key)}) + "\n" + text
         with self.journal.open("ab", buffering=0) as file:
             left = memoryview(text.encode())
-            while left:  # a disk that is all but full takes a part, and says no to the rest
+            while left:  # on an almost full disk, write() may take a part; the rest then raises
                 left = left[file.write(left) :]
 
     def compact(self) -> None:
-        """Fold the journal into the Parquet file."""
+        """Merge the journal into the Parquet file."""
         if self.journal.exists():
             rows = self.rows().sort_values(["image", "digest"], ignore_index=True)
             write_parquet(rows, self.path, {"format": FORMAT, **asdict(self.key)})
@@ -170,7 +170,7 @@ def write_parquet(frame: pd.DataFrame, path: Path, metadata: dict[str, Any]) -> 
 
 
 def _mend(journal: Path) -> None:
-    """Cut a torn last line off; a journal without a whole header is void."""
+    """Remove an incomplete last line; a journal without a complete header is deleted."""
     if not journal.is_file():
         return
     content = journal.read_bytes()

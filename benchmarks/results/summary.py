@@ -1,4 +1,4 @@
-"""The rows of ``summary.csv``: the figures of each metric, data set and split."""
+"""Summarise a results folder: the figures of each metric, data set and split."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from benchmarks.datasets.splits import random_tests
 from benchmarks.formatting import write_json
 from benchmarks.results.folder import ScoreFile, dataset_names, read_frame, score_files
 from benchmarks.results.store import write_parquet
-from benchmarks.results.tables import summary_markdown
+from benchmarks.results.summary_markdown import summary_markdown
 from benchmarks.stats.agreement import agreement
 from benchmarks.stats.bootstrap import FEWEST_IMAGES
 from benchmarks.stats.correlations import plcc, srcc
@@ -41,7 +41,7 @@ FEWEST_REFERENCES = 5
 
 @dataclass(frozen=True)
 class Statistics:
-    """What to compute.
+    """Settings of the statistics.
 
     Attributes:
         resamples: Bootstrap resamples for the intervals; 0 leaves the intervals out.
@@ -94,7 +94,7 @@ def write_summary(results: Path, what: Statistics) -> str:
 
 
 def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
-    """Figures of all scores in a results folder.
+    """Compute the figures of all scores in a results folder.
 
     Args:
         results: The results folder.

@@ -1,1 +1,1 @@
-"""What the numbers mean: correlations, fits, intervals, significance, rankings; arrays only."""
+"""Statistics: correlations, fits, intervals, significance, rankings; arrays only."""

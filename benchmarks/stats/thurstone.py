@@ -35,14 +35,15 @@ class Ranking(NamedTuple):
 
 
 def has_maximum(wins: FloatArray) -> BoolArray:
-    """Whether each matrix of a ``(b, m, m)`` batch has a finite maximum of the likelihood.
+    """Test whether each matrix of a ``(b, m, m)`` batch has a finite maximum of the likelihood.
 
     It has one exactly when no group of items is never beaten by the rest: when the graph of
     "i was preferred to j" is strongly connected (Ford, 1957).
     """
     m = wins.shape[-1]
-    reach = (wins > 0) | np.eye(m, dtype=bool)
+    reach = (wins > 0) | np.eye(m, dtype=bool)  # (b, m, m), paths of at most one win
     for _ in range(max(1, int(np.ceil(np.log2(m))))):
+        # squaring doubles the length of the paths: log2(m) times reach every path
         reach = np.matmul(reach.astype(np.float64), reach.astype(np.float64)) > 0
     return np.asarray(reach.all(axis=(-2, -1)))
 
@@ -80,7 +81,7 @@ def thurstone(wins: FloatArray, *, tolerance: float = 1e-9, steps: int = 200) ->
         if converged.all():
             break
         step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
-        step /= np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True))
+        step /= np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True))  # damped Newton
         scores = scores + np.where(converged[:, None], 0.0, step)
     return Ranking(scores - scores.mean(axis=1, keepdims=True), maximum, converged)
 

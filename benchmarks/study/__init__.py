@@ -1,1 +1,1 @@
-"""What people say of image pairs: the page they vote on, and its votes."""
+"""Studies: the page on which people vote on image pairs, and the votes."""

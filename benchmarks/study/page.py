@@ -27,7 +27,7 @@ VOTE_COLUMNS = [
 
 
 def design_study(pairs: pd.DataFrame, seed: int, limit: int | None = None) -> dict[str, Any]:
-    """What the page needs besides pictures: each pair of images once, with the cells it answers.
+    """Design a study: each pair of images once, with the competition's cells that it answers.
 
     Args:
         pairs: Rows as in pairs.csv. Rows without a pair, or whose images are one image, are left

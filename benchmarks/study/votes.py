@@ -1,4 +1,4 @@
-"""Votes of a study: screening of the observers, mean preference of each pair.
+"""Votes of a study: read them, screen the observers, average each pair.
 
 Reference: ITU-R BT.500-15, Annex 1, section A1-2.3.1 (screening of observers).
 """
@@ -31,7 +31,7 @@ CELL = ["attacker", "defender", "level", "best", "worst"]
 
 
 def read_votes(paths: Sequence[Path]) -> pd.DataFrame:
-    """The votes of one study from the csv files that its page saved.
+    """Read the votes of one study from the csv files that its page saved.
 
     Two people of one name have two sessions of the page: their names become
     ``NAME (SESSION)``. A file may be named twice.
@@ -143,7 +143,11 @@ def _far_out(centred: FloatArray) -> FloatArray:
 
 
 def mean_preference(votes: pd.DataFrame) -> pd.DataFrame:
-    """Rows as in pairs.csv without MOS, with ``preference`` (mean over observers) and ``votes``."""
+    """Average the votes on each pair.
+
+    Returns:
+        Rows as in pairs.csv without MOS, with ``preference`` (mean over observers) and ``votes``.
+    """
     groups = votes.groupby(CELL, sort=True)
     table = groups.agg(
         population=("population", "first"),

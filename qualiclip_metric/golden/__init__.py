@@ -10,7 +10,7 @@ from qualiclip_metric.golden.check import (
     check,
     freeze,
     load,
-    score,
+    score_images,
 )
 from qualiclip_metric.golden.images import IMAGES
 
@@ -25,5 +25,5 @@ __all__ = [
     "check",
     "freeze",
     "load",
-    "score",
+    "score_images",
 ]

@@ -142,7 +142,7 @@ def freeze(
         signature=_signature(metric, signature),
         tolerance=tolerance,
         reason=reason,
-        scores=score(metric, list(IMAGES) if images is None else images),
+        scores=score_images(metric, list(IMAGES) if images is None else images),
         path=Path(path),
     )
     record = {
@@ -200,9 +200,9 @@ def check(
         The changed scores and parts of the signature.
 
     Raises:
-        GoldenError: As for :func:`score`.
+        GoldenError: As for :func:`score_images`.
     """
-    now = score(metric, list(golden.scores))
+    now = score_images(metric, list(golden.scores))
     changed = tuple(
         ScoreChange(image, expected, now[image])
         for image, expected in golden.scores.items()
@@ -213,7 +213,7 @@ def check(
     return GoldenReport(golden, changed, largest, changes(golden.signature, now_signed))
 
 
-def score(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict[str, float]:
+def score_images(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict[str, float]:
     """Score known images, one at a time.
 
     Args:

@@ -20,7 +20,7 @@ from benchmarks.results.summary import (
     summarise,
     write_summary,
 )
-from benchmarks.results.tables import summary_markdown
+from benchmarks.results.summary_markdown import summary_markdown
 from benchmarks.scoring.runner import prepare
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.results.tables import significance_markdown
+from benchmarks.results.summary_markdown import significance_markdown
 from benchmarks.stats.significance import COVERAGE, compare
 
 

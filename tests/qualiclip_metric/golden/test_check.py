@@ -70,10 +70,8 @@ def test_files_of_the_first_format_are_read(tmp_path: Path) -> None:
     """There the signature was one line."""
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
     record = json.loads((tmp_path / "g.json").read_text())
-    assert record["signature"] == {
-        "model": "mean", "weights": "aa", "precision": "fp32", "version": "1.0", "engine": "torch",
-        "size": "native",
-    }  # fmt: skip
+    written = {"model": "mean", "weights": "aa", "precision": "fp32", "version": "1.0"}
+    assert record["signature"].items() >= written.items()
     record |= {"format": 1, "signature": "mean|weights:aa|fp32|v1.0"}
     (tmp_path / "g.json").write_text(json.dumps(record))
     assert golden.load(tmp_path / "g.json") == frozen
@@ -115,11 +113,11 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(golden.GoldenError, match="expected format 2, got 9"):
         golden.load(tmp_path / "bad.json")
     with pytest.raises(golden.GoldenError, match="unknown image 'x'; expected one of code/gra"):
-        golden.score(Mean(), ["x"])
+        golden.score_images(Mean(), ["x"])
     with pytest.raises(golden.GoldenError, match="expected one finite score"):
-        golden.score(Mean(float("nan")), CODE)
+        golden.score_images(Mean(float("nan")), CODE)
     with pytest.raises(golden.GoldenError, match="expected one finite score"):
-        golden.score(lambda images: images.flatten()[:2], CODE)
+        golden.score_images(lambda images: images.flatten()[:2], CODE)
     with pytest.raises(ValueError, match="tolerance of at least 0"):
         golden.freeze(Mean(), tmp_path / "g.json", tolerance=-1)
 

@@ -1,4 +1,4 @@
-"""The summary and the comparisons as Markdown: figures, random splits, remarks, signatures."""
+"""Write the summary and the comparisons as Markdown: figures, random splits, remarks."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -73,7 +73,7 @@ def _with_interval(row: Mapping[Hashable, Any], figure: str) -> str:
 
 
 def _remarks(summary: pd.DataFrame) -> list[str]:
-    """What a reader has to know: images failed or not scored, splits left out, odd fits."""
+    """List failed and unscored images, omitted splits, and fits whose status is not ok."""
     remarks = []
     for r in summary[summary["n"].gt(0)].to_dict("records"):
         place = f"{r['metric']} on {r['dataset']}"
