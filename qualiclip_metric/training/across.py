@@ -27,13 +27,7 @@ _CROPS, _CHAIN, _NOISE = 50, 51, 52  # purposes of the generators
 
 @dataclass(frozen=True)
 class AcrossContents:
-    """Agreement with full-reference quality across contents.
-
-    Attributes:
-        srcc: Mean over levels of `by_level`.
-        by_level: SRCC over all crops of a level, 1 to 5.
-        crops: Crops per level.
-    """
+    """Mean SRCC over levels, SRCC over all crops of each level (1 to 5), and crops per level."""
 
     srcc: float
     by_level: tuple[float, ...]
@@ -49,23 +43,12 @@ def across_contents(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> AcrossContents:
-    """SRCC within a level, across contents, with the mean rank of full-reference metrics.
+    """Compute SRCC within a level, across contents, with full-reference metrics' mean rank.
 
-    Crops of every photo are degraded, each by another random chain. MDSI, HaarPSI, VIF and MS-GMSD
-    (piq) compare each level with the undegraded crop; the scores are correlated with the mean of
-    these metrics' ranks among all crops.
-
-    Args:
-        metric: The metric.
-        paths: Pristine photos that training has not seen.
-        crop_size: Side of the crops, px.
-        per_photo: Crops of each photo.
-        seed: Of crops and chains.
-        progress: Called with the number of photos done.
-
-    Raises:
-        ValueError: With fewer than two photos.
-        ImportError: When piq is missing, with the cure.
+    Each pristine photo gives `per_photo` crops, each degraded by another random chain. MDSI,
+    HaarPSI, VIF and MS-GMSD (piq) compare each level with the undegraded crop; the scores are
+    correlated with the mean of these metrics' ranks among all crops. `progress` gets the number of
+    photos done. Raises ValueError for fewer than two photos.
     """
     if len(paths) < 2:
         raise ValueError(f"across contents: expected at least two photos, got {len(paths)}")

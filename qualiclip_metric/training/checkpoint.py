@@ -20,16 +20,7 @@ LOG = "validation.jsonl"
 def own_folder(out: str | Path, *, main: bool = True) -> Iterator[Path]:
     """Make a run's folder if it is missing, and lock it for one run at a time.
 
-    Args:
-        out: The folder.
-        main: Whether this process takes the lock; one of those that train together does.
-
-    Yields:
-        The folder as a path.
-
-    Raises:
-        ValueError: When another training writes there.
-        OSError: When the folder cannot be made.
+    Of processes that train together only `main` takes the lock. Raises ValueError when it is taken.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,11 +44,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(folder: Path) -> dict[str, Any]:
-    """Read the resumable state; only tensors and plain values are unpickled.
-
-    Raises:
-        FileNotFoundError: When the run has no checkpoint yet.
-    """
+    """Read the resumable state; only tensors and plain values are unpickled."""
     path = folder / STATE
     if not path.is_file():
         raise FileNotFoundError(f"--resume: no {STATE} in {folder}; start without --resume")
@@ -66,10 +53,7 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
-    """Append one validation, and drop those of this step and later ones.
-
-    Later ones exist when a resumed run repeats steps that were already validated.
-    """
+    """Append one validation; drop this step and later ones, which a resumed run repeats."""
     path = folder / LOG
     lines = path.read_text().splitlines() if path.is_file() else []
     kept = [line for line in lines if json.loads(line)["step"] < step]

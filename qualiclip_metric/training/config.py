@@ -45,14 +45,7 @@ class Settings:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Self":
-        """Build the settings from plain values.
-
-        Args:
-            raw: Values by name; a missing one keeps its default.
-
-        Raises:
-            ValueError: For an unknown key, a value of another type, or one out of range.
-        """
+        """Build the settings from plain values; ValueError for a wrong key, type or range."""
         known = {f.name: f for f in fields(cast("type[DataclassInstance]", cls))}
         raw = {cls.RENAMED.get(name, name): value for name, value in raw.items()}
         if unknown := sorted(raw.keys() - known.keys()):
@@ -61,15 +54,7 @@ class Settings:
 
     @classmethod
     def read(cls, path: str | Path | None, overrides: Sequence[str] = ()) -> "Self":
-        """Build the settings from a TOML file and overrides.
-
-        Args:
-            path: TOML file, or None for the defaults.
-            overrides: ``key=value`` with values in TOML's syntax; they win over the file.
-
-        Raises:
-            ValueError: As for `from_dict`, or when the file or an override is not TOML.
-        """
+        """Build the settings from a TOML file (or none) and ``key=value`` overrides."""
         return cls.from_dict(read_settings(path, overrides))
 
     def _check_ranges(self) -> None:

@@ -33,12 +33,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CropPair:
-    """Two pristine crops of one photo, and the distortions to apply to them.
+    """Two pristine crops of one photo, (2, 3, c, c) in 0..255, and their distortions in order.
 
-    Attributes:
-        number: Number of the draw, which seeds the noise of the distortions.
-        crops: (2, 3, c, c) in 0..255.
-        types: Distortion types, in the order in which they are applied.
+    The number of the draw seeds the noise of the distortions.
     """
 
     number: int
@@ -47,13 +44,7 @@ class CropPair:
 
 
 def generator(seed: int, number: int, purpose: int) -> torch.Generator:
-    """CPU generator that depends only on its arguments.
-
-    Args:
-        seed: Of the run.
-        number: Of the draw, the epoch or the step.
-        purpose: Separates generators of equal number: order, crops, types, noise ...
-    """
+    """CPU generator that depends only on the run's seed, the number of the draw and the purpose."""
     # A hash, so that no sum or product of the three collides; 63 bits of it, because `manual_seed`
     # takes a signed 64-bit number.
     digest = hashlib.sha256(f"{seed} {number} {purpose}".encode()).digest()
@@ -63,12 +54,7 @@ def generator(seed: int, number: int, purpose: int) -> torch.Generator:
 class PristineDataset(Dataset[CropPair]):
     """Crops of pristine photos by draw number; each pass over the photos is shuffled anew.
 
-    Args:
-        paths: Pristine photos, at least one.
-        config: Settings; those of crops and distortion types are used.
-
-    Raises:
-        ValueError: Without photos, and on access where none of them can be read.
+    Raises ValueError without photos, and on access where none of them can be read.
     """
 
     def __init__(self, paths: Sequence[Photo], config: TrainConfig) -> None:
@@ -101,12 +87,6 @@ class DrawBatchSampler(Sampler[list[int]]):
 
     Step by step, the batches of all processes together equal the batch of a single process with
     `world` times the batch size.
-
-    Args:
-        steps: Numbers of the batches.
-        batch_size: Draws per batch and process.
-        rank: Number of this process.
-        world: Number of processes.
     """
 
     def __init__(
@@ -130,14 +110,6 @@ def crop_pair(
 
     A photo smaller than the crop is enlarged to fit; a larger one is first downscaled by a factor
     drawn from [`config.min_scale`, 1].
-
-    Args:
-        img: Photo of any size, RGB in [0, 1].
-        config: Settings; `crop_size`, `overlap` and `min_scale` are used.
-        rng: Decides scale, positions and flip.
-
-    Returns:
-        Both crops, (2, 3, crop_size, crop_size).
     """
     size = config.crop_size
     smallest = size / min(img.shape[1:])

@@ -21,13 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """Photos of a run.
-
-    Attributes:
-        learn: To train on.
-        held: Held out for validation.
-        digest: Combined digest of `learn`.
-    """
+    """Photos to train on, photos held out for validation, and the combined digest of the former."""
 
     learn: list[Photo]
     held: list[Photo]
@@ -42,14 +36,7 @@ class Split:
 def read_split(
     photos: Sequence[str | Photo], share: float, cache: Path, progress: Callable[[int], None]
 ) -> Split:
-    """Hash the photos of a run and hold a share of them out; warn where these are few.
-
-    Args:
-        photos: Paths, or members of shards.
-        share: As for `split`.
-        cache: As for `digest_photos`.
-        progress: As for `digest_photos`.
-    """
+    """Hash the photos of a run and hold a share of them out; warn where these are few."""
     digests = digest_photos([to_photo(photo) for photo in photos], cache, progress)
     learn, held = split(digests, share)
     if share > 0 and len(held) < FEW_HELD_OUT:
@@ -66,19 +53,10 @@ def digest_photos(
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[Photo, str]:
-    """Hash the contents of each photo (SHA-256); warn and leave out what cannot be opened.
+    """SHA-256 of each photo's contents, in hexadecimal; warn and leave out what cannot be opened.
 
-    Args:
-        paths: Photos.
-        cache: JSON file of earlier digests. A photo with the path (or shard and place in it), size
-            and modification time of an entry is not read again; new entries are added, atomically.
-        progress: Called with the number of photos done.
-
-    Returns:
-        Hexadecimal digests by path, in the order of `paths`.
-
-    Raises:
-        OSError: When the cache cannot be written.
+    `cache` is a JSON file of earlier digests. A photo with the path (or shard and place in it),
+    size and modification time of an entry is not read again; new entries are added, atomically.
     """
     entries = _read_cache(cache)
     digests, unsaved = {}, 0
@@ -102,15 +80,8 @@ def digest_photos(
 def split(digests: Mapping[Photo, str], share: float) -> tuple[list[Photo], list[Photo]]:
     """Divide photos into training and validation by the digests of their contents.
 
-    A photo stays on its side when other photos are added or removed.
-
-    Args:
-        digests: As `digest_photos` returns them.
-        share: Expected share to hold out, 0 to 1. Above 0 at least one photo is held out, the one
-            with the smallest digest, unless all are copies of one.
-
-    Returns:
-        Photos to train on, and photos held out.
+    A photo stays on its side when other photos are added or removed. With a share above 0 at least
+    one photo is held out, the one with the smallest digest, unless all are copies of one.
     """
     # the first 64 bits of a SHA-256 are uniform, so `share` of them lie below the bound
     bound = int(share * 2**64)

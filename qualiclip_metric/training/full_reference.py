@@ -8,16 +8,9 @@ from qualiclip_metric.extras import require
 
 
 def mdsi(img: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-    """Mean deviation similarity index, negated; 0 for equal images, negative otherwise.
+    """Mean deviation similarity index, negated; 0 for equal images; RGB in [0, 1].
 
     Ziaei Nafchi et al., "Mean deviation similarity index", IEEE Access 4, 2016, section III.
-
-    Args:
-        img: Degraded images, RGB in [0, 1].
-        reference: Their pristine originals.
-
-    Raises:
-        ImportError: When piq is missing, with the cure.
     """
     piq = require("piq", "train", "full-reference metrics")
     with torch.no_grad():
@@ -28,14 +21,9 @@ def mdsi(img: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> 
 def four_metrics(
     img: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]
 ) -> Float[Tensor, "n 4"]:
-    """MDSI, HaarPSI, VIF and MS-GMSD, those negated for which lower is better.
+    """MDSI, HaarPSI, VIF and MS-GMSD of RGB in [0, 1]; negated where lower is better.
 
-    Args:
-        img: Degraded images, RGB in [0, 1], at least 161x161 for MS-GMSD.
-        reference: Their pristine originals.
-
-    Raises:
-        ImportError: When piq is missing, with the cure.
+    MS-GMSD needs at least 161x161 pixels.
     """
     piq = require("piq", "train", "full-reference metrics")
     with torch.no_grad():

@@ -259,17 +259,10 @@ class _Loop:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> float:
-    """Set the learning rate of a step: linear warm-up, then half a cosine to 0 at the last step.
+    """Set the groups' rates from their `peak_lr`; return the largest.
 
-    A function of the step alone, so that nothing of it has to be saved.
-
-    Args:
-        optimizer: Its groups hold their `peak_lr`; their `lr` is set.
-        step: Number of the step, from 0.
-        config: Settings; `steps` and `warmup` are used.
-
-    Returns:
-        The largest rate of the groups.
+    Linear warm-up, then half a cosine to 0 at the last step: a function of the step (from 0) alone,
+    so that no state of it has to be saved.
     """
     rise = max(1, round(config.warmup * config.steps)) if config.warmup else 0
     if step < rise:

@@ -71,15 +71,7 @@ def ranking_loss(
 def ranking_losses(
     similarity: Float[Tensor, "photos 2 levels pairs 2"], config: TrainConfig
 ) -> dict[str, Loss]:
-    """Compute the weighted losses of a batch.
-
-    Args:
-        similarity: Cosines, positive prompt first.
-        config: Margins, weights and reduction.
-
-    Returns:
-        Scalars by name; training minimises their sum.
-    """
+    """Compute the weighted losses of a batch by name; the positive prompt comes first."""
     # The negative prompt's similarity should grow with the level: with its sign turned, both
     # prompts take the same losses.
     positive, negative = similarity[..., 0], -similarity[..., 1]

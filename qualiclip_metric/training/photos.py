@@ -18,16 +18,9 @@ Photo = Path | Member
 def find(arguments: Iterable[str | Path]) -> list[Photo]:
     """Find the photos of files, folders, patterns and tar shards, in a stable order, each once.
 
-    Args:
-        arguments: As for `images.find`; names that end in `.tar` are shards, which may have braces
-            (`photos-{000..099}.tar`) or be a pattern. Only the headers of shards are read.
-
-    Returns:
-        In the order of the arguments; a shard's photos as those of a folder with the same files.
-
-    Raises:
-        ValueError: When a name is empty, holds no image or is a URL, or a shard is compressed or
-            damaged.
+    Names that end in `.tar` are shards, with braces (`photos-{000..099}.tar`) or a pattern; only
+    their headers are read, and their photos are ordered as in a folder with the same files. Raises
+    ValueError for a name that holds no image or is a URL, and for a compressed or damaged shard.
     """
     found: list[Photo] = []
     for name in map(str, arguments):
@@ -47,11 +40,7 @@ def to_photo(photo: str | Path | Member) -> Photo:
 
 
 def read(photo: str | Path | Member) -> Float[Tensor, "3 h w"]:
-    """Read a photo as `images.read` does, with the numbers of the file.
-
-    Raises:
-        ImageError: When it is missing, damaged, truncated, too large or not an image.
-    """
+    """Read a photo as `images.read` does; a missing or bad one raises ImageError."""
     if not isinstance(photo, Member):
         return images.read(photo, colour="raw")
     try:

@@ -60,10 +60,8 @@ class PlusConfig(Settings):
 def read_labels(path: str | Path) -> list[tuple[Path, float]]:
     """Read images and opinions from a csv file with columns `image` and `mos`, higher is better.
 
-    Paths are relative to the file's folder.
-
-    Raises:
-        ValueError: When the file, a column, an image or a number is missing, or all are equal.
+    Paths are relative to the file's folder. Raises ValueError when the file, a column, an image or
+    a number is missing, or all numbers are equal.
     """
     path = Path(path)
     try:
@@ -167,17 +165,9 @@ def _scaled(labels: Sequence[tuple[Path, float]]) -> list[tuple[Path, float]]:
 def plus_loss(
     score: Float[Tensor, " n"], mos: Float[Tensor, " n"], config: PlusConfig
 ) -> Float[Tensor, ""]:
-    """The loss of QualiCLIP+ on one batch, as in pyiqa's option files.
+    """The loss of QualiCLIP+ on one batch, as in pyiqa's option files; score and MOS in [0, 1].
 
-        weight_mse * mean((score - mos)^2) + weight_plcc * (1 - PLCC(score, mos)) / 2
-
-    Args:
-        score: Of the metric, 0 to 1.
-        mos: Scaled to [0, 1].
-        config: Weights of both terms.
-
-    Returns:
-        Scalar, 0 or more.
+    `weight_mse * mean((score - mos)^2) + weight_plcc * (1 - PLCC(score, mos)) / 2`
     """
     # a batch of equal scores has no correlation: PLCC 0 rather than 0 / 0
     centred = score - score.mean(), mos - mos.mean()

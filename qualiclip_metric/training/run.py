@@ -22,12 +22,7 @@ MAY_CHANGE = ("checkpoint_every", "workers")
 
 
 def stored_settings(folder: Path, processes: int = 1) -> dict[str, Any]:
-    """Read the settings of a run to resume, with the batch size for a number of processes.
-
-    Raises:
-        FileNotFoundError: When there is no state.
-        ValueError: When the batch cannot be divided evenly.
-    """
+    """Read the settings of a run to resume, with the batch size for a number of processes."""
     settings = dict(files.load_state(folder)["config"])
     total = settings.get(PER_PROCESS, processes)
     if total % processes:
@@ -37,17 +32,10 @@ def stored_settings(folder: Path, processes: int = 1) -> dict[str, Any]:
 
 @dataclass
 class Run:
-    """State of a run: the model that learns, and what the run was begun with.
+    """State of a run: the model that learns, and its settings and sources.
 
-    Attributes:
-        config: Settings.
-        folder: Where its files are.
-        origin: Checkpoint that it started from.
-        metric: The model that learns.
-        optimizer: Of the parameters that learn.
-        sources: Numbers and digests of photos and of the origin.
-        processes: How many processes train together.
-        fresh: Whether this run has not written to the folder yet; an earlier run may have.
+    `sources` holds numbers and digests of photos and of the origin checkpoint. `fresh`: this run
+    has not written to the folder yet (an earlier run may have).
     """
 
     config: TrainConfig
@@ -74,9 +62,7 @@ class Run:
     def resume(self) -> int:
         """Load the state in the folder; return the number of steps done.
 
-        Raises:
-            FileNotFoundError: When there is no state.
-            ValueError: When the state is of other settings (but `MAY_CHANGE`) or photos.
+        Raises ValueError when the state is of other settings (but `MAY_CHANGE`) or photos.
         """
         state = files.load_state(self.folder)
         then, now = state["config"], self._settings()

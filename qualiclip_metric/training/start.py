@@ -23,15 +23,8 @@ LICENCE = "Apache-2.0"
 def initial_checkpoint(config: TrainConfig, pretrained: str | Path | None = None) -> Checkpoint:
     """Load or build the model before its first step.
 
-    Args:
-        config: Settings; `model`, `logit_scale` and `temperature` are used.
-        pretrained: Name or path of a checkpoint to start from, of the architecture to train
-            (`openai` for `rn50`). `lite` starts from ImageNet's weights without one.
-
-    Raises:
-        ValueError: When the checkpoint is of another architecture, or one is needed.
-        WeightsError: When published weights are not available.
-        ImportError: When the packages that carry the pretrained weights are missing.
+    `pretrained` names a checkpoint of the architecture to train (`openai` for `rn50`); `lite`
+    starts from ImageNet's weights without one.
     """
     if pretrained is None:
         if config.model != "lite":
@@ -47,7 +40,7 @@ def initial_checkpoint(config: TrainConfig, pretrained: str | Path | None = None
 
 
 def _imagenet_lite(config: TrainConfig) -> Checkpoint:
-    """`lite` with ImageNet's trunk and a projection of zero.
+    """Build `lite` with ImageNet's trunk and a projection of zero.
 
     The projection's bias is the mean text feature: every image starts with the same features, as
     close to the positive prompts as to the negative ones.
@@ -76,9 +69,9 @@ def _imagenet_lite(config: TrainConfig) -> Checkpoint:
 def trainable(checkpoint: Checkpoint, config: TrainConfig) -> QualiCLIP:
     """Build the metric, in evaluation mode, with gradients for the parameters that learn.
 
-    The prompts' features are constant. Evaluation mode also keeps the statistics of batch
-    normalisation: a batch of ladders, half of it heavily degraded, is no sample of the images to
-    score. Weights and biases of the normalisation learn.
+    The prompts' features are constant. Evaluation mode keeps the statistics of batch normalisation:
+    a batch of ladders, half of it heavily degraded, does not represent the images to score. Weights
+    and biases of the normalisation learn.
     """
     metric = from_checkpoint(checkpoint).eval().requires_grad_(False)
     for group in parameter_groups(metric.encoder, config):

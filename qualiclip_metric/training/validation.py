@@ -76,11 +76,9 @@ class Validation:
 
 @dataclass(frozen=True)
 class PhotoScores:
-    """The scores of one photo.
+    """Scores of one photo per type: of pristine and levels 1 to 5, (6, crops).
 
-    Attributes:
-        number: Its position among the photos; crops and noise follow from it.
-        scores: Per type, those of the pristine photo and of levels 1 to 5, (6, crops).
+    Crops and noise follow from its position among the photos.
     """
 
     number: int
@@ -136,16 +134,7 @@ def score_photos(
 ) -> list[PhotoScores]:
     """Score a part of the photos, as one of several processes does; `summarise` joins the parts.
 
-    Args:
-        metric: The metric.
-        photos: Position among all photos, and path.
-        crop_size: As for `validate`.
-        seed: As for `validate`.
-        types: As for `validate`.
-        progress: As for `validate`.
-
-    Returns:
-        One entry for each photo that can be read; a warning names each of the others.
+    `photos` are positions among all photos, and paths. A warning names each that cannot be read.
     """
     names, scored = tuple(types), []
     for done, (number, path) in enumerate(photos, start=1):
@@ -177,15 +166,9 @@ def _score_photo(
 
 
 def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] = ()) -> Validation:
-    """Compute the figures of a validation.
+    """Compute the figures of a validation from scores of photos in any order.
 
-    Args:
-        photos: Scores of the photos, in any order.
-        total: How many photos there were, unreadable ones included.
-        unseen: Types that training left out.
-
-    Raises:
-        ValueError: Without photos, or when none of them can be read.
+    `total` counts unreadable photos as well. Raises ValueError when none could be read.
     """
     if not photos:
         found = f"none of {total} can be read" if total else "got none"

@@ -21,21 +21,13 @@ _KIND, _NOISE = 40, 41  # purposes of the generators
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw.
-
-    Attributes:
-        crops: The undegraded crop and its ladder, mild to strong, rounded to 8 bits as in a file.
-        quality: MDSI of each against the undegraded crop, negated: higher is better.
-        chained: Whether a chain degraded it; `DISTORTIONS` otherwise.
-        shares: Strength of each fault of `FAULTS` at the last level; 0 for those without a part.
-        hard: Whether one of `config.hard_types` takes part.
-    """
+    """A crop with its ladder, mild to strong, rounded to 8 bits as in a file, and their labels."""
 
     crops: Float[Tensor, "levels 3 c c"]
-    quality: Float[Tensor, " levels"]
-    chained: bool
-    shares: Float[Tensor, " faults"]
-    hard: bool
+    quality: Float[Tensor, " levels"]  # MDSI against the undegraded crop, negated: higher is better
+    chained: bool  # degraded by a chain, not by `DISTORTIONS`
+    shares: Float[Tensor, " faults"]  # strength at the last level; 0 for those without a part
+    hard: bool  # whether one of `config.hard_types` takes part
 
 
 class DrawDataset(Dataset[Draw]):

@@ -33,11 +33,7 @@ _FIRST_FLIP = 2 * 10**9
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Features and labels of all draws; `Draw` describes the labels.
-
-    Attributes:
-        pooled: Spatial averages of the trunk's last two stages.
-    """
+    """Spatial averages of the trunk's last two stages; `Draw` describes the labels."""
 
     pooled: Float[Tensor, "draws levels channels"]
     quality: Float[Tensor, "draws levels"]
@@ -56,16 +52,7 @@ def collect(
 ) -> FeatureTable:
     """Compute the part of the table that is not on disk yet, and return the whole.
 
-    Args:
-        encoder: Its frozen trunk computes the features.
-        photos: Pristine photos.
-        config: Settings.
-        sources: Digests, so that a table of other photos or weights is refused.
-        folder: Of the table.
-        progress: Called with the number of draws done.
-
-    Raises:
-        ValueError: When the folder holds a table of other settings, photos or weights.
+    Raises ValueError when the folder holds a table of other settings, photos or weights.
     """
     identity = _identity(config, sources, "draws", "batch_size", "hard_types")
     pieces = Pieces(folder, identity)
@@ -90,16 +77,10 @@ def gradient_second_moment(
     sources: Sources,
     folder: Path,
 ) -> SecondMoment:
-    """Second moment of the features' gradient: mean of J J' over crops, J = d features / d pixels.
+    """Mean of J J' over `gradient_crops` crops, each at another level; J = d features / d pixels.
 
     A head w has the mean squared gradient w' (J J') w: what a small attack on the pixels gains.
-
-    Args:
-        encoder: As for `collect`.
-        photos: As for `collect`.
-        config: `gradient_crops` are taken, one per draw, each at another level.
-        sources: As for `collect`.
-        folder: Where finished crops are kept.
+    Finished crops are kept in the folder.
     """
     pieces = Pieces(folder, _identity(config, sources, "gradient_crops"))
     draws = DrawDataset(photos, config)
@@ -118,14 +99,9 @@ def flip_second_moment(
     sources: Sources,
     folder: Path,
 ) -> SecondMoment:
-    """Second moment of the feature change under a vertical flip: mean of d d' over crops.
+    """Mean of d d' over the crops of `flip_draws` draws, with d the feature change under a flip.
 
-    Args:
-        encoder: As for `collect`.
-        photos: As for `collect`.
-        config: The crops of `flip_draws` draws are taken, at all levels.
-        sources: As for `collect`.
-        folder: Where finished draws are kept.
+    The flip is vertical; finished draws are kept in the folder.
     """
     pieces = Pieces(folder, _identity(config, sources, "flip_draws"))
     draws = DrawDataset(photos, config)
@@ -155,8 +131,8 @@ def _jacobian(
 ) -> Float[Tensor, "channels pixels"]:
     """Gradient of every feature with respect to the pixels, `_COPIES` features per backward pass.
 
-    Images of a batch do not see each other. So with equal copies, the sum of copy i's feature
-    first + i has as its gradient at copy i that feature's gradient alone.
+    Images of a batch are independent. So with equal copies, the gradient of the sum of copy i's
+    feature first + i, taken at copy i, is the gradient of that feature alone.
     """
     copies = crop.repeat(_COPIES, 1, 1, 1).requires_grad_()
     pooled = encoder.pooled(copies)  # (copies, channels)

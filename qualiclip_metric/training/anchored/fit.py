@@ -13,10 +13,9 @@ from torch import Tensor
 class QuadraticPenalty:
     """Penalty on the mean squared response of a head to changes of its features.
 
-    Attributes:
-        weight: Of the penalty, after the matrix is scaled to a mean diagonal of 1.
-        second_moment: Mean of d d' over changes d of the unstandardised features: a head w has the
-            mean squared response w' (d d') w.
+    With `second_moment` the mean of d d' over changes d of the unstandardised features, a head w
+    has the mean squared response w' (d d') w. `weight` applies once its mean diagonal is scaled to
+    1.
     """
 
     weight: float
@@ -25,12 +24,7 @@ class QuadraticPenalty:
 
 @dataclass(frozen=True)
 class Heads:
-    """Linear functions of pooled features.
-
-    Attributes:
-        weight: One row per head.
-        bias: One number per head.
-    """
+    """Linear functions of pooled features: one row of `weight` and one bias per head."""
 
     weight: Float[Tensor, "heads channels"]
     bias: Float[Tensor, " heads"]
@@ -53,19 +47,10 @@ def ridge(
     size: float,
     penalties: Sequence[QuadraticPenalty] = (),
 ) -> Heads:
-    """Ridge regression on standardised features, in fp64.
+    """Ridge regression on standardised features, in fp64; one head, on the unstandardised features.
 
-    w = (X'X/n + lambda I + sum of mu_k G_k)^-1 X'y/n, with G_k the matrices of the penalties.
-
-    Args:
-        pooled: Features.
-        target: Value to predict from each row.
-        weight: Of each row, of any sum.
-        size: Lambda, the penalty on the squared norm of the head.
-        penalties: Further penalties.
-
-    Returns:
-        One head, on the unstandardised features.
+    w = (X'X/n + lambda I + sum of mu_k G_k)^-1 X'y/n, with lambda = `size` and G_k the matrices of
+    the penalties. The weights of the rows may have any sum.
     """
     x, y, share = pooled.double(), target.double(), weight.double() / weight.double().sum()
     mean = share @ x
@@ -85,23 +70,11 @@ def ridge(
 def discriminant(
     pooled: Float[Tensor, "n channels"], label: Int[Tensor, " n"], classes: int, shrinkage: float
 ) -> Heads:
-    """Log odds of each class against class 0, by linear discriminant analysis.
+    """Log odds of classes 1 and up against class 0, by linear discriminant analysis.
 
     Classes have equal priors and equal parts in the covariance, whatever their number of rows. The
     covariance within classes, of standardised features, is shared and shrunk towards the identity
-    (Friedman, JASA 84, 1989).
-
-    Args:
-        pooled: Features.
-        label: Class of each row, 0 to `classes` - 1, none of them empty.
-        classes: Number of classes.
-        shrinkage: Added to the diagonal of the covariance.
-
-    Returns:
-        `classes` - 1 heads, of class 1 and on.
-
-    Raises:
-        ValueError: When a class has no row.
+    (Friedman, JASA 84, 1989). Raises ValueError when a class has no row.
     """
     rows = torch.bincount(label, minlength=classes)
     if not rows.all():
@@ -128,14 +101,8 @@ def to_logits(
 ) -> Heads:
     """Rescale heads to log odds: the median good crop gets probability .9, the median bad one .1.
 
-    Args:
-        heads: Heads on one scale.
-        predicted: Values of that scale for some crops.
-        good: Mask of the good crops.
-        bad: Mask of the bad crops.
-
-    Raises:
-        ValueError: When the median bad crop is not below the median good one.
+    `predicted` holds values on the heads' scale; `good` and `bad` are masks of it. Raises
+    ValueError when the median bad crop is not below the median good one.
     """
     high, low = predicted[good].median(), predicted[bad].median()
     if not high > low:
@@ -151,20 +118,12 @@ def to_logits(
 def heads_to_projection(
     heads: Heads, prompts: Float[Tensor, "heads 2 dim"], scale: float
 ) -> tuple[Float[Tensor, "dim channels"], Float[Tensor, " dim"]]:
-    """Solve for the projection under which each prompt pair gives its head's log odds.
+    """Solve for the projection that gives each prompt pair its head's log odds.
 
     With D the differences positive - negative, the projection is pinv(D) applied to the heads over
     the scale, plus a unit vector orthogonal to all differences, in the direction of the prompts'
     mean. The metric divides features by their norm; the unit vector is long beside the rest, so
     that this norm is nearly constant.
-
-    Args:
-        heads: Log odds of the positive prompt, one head per pair.
-        prompts: Features of the pairs, positive first, of any norm.
-        scale: Factor of the cosines before the softmax.
-
-    Returns:
-        Weight and bias of the projection.
     """
     unit = torch.nn.functional.normalize(prompts.double(), dim=-1)
     differences = unit[:, 0] - unit[:, 1]  # D: (heads, dim), of full rank for distinct pairs

@@ -25,13 +25,10 @@ PAIR_FAULTS = {1: "blur", 2: "blur", 3: "blur", 4: "noise"}
 def fit_quality(
     table: FeatureTable, config: AnchoredConfig, penalties: Sequence[QuadraticPenalty] = ()
 ) -> tuple[Heads, Heads]:
-    """Fit the head of local quality, and the log odds of each scoring pair.
+    """Fit one head of local quality, in ranks, and the log odds of each of the scoring pairs.
 
     All pairs share the head of quality. A pair that names a fault adds the head of that fault, so
-    that it falls further for this fault than for others.
-
-    Returns:
-        One head of quality, in ranks, and `len(PROMPTS)` heads of log odds.
+    that its probability falls further for this fault than for others.
     """
     draws, levels = table.quality.shape
     level = torch.arange(levels).expand(draws, levels)
@@ -88,7 +85,7 @@ def _only_fault(
     """Target and weight of one fault's head.
 
     Draws of other faults count as flawless (the highest target); draws with this fault and others
-    get weight 0, because their rank does not tell which fault it is of.
+    get weight 0, because their rank does not tell which fault lowered it.
     """
     has = table.shares[:, fault] > 0
     others = (table.shares > 0).sum(dim=1) - has.long() > 0

@@ -13,14 +13,10 @@ from qualiclip_metric.files import write_bytes, write_text
 
 
 class Pieces:
-    """The pieces of one table.
+    """The pieces of one table, in a folder that is made if it is missing.
 
-    Args:
-        folder: Made if it is missing.
-        identity: Everything that the rows depend on, as plain values.
-
-    Raises:
-        ValueError: When the folder holds a table of something else.
+    Raises ValueError when the folder holds a table of another identity: the plain values that the
+    rows depend on.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
