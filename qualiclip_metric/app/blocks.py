@@ -56,14 +56,10 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "minima
 
 
 def build(metric: QualiCLIP, folder: Path) -> tuple[gr.Blocks, Callable[[], None]]:
-    """Build the page, not yet served.
+    """Build the page, not yet served, and a function that stops its work.
 
-    Args:
-        metric: The metric.
-        folder: Folder for the csv files that visitors download.
-
-    Returns:
-        The page, and a function that stops its work: it waits until a running forward pass ends.
+    The function waits until a running forward pass ends. `folder` gets the csv files that visitors
+    download.
     """
     page = _Page(metric, folder)
     with gr.Blocks(title="QualiCLIP", analytics_enabled=False, fill_width=True) as blocks:

@@ -19,10 +19,7 @@ EMPTY = '<div class="qc-empty">{}</div>'
 def photo_list(photos: Sequence[ScoredPhoto], order: Sequence[int], chosen: int | None) -> str:
     """Render a row per photo: thumbnail, name, likeliest fault, score; or the reason of a failure.
 
-    Args:
-        photos: All of them.
-        order: Positions in the order of the rows.
-        chosen: Position of the photo that is open.
+    `order` are positions in the order of the rows; `chosen` is that of the photo that is open.
     """
     return str(_macros().list(photos, order, chosen))
 
@@ -34,12 +31,7 @@ def one_photo(explained: Explanation) -> str:
 
 
 def two_photos(first: Explanation, second: Explanation) -> str:
-    """Render two photos side by side, and the difference of scores, maps and profiles.
-
-    Args:
-        first: A photo with one map, in units of the score.
-        second: Another one with the same map.
-    """
+    """Render two photos side by side, and the difference of scores, maps and profiles."""
     panel, change = first.panels[0], difference(first, second)
     drawn = None if change is None else data_uri(change, SIDE)
     pictures = [_pictures(first), _pictures(second)]

@@ -36,17 +36,11 @@ def panels_of(metric: QualiCLIP) -> tuple[Panel, ...]:
 
 @dataclass(frozen=True)
 class ScoredPhoto:
-    """A scored photo.
+    """A scored photo that was uploaded."""
 
-    Args:
-        row: Its scores; the key is the file's name.
-        path: The file that was uploaded.
-        thumbnail: A data URI; empty where the file cannot be read.
-    """
-
-    row: Row
+    row: Row  # its key is the file's name
     path: Path
-    thumbnail: str
+    thumbnail: str  # data URI; empty where the file cannot be read
 
     @property
     def name(self) -> str:
@@ -65,12 +59,7 @@ class ScoredPhoto:
 
 
 def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[ScoredPhoto]:
-    """Score uploaded files, in their order; a file that cannot be read is a photo with its error.
-
-    Args:
-        metric: The metric.
-        paths: The files.
-    """
+    """Score uploaded files, in their order; an unreadable file is a photo with its error."""
     items = [Item(path.name, path) for path in paths]
     rows = score_items(metric, items, ScoreOptions(diagnose=bool(metric.faults)))
     for path, row in zip(paths, rows, strict=True):
@@ -85,12 +74,7 @@ def _thumbnail(path: Path) -> str:
 
 
 def as_csv(photos: Sequence[ScoredPhoto], signature: str) -> str:
-    """Write rows as `qualiclip score --format csv --diagnose`, with names in place of paths.
-
-    Args:
-        photos: In the order of the rows.
-        signature: Signature of the metric.
-    """
+    """Write rows as `qualiclip score --format csv --diagnose`, with names in place of paths."""
     options = ScoreOptions(diagnose=any(photo.row.faults for photo in photos))
     rows = (photo.row for photo in photos)
     return "".join(render(rows, Format.csv, layout_for(signature, options)))
@@ -104,24 +88,15 @@ def in_order(photos: Sequence[ScoredPhoto], worst_first: bool) -> list[int]:
 
 
 def explained(metric: QualiCLIP, photo: ScoredPhoto, panel: Panel) -> Explanation:
-    """Explain a photo that has a score, with one map.
-
-    Raises:
-        ImageError: When its file is gone.
-    """
+    """Explain a photo that has a score, with one map; ImageError when its file is gone."""
     return explain_image(metric, read(photo.path), photo.name, [panel], side=SIDE)
 
 
 def difference(first: Explanation, second: Explanation) -> NDArray[Any] | None:
     """Draw where the second photo is worse or better than the first, over the second in grey.
 
-    Args:
-        first: A photo with one map, in units of the score.
-        second: Another one with the same map.
-
-    Returns:
-        (h, w, 3) RGB, uint8: `WORSE` where the second one is worse, `BETTER` where it is better, in
-        full where the difference is `FULL_COLOUR` or more; None where the shapes differ.
+    Both have the same map, in units of the score. `WORSE` and `BETTER` colour the places, in full
+    where the difference is `FULL_COLOUR` or more. None where the shapes differ.
     """
     if first.photo.shape != second.photo.shape:
         return None

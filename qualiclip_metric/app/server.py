@@ -50,16 +50,8 @@ def serve(
 ) -> None:
     """Serve the page until an exception ends it: Ctrl-C, SIGTERM.
 
-    Args:
-        metric: The metric.
-        folder: From `private_folder`.
-        host: Name or address to listen on.
-        port: Port; the first free one from 7860 on if None.
-        max_bytes: Largest upload that is accepted.
-        ready: Called with the page's address once it is served.
-
-    Raises:
-        OSError: When the port is taken or cannot be listened on.
+    The default port is the first free one from 7860 on. `ready` gets the address once the page is
+    served. Raises OSError when the port is taken or cannot be listened on.
     """
     import gradio as gr
 

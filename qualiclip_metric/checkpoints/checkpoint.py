@@ -71,11 +71,7 @@ class Checkpoint:
     def with_base_model(self, base: "Checkpoint") -> "Checkpoint":
         """Add the encoder and the text tower of another checkpoint to these learned prompts.
 
-        Args:
-            base: A whole CLIP RN50 or QualiCLIP.
-
-        Raises:
-            CheckpointError: When the base has no text tower.
+        Raises CheckpointError when the base has no text tower.
         """
         if not base.text:
             raise CheckpointError(

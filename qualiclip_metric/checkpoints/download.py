@@ -27,8 +27,7 @@ RETRIES = 2
 class WeightsError(RuntimeError):
     """Weights that cannot be found, downloaded or verified.
 
-    Raised by everything that needs published weights. The message states the reason, and then every
-    way to get the file, one per line.
+    The message states the reason, and then every way to get the file, one per line.
     """
 
 
@@ -37,15 +36,10 @@ class DownloadError(Exception):
 
 
 class LocalFile(NamedTuple):
-    """A file of published weights on this machine.
-
-    Args:
-        path: The file.
-        pinned: Whether its digest is in the table of published weights and was compared.
-    """
+    """A file of published weights on this machine."""
 
     path: Path
-    pinned: bool
+    pinned: bool  # whether its digest is in the table of published weights and was compared
 
 
 def cache_folder() -> Path:
@@ -58,14 +52,7 @@ def cache_folder() -> Path:
 
 
 def locate(name: str) -> LocalFile | None:
-    """Find the file of published weights on this machine and verify it.
-
-    Args:
-        name: Key of `PUBLISHED`.
-
-    Raises:
-        WeightsError: When a file is there whose digest is wrong.
-    """
+    """Find the file of published weights on this machine; WeightsError when its digest is wrong."""
     for source in PUBLISHED[name].sources:
         for path in _places(source):
             if path.is_file():
@@ -75,14 +62,7 @@ def locate(name: str) -> LocalFile | None:
 
 
 def fetch(name: str) -> Path:
-    """Find the file of published weights, or download it.
-
-    Args:
-        name: Key of `PUBLISHED`.
-
-    Raises:
-        WeightsError: When it cannot be downloaded or verified; the message states the cure.
-    """
+    """Find the file of published weights, or download it; WeightsError states the cure."""
     if (found := locate(name)) is not None:
         return found.path
     reasons = []
@@ -97,11 +77,7 @@ def fetch(name: str) -> Path:
 
 
 def hub_source(name: str) -> Source:
-    """Parse `hf://user/name` or `hf://user/name@revision`.
-
-    Raises:
-        ValueError: When the name has another form.
-    """
+    """Parse `hf://user/name` or `hf://user/name@revision`."""
     repo, at, revision = name.removeprefix(HUB_PREFIX).partition("@")
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo) or bool(at) != bool(revision):
         raise ValueError(
@@ -111,15 +87,7 @@ def hub_source(name: str) -> Source:
 
 
 def fetch_from_hub(name: str) -> Path:
-    """Download a user's model from the hub; without a network, take it from the hub's cache.
-
-    Args:
-        name: As for `hub_source`.
-
-    Raises:
-        ValueError: When the name has another form.
-        WeightsError: When the file cannot be downloaded or verified.
-    """
+    """Download a user's model from the hub; without a network, take it from the hub's cache."""
     source = hub_source(name)
     try:
         path = _download(source)
@@ -137,13 +105,6 @@ def verify(path: Path, source: Source) -> None:
     """Compare a file's SHA-256 with the table's, or with the one that the hub announced for it.
 
     A file with neither is accepted: see `published` for what protects its reader.
-
-    Args:
-        path: The file.
-        source: Where it is published.
-
-    Raises:
-        WeightsError: When the digest is wrong.
     """
     # the hub's cache names a file by the digest that the hub announced, behind a symbolic link
     announced = path.resolve().name if source.repo else ""

@@ -29,11 +29,7 @@ PUBLISHED_LICENCE = "CC BY-NC 4.0"
 def from_torch(content: Any) -> Checkpoint:
     """Convert the content of a torch file, or of a safetensors file of another project.
 
-    Args:
-        content: What the file holds.
-
-    Raises:
-        CheckpointError: When the layout is not in `LAYOUTS`, or a tensor is not dense.
+    Raises CheckpointError when the layout is not in `LAYOUTS`, or a tensor is not dense.
     """
     tensors = _tensors(content)
     if isinstance(content, Mapping) and HEADER_KEY in content:

@@ -16,15 +16,7 @@ TAGS = ("image-quality-assessment", "no-reference", "qualiclip")
 
 
 def model_card(checkpoint: Checkpoint, name: str) -> str:
-    """Write the model card of a checkpoint: architecture, licence, training.
-
-    Args:
-        checkpoint: The model.
-        name: Name in the title and in the lines that load the model.
-
-    Returns:
-        Markdown with the hub's front matter.
-    """
+    """Write the model card of a checkpoint in Markdown, with the hub's front matter."""
     licence = LICENCES.get(checkpoint.licence, "other")
     front = ["license: " + licence]
     front += [f"license_name: {checkpoint.licence}"] if licence == "other" else []

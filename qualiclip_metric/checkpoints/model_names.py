@@ -47,17 +47,9 @@ def register(name: str, path: str | os.PathLike[str]) -> None:
 
 
 def load(model: str | Path) -> Checkpoint:
-    """Load the whole checkpoint of a model; published weights are downloaded if they are not here.
+    """Load the whole checkpoint of a model, as `resolve` finds it.
 
-    Args:
-        model: As for `resolve`.
-
-    Returns:
-        The checkpoint; QualiCLIP+'s learned prompts come with the encoder of `qualiclip`.
-
-    Raises:
-        ValueError: When it is neither a name nor a file, or the file is no such model.
-        WeightsError: When published weights are not available.
+    QualiCLIP+'s learned prompts come with the encoder of `qualiclip`.
     """
     checkpoint = read(resolve(model))
     if not checkpoint.encoder:
@@ -69,18 +61,11 @@ def load(model: str | Path) -> Checkpoint:
 
 
 def resolve(model: str | Path) -> Path:
-    """Return the local file of a model; published weights are downloaded if they are not here.
+    """Return the verified local file of a model; published weights are downloaded if they are missing.
 
-    Args:
-        model: A registered name, `hf://user/name` with or without `@revision`, or a path.
-            `QUALICLIP_WEIGHTS`, a path or a name, replaces the name `qualiclip`.
-
-    Returns:
-        Path of the checkpoint, verified as `download.verify` does.
-
-    Raises:
-        ValueError: When it is neither a registered name nor a file.
-        WeightsError: When published weights are not available.
+    A model is a registered name, `hf://user/name` with or without `@revision`, or a path.
+    `QUALICLIP_WEIGHTS`, a path or a name, replaces the name `qualiclip`. Raises ValueError when it
+    is none of these, WeightsError when published weights are not available.
     """
     chosen = _after_variable(model)
     if isinstance(chosen, str):
@@ -104,11 +89,7 @@ def resolve(model: str | Path) -> Path:
 
 
 def registered_name(model: str | Path) -> str | None:
-    """The registered name that `resolve` uses for a model; None for a path or a hub's model.
-
-    Args:
-        model: As for `resolve`.
-    """
+    """The registered name that `resolve` uses for a model; None for a path or a hub's model."""
     chosen = _after_variable(model)
     return chosen if isinstance(chosen, str) and chosen in names() else None
 
@@ -116,13 +97,8 @@ def registered_name(model: str | Path) -> str | None:
 def signature_name(model: str | Path, checkpoint: Checkpoint) -> str:
     """The model's part of a signature.
 
-    Args:
-        model: As for `resolve`.
-        checkpoint: Its checkpoint, as `load` returned it.
-
-    Returns:
-        The registered name; `user/name@` and eight digits of the commit for a model of the hub; the
-        architecture for a path.
+    It is the registered name; `user/name@` and eight digits of the commit for a model of the hub;
+    the architecture for a path.
     """
     chosen = _after_variable(model)
     if isinstance(chosen, str) and chosen.startswith(HUB_PREFIX):

@@ -56,10 +56,6 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
     """Write a file for pyiqa's `metric.load_weights(path)`: `{'params': state dict}`, atomically.
 
     The header is stored under a separate key, so that `read` can read the file as well.
-
-    Args:
-        checkpoint: The model.
-        path: File to write.
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in checkpoint.state().items()}
     content: dict[str, object] = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
@@ -87,15 +83,7 @@ def header(checkpoint: Checkpoint) -> dict[str, str]:
 
 
 def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Checkpoint:
-    """Parse the content of a file that `save` wrote.
-
-    Args:
-        tensors: By name.
-        metadata: The file's header, as `header` makes it.
-
-    Raises:
-        CheckpointError: When the header is another, or the prompts are missing.
-    """
+    """Parse a file that `save` wrote; CheckpointError when its header or prompts are wrong."""
     learner, prompts = part(tensors, "learner."), tensors.get("prompts")
     if metadata.get("format") != FORMAT or (prompts is None and not learner):
         raise CheckpointError(
@@ -109,15 +97,9 @@ def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
 def from_pyiqa(
     state: Mapping[str, Tensor], metadata: Any, faults: Tensor | None = None
 ) -> Checkpoint:
-    """Parse the content of a file that `save_pyiqa` wrote.
+    """Parse the content of a file that `save_pyiqa` wrote; CheckpointError for another header.
 
-    Args:
-        state: State dict of a `QualiCLIP` module.
-        metadata: The file's header.
-        faults: Features of the diagnosis' prompts, if the file has them.
-
-    Raises:
-        CheckpointError: When the header is another.
+    `faults` are the features of the diagnosis' prompts, if the file has them.
     """
     if not isinstance(metadata, Mapping) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError(
@@ -198,15 +180,7 @@ def _number(metadata: Mapping[str, str], key: str) -> float:
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Select the tensors whose names start with a prefix, and remove the prefix.
-
-    Args:
-        tensors: By name.
-        prefix: Such as `encoder.`.
-
-    Returns:
-        Floating-point tensors as fp32.
-    """
+    """Select the tensors whose names start with a prefix, and remove it; floats become fp32."""
     return {
         key.removeprefix(prefix): as_fp32(tensor)
         for key, tensor in tensors.items()

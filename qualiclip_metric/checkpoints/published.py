@@ -16,40 +16,24 @@ UNPINNED = "main"
 
 @dataclass(frozen=True)
 class Source:
-    """A place where a file is published: a repository of the Hugging Face hub, or a URL.
-
-    Args:
-        file: Name of the file.
-        repo: Repository of the hub, `user/name`.
-        revision: Commit of the repository, or a branch.
-        url: Address, for files that are not on the hub.
-        sha256: Digest of the file; None if it is not known.
-        caches: Paths where other programs keep the same file; `{torch}` is torch.hub's folder.
-    """
+    """A place where a file is published: a repository of the Hugging Face hub, or a URL."""
 
     file: str
-    repo: str | None = None
-    revision: str = UNPINNED
-    url: str | None = None
+    repo: str | None = None  # on the Hugging Face hub, `user/name`
+    revision: str = UNPINNED  # commit or branch
+    url: str | None = None  # of files that are not on the hub
     sha256: str | None = None
-    caches: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()  # where other programs keep it; `{torch}` is torch.hub's folder
 
 
 @dataclass(frozen=True)
 class Published:
-    """Weights that are published outside this package.
+    """Weights that are published outside this package."""
 
-    Args:
-        sources: Where the file is, in the order in which they are tried.
-        licence: Licence of the weights.
-        title: The model in a few words.
-        temperature: Temperature of the softmax, which these checkpoints do not hold.
-    """
-
-    sources: tuple[Source, ...]
+    sources: tuple[Source, ...]  # in the order in which they are tried
     licence: str
     title: str
-    temperature: float = 2.0
+    temperature: float = 2.0  # these checkpoints do not hold it
 
 
 def _pyiqa_weights(file: str) -> Source:

@@ -25,17 +25,10 @@ uncompressed; only the program text of an archive is compressed, which may be a 
 
 
 def read_torch(path: Path) -> Any:
-    """Read a torch file.
+    """Read the content of a torch file, usually tensors by name.
 
-    Args:
-        path: An existing file.
-
-    Returns:
-        Its content, usually tensors by name.
-
-    Raises:
-        CheckpointError: When the file is damaged, is no torch file, could run code, or would unpack
-            to much more than its size.
+    Raises CheckpointError when the file is damaged, is no torch file, could run code, or would
+    unpack to much more than its size.
     """
     archive = zipfile.is_zipfile(path)
     if archive:

@@ -19,12 +19,8 @@ COUNTER = "num_batches_tracked"
 def check_storage(tensors: Mapping[str, Tensor]) -> None:
     """Raise unless all tensors are dense arrays on the CPU, before anything is computed with them.
 
-    Args:
-        tensors: The file's tensors by name.
-
-    Raises:
-        CheckpointError: When a tensor is sparse, quantised or without values, or states a larger
-            shape than the file has values for (a few bytes can state terabytes).
+    A tensor with a larger shape than the file has values for is refused: a few bytes can state
+    terabytes.
     """
     for name, tensor in tensors.items():
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
@@ -39,14 +35,8 @@ def check_storage(tensors: Mapping[str, Tensor]) -> None:
 def check_values(checkpoint: Checkpoint) -> None:
     """Raise if weights, prompts or settings are not those of a model.
 
-    Args:
-        checkpoint: A checkpoint as it was read.
-
-    Raises:
-        CheckpointError: When a tensor is not floating point or holds a value that is not finite;
-            when prompts are empty, not of shape (P, 2, D), or not as many as their texts; when the
-            diagnosis' prompts are not one pair per fault, of the width of the other prompts; or
-            when logit scale or temperature is not a finite number above 0.
+    Values must be finite floats; prompts (P, 2, D), as many as their texts; the diagnosis' prompts
+    one pair per fault, of the same width; logit scale and temperature above 0.
     """
     for group in ("encoder", "learner", "text"):
         for name, tensor in getattr(checkpoint, group).items():

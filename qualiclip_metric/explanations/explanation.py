@@ -25,21 +25,13 @@ Bar = tuple[str, float, bool]
 
 
 class Panel(NamedTuple):
-    """How a map is shown.
-
-    Args:
-        method: Key of `explanations.METHODS`.
-        title: Above the map.
-        colours: Name of a matplotlib colour map, perceptually uniform.
-        low: Meaning of 0.
-        high: Meaning of 1.
-    """
+    """Title, colours and legend with which the map of a method is shown."""
 
     method: str
     title: str
-    colours: str
-    low: str
-    high: str
+    colours: str  # a matplotlib colour map, perceptually uniform
+    low: str  # meaning of 0
+    high: str  # meaning of 1
 
 
 MAPS: dict[str, tuple[Panel, ...]] = {
@@ -57,36 +49,26 @@ MAPS: dict[str, tuple[Panel, ...]] = {
 
 
 def default_map(metric: QualiCLIP) -> str:
-    """Choose a key of `MAPS`: `positions` where the encoder has it, else `grad`.
+    """Choose `positions` where the encoder has it, else `grad`; both cost about one score.
 
-    Both cost about one score; `positions` finds faults that `grad` does not
-    (docs/lab/explanations.md).
+    `positions` finds faults that `grad` does not (docs/lab/explanations.md).
     """
     return "positions" if has_positions(metric) else "grad"
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """An explained image.
+    """An explained image: its score, its diagnosis, and one map per panel, as large as the photo.
 
-    Args:
-        name: Shown on the page.
-        score: In [0, 1], higher is better.
-        pairs: Names of the antonym pairs.
-        probabilities: Of each pair's positive prompt, in [0, 1]; their mean is the score.
-        asked: Indices of the pairs that the maps ask.
-        photo: (h, w, 3) RGB, uint8, reduced.
-        panels: How each map is shown.
-        maps: (h, w) float32 in [0, 1], one per panel, as large as the photo.
-        faults: Fault -> probability against pristine crops, `none` first, as `QualiCLIP.diagnose`
-            gives them; empty for a model without a diagnosis.
+    The photo is RGB, uint8, reduced; maps are float32 in [0, 1]. `faults` maps a fault to its
+    probability against pristine crops, `none` first; it is empty for a model without a diagnosis.
     """
 
     name: str
     score: float
     pairs: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    asked: tuple[int, ...]
+    probabilities: tuple[float, ...]  # of each pair's positive prompt; their mean is the score
+    asked: tuple[int, ...]  # indices of the pairs that the maps ask
     photo: NDArray[Any]
     panels: tuple[Panel, ...]
     maps: tuple[NDArray[Any], ...]
@@ -127,19 +109,9 @@ def explain_image(
     pair: int | str | None = None,
     side: int = 640,
 ) -> Explanation:
-    """Explain an image.
+    """Explain an image of RGB in [0, 1], at least 32 pixels on each side; see `explain`.
 
-    Args:
-        metric: The metric.
-        img: RGB in [0, 1], at least 32 pixels on each side.
-        name: Shown on the page.
-        panels: Maps to draw, such as `MAPS[default_map(metric)]`.
-        pair: Antonym pair that the maps ask, as for `explain`; None for all.
-        side: Longer side of photo and maps in the result, px.
-
-    Raises:
-        ValueError: As `explain`.
-        ImportError: As `explain`.
+    `side` is the longer side of photo and maps in the result, px.
     """
     with torch.inference_mode():
         pixels = img[None].to(metric.device)

@@ -20,17 +20,9 @@ PAD, BARS_WIDTH, NARROWEST = 0.2, 5.2, 1.9
 
 
 def draw(explained: Explanation, footer: str = "") -> bytes:
-    """Draw photo, maps with legends, score, probabilities of the antonym pairs, and diagnosis.
+    """Draw a PNG of photo, maps with legends, score, probabilities of the pairs, and diagnosis.
 
-    Args:
-        explained: From `explain_image`.
-        footer: One line in small print, such as the metric's signature.
-
-    Returns:
-        A PNG file.
-
-    Raises:
-        ImportError: When matplotlib is missing, with the cure.
+    The footer is one line in small print, such as the metric's signature.
     """
     require("matplotlib", "explain", "figures")
     from matplotlib.figure import Figure

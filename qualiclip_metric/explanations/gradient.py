@@ -98,10 +98,8 @@ def _graph_from(stage: nn.Module, trunk: nn.Module) -> Iterator[None]:
 def stretch(maps: Float[Tensor, "n 1 h w"], flat: float = 1e-12) -> Float[Tensor, "n 1 h w"]:
     """Let each map's minimum be 0 and its maximum 1.
 
-    Args:
-        maps: Maps in any unit.
-        flat: A map whose values differ by no more than this becomes 0 everywhere, so that rounding
-            errors are not blown up.
+    A map whose values differ by no more than `flat` becomes 0 everywhere, so that rounding errors
+    are not magnified.
     """
     low = maps.amin(dim=(1, 2, 3), keepdim=True)
     span = maps.amax(dim=(1, 2, 3), keepdim=True) - low

@@ -40,13 +40,7 @@ def local(
 
 @dataclass(frozen=True)
 class Axis:
-    """Windows along one side of an image.
-
-    Args:
-        size: Length of the side, px.
-        window: Length of a window, px, at most `size`.
-        starts: First pixel of each window, ascending.
-    """
+    """Windows along one side of an image: first pixels, ascending, and lengths in px."""
 
     size: int
     window: int
@@ -61,12 +55,9 @@ class Axis:
 
 
 def axis(size: int, window: int, step: int) -> Axis:
-    """Spread windows evenly, at most `step` apart, the first and the last at the edges.
+    """Spread windows evenly, at most `step` px apart, the first and the last at the edges.
 
-    Args:
-        size: Length of the side, px.
-        window: Length of a window, px; a shorter side has one window, as long as itself.
-        step: Largest distance of neighbours, px, at most `window`.
+    A side shorter than a window has one window, as long as itself.
     """
     window = min(window, size)
     gaps = -(-(size - window) // step)

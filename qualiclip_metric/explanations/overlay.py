@@ -17,19 +17,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def overlay(photo: NDArray[Any], values: NDArray[Any], colours: str) -> NDArray[Any]:
-    """Draw the map's colours over the grey photo.
-
-    Args:
-        photo: (h, w, 3) RGB, uint8.
-        values: (h, w) in [0, 1].
-        colours: Name of a matplotlib colour map.
-
-    Returns:
-        (h, w, 3) RGB, uint8.
-
-    Raises:
-        ImportError: When matplotlib is missing, with the cure.
-    """
+    """Draw a map's colours over the grey photo; (h, w, 3) RGB, uint8, and values in [0, 1]."""
     opacity = OPACITY[0] + (OPACITY[1] - OPACITY[0]) * values[..., None]
     mixed = (1 - opacity) * grey(photo) + opacity * _colours(values, colours)
     return np.asarray((mixed * 255).round(), np.uint8)

@@ -12,14 +12,9 @@ def names(metric: QualiCLIP) -> tuple[str, ...]:
 
 
 def chosen(metric: QualiCLIP, pair: int | str | None) -> tuple[int, ...]:
-    """Find the indices of the antonym pairs that are asked.
+    """Find the antonym pairs that are asked, by index, name or one text; all for None.
 
-    Args:
-        metric: The metric whose pairs they are.
-        pair: Index, name (`names`) or one of the two texts of a pair; None for all.
-
-    Raises:
-        ValueError: When there is no such pair; the message lists those that there are.
+    Raises ValueError, with the pairs that there are, for another one.
     """
     count = len(metric.prompts)
     if pair is None:

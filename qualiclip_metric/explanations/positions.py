@@ -38,16 +38,7 @@ def shares(metric: QualiCLIP, img: Tensor, pairs: Sequence[int]) -> Tensor:
 def position_scores(
     metric: QualiCLIP, img: Tensor, pairs: Sequence[int]
 ) -> tuple[Float[Tensor, "n 1 h w"], Float[Tensor, "n 1 h w"]]:
-    """Compute score and weight of every position of the grid, 1/32 of the scoring size.
-
-    Args:
-        metric: A metric with `lite`'s encoder.
-        img: RGB in [0, 1].
-        pairs: Indices of the antonym pairs whose probabilities are averaged.
-
-    Raises:
-        ValueError: When the metric has another encoder.
-    """
+    """Compute score and weight of every position of `lite`'s grid, 1/32 of the scoring size."""
     encoder = metric.encoder
     if not isinstance(encoder, LiteEncoder):
         raise ValueError(

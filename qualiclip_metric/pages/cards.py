@@ -22,19 +22,14 @@ BINS = 20
 class Card:
     """One image on the page.
 
-    Args:
-        name: Shown under the picture.
-        score: In [0, 1], higher is better.
-        thumbnail: Data URI; empty for no picture.
-        badge: Short text beside the score, such as the likeliest fault.
-        details: Shown when the card is opened: a template's output, for anything else is escaped.
-            Empty for a card that does not open.
+    `details` are shown when the card is opened: a template's output, or text that is escaped; empty
+    for a card that does not open.
     """
 
     name: str
     score: float
-    thumbnail: str = ""
-    badge: str = ""
+    thumbnail: str = ""  # data URI; empty for no picture
+    badge: str = ""  # beside the score, such as the likeliest fault
     details: str = ""
 
 
@@ -48,15 +43,7 @@ class _Stored(NamedTuple):
 
 
 class CardPage:
-    """A page of cards; a context manager that owns a scratch file.
-
-    Args:
-        folder: Folder of the scratch file.
-        worst_first: Whether cards are in ascending order of score; default: descending.
-
-    Raises:
-        ImportError: When Jinja2 is missing, with the cure.
-    """
+    """A page of cards; a context manager that owns a scratch file in `folder`."""
 
     def __init__(self, folder: Path, *, worst_first: bool = False) -> None:
         environment = templates()
@@ -98,11 +85,7 @@ class CardPage:
     def write(self, path: Path, *, title: str, signature: str, hint: str = "") -> None:
         """Write the page: the cards by score, those of equal score in the order of `add`.
 
-        Args:
-            path: File to write.
-            title: Of the page.
-            signature: Signature of the metric.
-            hint: One more sentence at the top.
+        `hint` is one more sentence at the top.
         """
         most = max(self._bins) or 1
         stream = self._page.stream(
@@ -127,14 +110,7 @@ class CardPage:
 
 
 def templates(folder: Path | None = None) -> Any:
-    """Make Jinja2's environment for the templates of this package.
-
-    Args:
-        folder: Further templates.
-
-    Raises:
-        ImportError: When Jinja2 is missing, with the cure.
-    """
+    """Make Jinja2's environment for the templates of this package and of a further folder."""
     jinja2 = require("jinja2", "explain", "pages")
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader([*([folder] if folder else ()), Path(__file__).parent]),

@@ -13,11 +13,7 @@ PICTURE = 420
 
 
 def explanation_card(explained: Explanation) -> Card:
-    """Render an explained image as a card: photo, maps with legends, profile and diagnosis.
-
-    Raises:
-        ImportError: When Jinja2 or matplotlib is missing, with the cure.
-    """
+    """Render an explained image as a card: photo, maps with legends, profile and diagnosis."""
     maps = [
         (
             panel,

@@ -41,8 +41,7 @@ class ImagePosition(int):
 class Scores(pd.DataFrame):
     """A pandas table of `path`, `score` and `error` that notebooks draw with pictures.
 
-    In everything else it is a DataFrame, and so is everything computed from it. Thumbnails of files
-    are read when the table is shown.
+    Everything computed from it is one as well. Thumbnails of files are read when it is shown.
     """
 
     @property

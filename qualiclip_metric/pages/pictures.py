@@ -16,13 +16,10 @@ THUMBNAIL = 160
 
 
 def data_uri(picture: NDArray[Any], side: int, form: str = "JPEG", **options: Any) -> str:
-    """Encode a picture as a data URI.
+    """Encode a picture, uint8 RGB in 0..255 or floats in [0, 1], as a data URI.
 
-    Args:
-        picture: (h, w, 3) RGB, uint8 in 0..255 or floats in [0, 1].
-        side: Longer side, px; a smaller picture keeps its size.
-        form: A format that Pillow writes and browsers show: JPEG, PNG or WEBP.
-        options: As Pillow's `Image.save` takes them; default: quality=80.
+    `side` is the longer side in px; a smaller picture keeps its size. `options` are those of
+    Pillow's `Image.save`; default: quality=80.
     """
     if picture.dtype != np.uint8:
         picture = np.asarray((picture * 255).round().clip(0, 255), np.uint8)
@@ -39,17 +36,7 @@ def encoded(content: bytes, form: str) -> str:
 
 
 def thumbnail(path: str | Path, side: int = THUMBNAIL, form: str = "JPEG", **options: Any) -> str:
-    """Read an image file and encode it as a data URI; a JPEG is reduced while it is decoded.
-
-    Args:
-        path: Any image that the package reads.
-        side: Longer side, px.
-        form: As for `data_uri`.
-        options: As for `data_uri`.
-
-    Raises:
-        ImageError: When the file cannot be read.
-    """
+    """Read an image file and encode it as `data_uri` does; a JPEG is reduced during decoding."""
     return data_uri(pixels(path, side=side), side, form, **options)
 
 

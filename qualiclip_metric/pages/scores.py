@@ -19,20 +19,11 @@ AnyRow = TypeVar("AnyRow")
 def score_page(
     path: Path | None, signature: str
 ) -> Iterator[Callable[[Iterable[AnyRow]], Iterator[AnyRow]]]:
-    """Open a page of scores; the file appears at the end of the block.
+    """Open a page of scores; yield a function that adds rows to it and passes them on unchanged.
 
-    Each file is read a second time for its thumbnail; images behind a URL or in a shard get none.
-    A card takes about 6 kB of the page.
-
-    Args:
-        path: File to write; None for no page.
-        signature: Signature of the metric.
-
-    Yields:
-        A function that passes rows on unchanged and adds each to the page.
-
-    Raises:
-        ImportError: When Jinja2 is missing, with the cure.
+    The file appears at the end of the block; there is no page without a path. Each file is read a
+    second time for its thumbnail; images behind a URL or in a shard get none. A card takes about 6
+    kB of the page.
     """
     if path is None:
         yield iter
