@@ -61,7 +61,7 @@ def load(model: str | Path) -> Checkpoint:
 
 
 def resolve(model: str | Path) -> Path:
-    """Return the verified local file of a model; published weights are downloaded if they are missing.
+    """Return the verified local file of a model; published weights are downloaded when missing.
 
     A model is a registered name, `hf://user/name` with or without `@revision`, or a path.
     `QUALICLIP_WEIGHTS`, a path or a name, replaces the name `qualiclip`. Raises ValueError when it

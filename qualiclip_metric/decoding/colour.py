@@ -44,14 +44,10 @@ sRGB's."""
 
 
 def to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
-    """Make the conversion to sRGB that an image's colour profile asks for.
+    """Make the conversion to sRGB that an image's `icc_profile` or `cicp` asks for.
 
-    Args:
-        image: With `icc_profile` or `cicp` in its info; any mode.
-
-    Returns:
-        A function from a piece of the image, `L` or `RGB`, to `RGB`; None where its numbers are
-        sRGB's or unknown.
+    It maps a piece of the image, `L` or `RGB`, to `RGB`; None where its numbers are sRGB's or
+    unknown.
     """
     profile, cicp = image.info.get("icc_profile"), image.info.get("cicp")
     if profile:  # where a file has both, browsers take the profile
@@ -80,15 +76,10 @@ class _Profile:
 
 @lru_cache(maxsize=64)
 def icc_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """A transform to sRGB, made once per profile.
+    """Make a transform to sRGB, once per profile, of images of mode `L`, `RGB` or `CMYK`.
 
-    Args:
-        profile: ICC profile.
-        mode: Mode of the images that it will be applied to: `L`, `RGB` or `CMYK`.
-
-    Returns:
-        None for a damaged profile, one of another colour space, and one that changes no value of
-        `L` or `RGB` by more than one level of 255.
+    None for a damaged profile, one of another colour space, and one that changes no value of `L` or
+    `RGB` by more than one level of 255.
     """
     try:
         transform = ImageCms.buildTransform(
@@ -165,12 +156,9 @@ _VIDEO: dict[int, Callable[[Floats], Floats]] = dict.fromkeys(
 
 @dataclass(frozen=True)
 class _Tonemap:
-    """Code points of ITU-T H.273 -> sRGB.
+    """Conversion of ITU-T H.273 primaries and transfer to sRGB.
 
-    Args:
-        primaries: Number of the colour primaries.
-        transfer: Number of the transfer characteristics.
-        peak: Largest signal of the image in [0, 1].
+    `peak` is the image's largest signal in [0, 1].
     """
 
     primaries: int

@@ -24,19 +24,10 @@ _Convert = Callable[[Image.Image], Image.Image]
 
 
 def to_pixels(image: Image.Image, background: RGB = WHITE, colour: Colour = "srgb") -> NDArray[Any]:
-    """Convert an image, turned upright.
+    """Convert an image, turned upright (perhaps in place), as `decode.pixels` returns it.
 
-    Args:
-        image: Of any mode. Its pixels may be turned in place.
-        background: sRGB in 0..255 under transparent pixels.
-        colour: `srgb` converts colours by the image's profile, `raw` keeps its numbers.
-
-    Returns:
-        (H, W, 3) RGB: uint8 in 0..255, or float32 in [0, 1] where a grey image has more than 8
-        bits. Perhaps a view of one channel where all three are equal.
-
-    Raises:
-        ValueError: When values of more than 8 bits are not finite, or lie outside [0, 1].
+    (H, W, 3), perhaps a view of one channel where all three are equal. Raises ValueError when
+    values of more than 8 bits are not finite, or lie outside [0, 1].
     """
     image.load()
     _drop_xmp(image)

@@ -58,26 +58,13 @@ def pixels(
     allow_truncated: bool = False,
     colour: Colour = "srgb",
 ) -> NDArray[Any]:
-    """Read an image as compactly as its depth allows.
+    """Read an image as compactly as its depth allows: (H, W, 3) RGB; see `images.read`.
 
-    Args:
-        path: A file of any format of `formats`, or its content. Of an animation or a multi-page
-            file, the first frame; of a camera's raw data, the picture as the camera balanced it.
-        background: sRGB in 0..255 under transparent pixels.
-        side: Shorter side, px, that the image will be resized to; 0 for none. A JPEG of at least
-            `2 * OVERSIZE` times this size is then decoded at a half, a quarter or an eighth of its
-            own, in a fraction of the time. An image that then still has more than
-            `MAX_RESIZED_PIXELS` is refused, unless max_pixels is raised.
-        max_pixels: A file whose header states more is refused before anything is decoded.
-        allow_truncated: Whether a file that ends too early is read, grey where data is missing.
-        colour: `srgb` converts colours to sRGB by the file's profile, as viewers do, and tone-maps
-            HDR; `raw` keeps the file's numbers.
-
-    Returns:
-        (H, W, 3) RGB: uint8 in 0..255, or float32 in [0, 1] where a grey file has more than 8 bits.
-
-    Raises:
-        ImageError: When the file is missing, damaged, truncated, too large or no image.
+    uint8 in 0..255, or float32 in [0, 1] where a grey file has more than 8 bits. `side` is the
+    shorter side in px that the image will be resized to; 0 for none. A JPEG of at least `2 *
+    OVERSIZE` times this size is then decoded at a half, a quarter or an eighth of its own, in a
+    fraction of the time. An image that then still has more than `MAX_RESIZED_PIXELS` is refused,
+    unless max_pixels is raised.
     """
     with _errors_about(path, max_pixels), _opened(path, max_pixels, allow_truncated) as file:
         if side and max_pixels <= MAX_PIXELS:
@@ -90,14 +77,8 @@ def size(
 ) -> tuple[int, int]:
     """Read height and width from a file's header, before orientation; nothing is decoded.
 
-    Args:
-        path: As for `pixels`.
-        max_pixels: As for `pixels`.
-        allow_truncated: As for `pixels`. It is one of Pillow's global switches: threads that read
-            with different values wait for each other.
-
-    Raises:
-        ImageError: As for `pixels`, as far as the header shows it.
+    `allow_truncated` is one of Pillow's global switches: threads with different values wait for
+    each other.
     """
     with _errors_about(path, max_pixels), _opened(path, max_pixels, allow_truncated) as file:
         return file.height, file.width
@@ -105,12 +86,9 @@ def size(
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file whose header has been read.
+    """A file whose header has been read, with its size before orientation.
 
-    Args:
-        width: Columns before orientation.
-        height: Rows.
-        decode: Decodes it; takes the shorter side that it will be resized to, see `pixels`.
+    `decode` takes the shorter side that the image will be resized to, see `pixels`.
     """
 
     width: int
@@ -197,10 +175,9 @@ def _check_resized(path: Source, width: int, height: int, side: int) -> None:
 
 @contextmanager
 def _errors_about(path: Source, max_pixels: int) -> Iterator[None]:
-    """Whatever goes wrong in the block becomes an `ImageError` about the file.
+    """Turn whatever is raised in the block into an `ImageError` about the file.
 
-    Decoders of damaged files raise nearly anything (struct.error, IndexError, KeyError, ...), so
-    that every exception counts as the file's fault here.
+    Decoders of damaged files raise nearly anything (struct.error, IndexError, KeyError, ...).
     """
     try:
         if not isinstance(path, Encoded) and not stat.S_ISREG(mode := Path(path).stat().st_mode):

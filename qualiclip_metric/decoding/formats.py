@@ -8,17 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Format:
-    """An image format that is read.
+    """An image format that is read; in folders, files are recognised by suffix."""
 
-    Args:
-        pillow: Pillow's name of it; empty for what Pillow does not read.
-        suffixes: Suffixes in lower case that make a file in a folder such an image.
-        package: Optional package that reads it; empty if the required packages do.
-    """
-
-    pillow: str
-    suffixes: str
-    package: str = ""
+    pillow: str  # Pillow's name of it; empty for what Pillow does not read
+    suffixes: str  # in lower case
+    package: str = ""  # optional one that reads it; empty if none is needed
 
 
 RAW = Format(
@@ -111,7 +105,7 @@ def installed(package: str) -> bool:
 
 
 def missing_package(path: str | Path) -> str | None:
-    """The package that a file needs by its suffix and that is not installed; None if there is none.
+    """Return the missing package that a file needs by its suffix; None if there is none.
 
     A build of Pillow without AVIF needs another build of Pillow.
     """

@@ -9,13 +9,9 @@ _LARGEST_META = 2**24
 
 
 def cicp(file: BinaryIO) -> tuple[int, int] | None:
-    """Primaries and transfer (ITU-T H.273) of the primary image's `nclx` property.
+    """Read primaries and transfer (ITU-T H.273) of the primary image's `nclx` property.
 
-    Args:
-        file: At its start.
-
-    Returns:
-        None where the image has no such property, or the boxes are damaged.
+    None where the image has no such property, or the boxes are damaged.
     """
     try:
         meta = _meta(file)
@@ -38,9 +34,7 @@ def with_one_association(content: bytes) -> bytes | None:
     """Merge the two property tables (`ipma`) of an AVIF file, which libavif refuses.
 
     libheif reads such files, and so do browsers. The file keeps its length, so that offsets hold.
-
-    Returns:
-        The repaired file; None if it has no two such tables of one kind.
+    None if it has no two such tables of one kind.
     """
     start = content.find(b"ipma") - 4
     iprp = content.rfind(b"iprp", 0, max(start, 0)) - 4

@@ -28,8 +28,7 @@ GRACE_SECONDS = 5
 class DecoderProcess:
     """Runs functions of `decoding` one at a time in another process, started at the first call.
 
-    Args:
-        timeout: Seconds that one call may take; None for no limit.
+    A call may take `timeout` seconds; None for no limit.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
@@ -37,16 +36,7 @@ class DecoderProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def call(self, function: str, image: Source, **options: Any) -> Any:
-        """Call `decoding.pixels` or `decoding.size`.
-
-        Args:
-            function: Its name.
-            image: A file, or its content.
-            options: Its keyword arguments.
-
-        Raises:
-            ImageError: As the function does; if it takes too long; if the decoder crashes.
-        """
+        """Call `decoding.pixels` or `decoding.size`; a crash or a late answer is an ImageError."""
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None

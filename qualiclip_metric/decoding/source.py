@@ -12,14 +12,9 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True)
 class Encoded:
-    """An image file in memory, for example from a tar shard; read like one on the disk.
+    """An image file in memory, for example from a tar shard; read like one on the disk."""
 
-    Args:
-        name: Where it comes from, for messages; its suffix tells a camera's raw data.
-        content: The file's bytes.
-    """
-
-    name: str
+    name: str  # for messages; its suffix tells a camera's raw data
     content: bytes = field(repr=False)
 
     def __str__(self) -> str:

@@ -10,15 +10,7 @@ from qualiclip_metric.decoding.source import Source, open_binary
 
 
 def decode(source: Source, bits: int = 8) -> Image.Image:
-    """Decode RGB or RGBA; more than 8 bits per channel are reduced to the highest 8.
-
-    Args:
-        source: The file.
-        bits: Per channel, of the file.
-
-    Raises:
-        ValueError: When OpenCV cannot decode the file.
-    """
+    """Decode RGB or RGBA; more than 8 bits per channel are reduced to the highest 8."""
     import cv2
 
     with open_binary(source) as file:

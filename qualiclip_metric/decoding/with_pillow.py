@@ -15,15 +15,10 @@ from qualiclip_metric.decoding.source import Encoded, Source, open_binary
 
 
 def open_image(source: Source, head: bytes) -> Image.Image:
-    """Open a file; nothing is decoded yet.
+    """Open a file whose first bytes are `head`; nothing is decoded yet.
 
-    Args:
-        source: The file.
-        head: Its first bytes.
-
-    Raises:
-        UnidentifiedImageError: When the format is unknown.
-        ValueError: When the format is known and the file cannot be opened, with the reason.
+    Raises UnidentifiedImageError for an unknown format; ValueError, with the reason, when the file
+    of a known one cannot be opened.
     """
     try:
         image: Image.Image = Image.open(_readable(source), formats=pillow_formats())
@@ -81,7 +76,7 @@ _JPEG_METADATA = {b"JFIF\0": 14, b"Adobe": 12, b"ICC_PROFILE\0": 15, b"Exif\0\0"
 
 
 def _without_metadata(content: bytes) -> bytes:
-    """A JPEG without application segments but those of `_JPEG_METADATA`, where they are whole.
+    """Drop a JPEG's application segments but those of `_JPEG_METADATA`, where they are whole.
 
     Pillow refuses a file with a segment that is too short, an empty JFIF segment for example.
     """
@@ -214,12 +209,7 @@ class _PillowSwitches:
 
     @contextmanager
     def set(self, allow_truncated: bool, max_pixels: int) -> Iterator[None]:
-        """Set the switches for the block.
-
-        Args:
-            allow_truncated: Whether truncated files are read.
-            max_pixels: Pixels from which Pillow itself refuses a file, or a frame within it.
-        """
+        """Set the switches for the block; `max_pixels` is Pillow's limit, also of inner frames."""
         wanted = (allow_truncated, max_pixels)
         with self.free:
             self.free.wait_for(lambda: not self.inside or self.values == wanted)

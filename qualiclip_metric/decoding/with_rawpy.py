@@ -22,11 +22,7 @@ _PIXELS_PER_BYTE = 32
 
 
 def size(source: Source) -> tuple[int, int]:
-    """Width and height by the header, before orientation.
-
-    Raises:
-        ValueError: When the file is far too small for its pixels.
-    """
+    """Read width and height before orientation; ValueError for a file far too small."""
     import rawpy
 
     with rawpy.RawPy() as raw:
@@ -41,11 +37,7 @@ def size(source: Source) -> tuple[int, int]:
 
 
 def decode(source: Source, allow_truncated: bool) -> Image.Image:
-    """Develop a photo as the camera balanced it: 8 bits, sRGB, upright.
-
-    Raises:
-        ValueError: When LibRaw fails, crashes or finds the data damaged or missing.
-    """
+    """Develop a photo as the camera balanced it: 8 bits, sRGB, upright."""
     script = str(Path(__file__).with_name("develop.py"))
     code = f"import runpy; runpy.run_path({script!r}, run_name='__main__')"
     content = isinstance(source, Encoded)

@@ -62,17 +62,10 @@ def size(source: Source) -> tuple[int, int]:
 
 
 def decode(source: Source, allow_truncated: bool) -> Image.Image:
-    """Decode the first page.
+    """Decode the first page; with `allow_truncated`, missing data is left black.
 
-    Args:
-        source: The file.
-        allow_truncated: Whether missing data is left black.
-
-    Returns:
-        Grey above 8 bits as floats in [0, 1]; colour, and grey with alpha, reduced to 8 bits.
-
-    Raises:
-        ValueError: When the page is truncated, or of a variant that is not read.
+    Grey above 8 bits becomes floats in [0, 1]; colour, and grey with alpha, 8 bits. Raises
+    ValueError when the page is truncated, or of a variant that is not read.
     """
     with _first_page(source) as page:
         if not allow_truncated:

@@ -133,22 +133,10 @@ def versions(
     names: Iterable[str] = tuple(DISTORTIONS),
     levels: Iterable[int] = range(1, LEVELS + 1),
 ) -> Iterator[tuple[str, int, Tensor]]:
-    """Yield every type at every level, each from the same random state.
+    """Yield name, level and image of every type at every level, each from the same random state.
 
     The levels of a type differ in strength alone, as in `ladder`, but one at a time is in memory.
-
-    Args:
-        img: As for `distort`.
-        seed: Of the random state that every version starts from.
-        names: Keys of `DISTORTIONS`.
-        levels: Levels of each type.
-
-    Yields:
-        Name, level, and a tensor of the shape, dtype and device of ``img``: all levels of the first
-        type, then those of the second.
-
-    Raises:
-        ValueError: As for `distort`.
+    Types come one after the other.
     """
     steps = tuple(levels)
     for name in names:

@@ -33,20 +33,16 @@ QUALITY = (70, 97)
 
 @dataclass(frozen=True)
 class Link:
-    """One fault that a camera or a network adds.
+    """One fault that a camera or a network adds; `fault` is the member of `FAULTS` that people see.
 
-    Attributes:
-        name: Key in `LINKS`.
-        fault: Member of `FAULTS` that people would call it by.
-        apply: ``(img, strength, rng) -> img``: (N, 3, H, W) in [0, 1] to the same shape, not yet
-            clamped; strength 0 (next to nothing) to 1 (bad). Its draws do not depend on it.
-        unit: What grows with the strength.
+    `apply` takes (N, 3, H, W) in [0, 1] and a strength from 0 (next to nothing) to 1 (bad), and
+    returns the same shape, not yet clamped. Its draws do not depend on the strength.
     """
 
-    name: str
+    name: str  # key in `LINKS`
     fault: str
     apply: Callable[[Tensor, float, torch.Generator], Tensor]
-    unit: str
+    unit: str  # of the quantity that grows with the strength
 
 
 _TABLE = (
@@ -68,16 +64,11 @@ LINKS: Mapping[str, Link] = MappingProxyType({link.name: link for link in _TABLE
 
 @dataclass(frozen=True)
 class Chain:
-    """Links and their shares, in physical order, and the JPEG that ends every level.
+    """Links and their shares, in physical order, and the quality of the JPEG that ends every level.
 
-    Attributes:
-        links: (name, share): at level k of n the link acts at strength share * k / n; 0 < share
-            <= 1.
-        quality: Of the JPEG behind the last link; None for none.
-
-    Raises:
-        ValueError: For an unknown name, none, more than `MAX_LINKS` or repeated ones, another
-            order, or a share out of range.
+    At level k of n a link acts at strength share * k / n, 0 < share <= 1; quality None: no JPEG.
+    Raises ValueError for an unknown name, none, more than `MAX_LINKS` or repeated ones, another
+    order, or a wrong share.
     """
 
     links: tuple[tuple[str, float], ...]

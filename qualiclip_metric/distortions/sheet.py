@@ -31,21 +31,11 @@ def contact_sheet(
     tile: int = TILE,
     progress: Callable[[int], None] | None = None,
 ) -> Image.Image:
-    """Show a photo at each of the 5 levels of every type of distortion, or of chains.
+    """Draw a photo at each of the 5 levels of every type of distortion, or of chains.
 
-    Args:
-        img: (3, H, W) RGB in [0, 1], at least 32x32.
-        chains: One row each, in place of the 24 types; every link alone where the list is empty.
-        seed: Of the random state, the same for every row.
-        tile: Longer side in px to which the photo is reduced before it is degraded, so that the
-            whole of it is seen; a smaller photo keeps its size.
-        progress: Called with the number of rows done so far.
-
-    Returns:
-        An RGB picture, one row per type or chain: name, original, levels with their strength.
-
-    Raises:
-        ValueError: As `distort` and `chain_ladder` of `qualiclip_metric.distortions`.
+    One row per type or chain: name, original, levels with their strength. An empty list of chains
+    stands for every link alone. The photo is first reduced to a longer side of `tile` px, so that
+    the whole of it is seen.
     """
     longer, shorter = max(img.shape[1:]), min(img.shape[1:])
     side = max(32, round(tile * shorter / longer))  # distortions need 32 px

@@ -40,9 +40,7 @@ def jitter(
 
 
 def pixelate(img: Float[Tensor, "n 3 h w"], area: float) -> Float[Tensor, "n 3 h w"]:
-    """Replace blocks of ``area`` px by their mean.
-
-    ``area`` is a power of 2; blocks are square or twice as wide as high.
+    """Replace blocks of ``area`` px, a power of 2, by their mean; square or twice as wide as high.
 
     Blocks of a larger area are unions of those of a smaller one, so the squared distance to the
     original can only grow with the area (Pythagoras).

@@ -21,22 +21,13 @@ STEM = 32
 
 @dataclass(frozen=True)
 class StageSettings:
-    """A stage of blocks of one kind.
+    """A stage of blocks of one kind; an expansion of 1 leaves out the convolution that expands."""
 
-    Args:
-        blocks: Number of blocks; the first has the stride.
-        kernel: Of the depthwise convolutions.
-        stride: 2 halves the resolution.
-        channels: Of the outputs.
-        expansion: Channels of the depthwise convolution per input channel; 1 leaves out the
-            convolution that expands.
-    """
-
-    blocks: int
+    blocks: int  # the first has the stride
     kernel: int
     stride: int
     channels: int
-    expansion: int
+    expansion: int  # channels of the depthwise convolution per input channel
 
 
 STAGES = (
@@ -55,12 +46,7 @@ OUTPUT_STAGES = (4, 6)
 class SameConv2d(nn.Conv2d):
     """Convolution with TensorFlow's "same" padding, which depends on the input's size.
 
-    Args:
-        channels: Of the input.
-        out: Channels of the output.
-        kernel: Height and width, no smaller than the stride.
-        stride: Of both axes.
-        groups: As in torch.
+    The kernel is no smaller than the stride.
     """
 
     def __init__(
@@ -92,13 +78,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class SeparableBlock(nn.Module):
-    """Depthwise and pointwise convolution, with a shortcut if the shape stays the same.
-
-    Args:
-        channels: Of the input.
-        settings: Of the stage.
-        stride: Of the depthwise convolution.
-    """
+    """Depthwise and pointwise convolution, with a shortcut if the shape stays the same."""
 
     def __init__(self, channels: int, settings: StageSettings, stride: int) -> None:
         super().__init__()
@@ -117,13 +97,7 @@ class SeparableBlock(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Pointwise convolution that expands, depthwise one, and pointwise one that reduces.
-
-    Args:
-        channels: Of the input.
-        settings: Of the stage.
-        stride: Of the depthwise convolution.
-    """
+    """Pointwise convolution that expands, depthwise one, and pointwise one that reduces."""
 
     def __init__(self, channels: int, settings: StageSettings, stride: int) -> None:
         super().__init__()

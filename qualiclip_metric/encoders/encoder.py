@@ -19,12 +19,7 @@ Weights = tuple[tuple[int, int], ...]
 
 
 class Encoder(nn.Module, ABC):
-    """RGB in [0, 1], (N, 3, H, W), any size -> features (N, dim). Normalises its own input.
-
-    Args:
-        mean: Subtracted from the image.
-        std: The image is divided by it.
-    """
+    """RGB in [0, 1], (N, 3, H, W), any size -> features (N, dim). Normalises its own input."""
 
     dim: int
     """Width of the features."""
@@ -57,12 +52,7 @@ class Encoder(nn.Module, ABC):
         """The layers that `maps` computes in evaluation mode."""
 
     def compute_with(self, engine: str, dtype: torch.dtype | None = None) -> None:
-        """Choose how feature maps are computed when no gradient is needed.
-
-        Args:
-            engine: Key of `ENGINES`.
-            dtype: Precision of the trunk; default: that of its weights, which do not change.
-        """
+        """Choose engine and precision of feature maps where no gradient is needed; weights stay."""
         self._inference = _Inference(engine, dtype)
 
     @property

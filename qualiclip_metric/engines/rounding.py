@@ -40,10 +40,8 @@ def to_bf16(conv: Conv) -> Conv:
 def _reduce_excess(rounded: Tensor, farther: Tensor, excess: Tensor) -> None:
     """Exchange up to `MAX_FLIPS` weights per row, each time the one that leaves least excess.
 
-    Args:
-        rounded: (out, weights), changed in place.
-        farther: (out, weights), the other neighbour of each weight in bf16.
-        excess: (out,), by how much each row's sum is too large; changed in place.
+    In place. `farther` is the other neighbour of each weight in bf16; `excess` (out,) is by how
+    much each row's sum is too large.
     """
     # inf: never chosen. (The next number above the largest one of bf16 is infinite.)
     change = torch.where(farther.isfinite(), farther - rounded, torch.inf)

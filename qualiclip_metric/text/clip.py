@@ -43,12 +43,7 @@ class TextTower(nn.Module):
     def forward(
         self, embedded: Float[Tensor, "t 77 512"], end: Int[Tensor, " t"]
     ) -> Float[Tensor, "t 1024"]:
-        """Features of embedded texts.
-
-        Args:
-            embedded: Token embeddings, start token first.
-            end: Position of each text's end token.
-        """
+        """Compute features of embedded texts, start token first; `end` is where each text ends."""
         hidden = self.transformer(embedded + self.positional_embedding, attn_mask=self.mask)
         rows = torch.arange(len(end), device=end.device)
         features: Tensor = self.ln_final(hidden)[rows, end] @ self.text_projection
@@ -62,10 +57,6 @@ class PromptLearner(nn.Module):
     shapes of the published checkpoints (`ctx`, `token_prefix`, `token_suffix`); the text tower is
     part of the module. In evaluation mode the features are computed once and kept, for they depend
     on the checkpoint alone; in training mode they are computed on every call, differentiably.
-
-    Args:
-        pairs: (positive, negative) texts.
-        context: Learned tokens per prompt.
     """
 
     token_prefix: Tensor
@@ -117,15 +108,7 @@ class PromptLearner(nn.Module):
 
 
 def prompt_features(text: Mapping[str, Tensor], pairs: Sequence[Pair] = PROMPTS) -> Tensor:
-    """Compute features of prompts with CLIP's text tower.
-
-    Args:
-        text: Text side of a CLIP RN50 checkpoint, OpenAI's names.
-        pairs: (positive, negative) texts.
-
-    Returns:
-        (P, 2, 1024), not normalised.
-    """
+    """Compute features of prompts, (P, 2, 1024), not normalised, with CLIP's text tower."""
     tokens = tokenize([text for pair in pairs for text in pair])
     tower = TextTower()
     tower.load_state_dict(tower_state(text))
@@ -142,17 +125,9 @@ def initial_learner(
     context: int = CONTEXT_TOKENS,
     std: float = 0.02,
 ) -> dict[str, Tensor]:
-    """State dict of a `PromptLearner` before training.
+    """Make the state dict of a `PromptLearner` before training, in the published layout.
 
-    Args:
-        text: Text side of a CLIP RN50 checkpoint, OpenAI's names.
-        rng: Source of the context's random start.
-        pairs: (positive, negative) texts.
-        context: Learned tokens per prompt.
-        std: Of the context's normal distribution.
-
-    Returns:
-        Context and word embeddings in the published layout, and the tower's weights.
+    Its context is random, normal with standard deviation `std`.
     """
     texts = [" ".join(["x"] * context + [text]) for pair in pairs for text in pair]
     embedded = text["token_embedding.weight"].float()[tokenize(texts)]

