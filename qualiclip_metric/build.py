@@ -121,20 +121,10 @@ def create(
 
 
 def with_prompts(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
-    """Replace the antonym prompts of a model.
+    """Replace the antonym prompts of a model, with their features.
 
-    Args:
-        checkpoint: A model whose text encoder is available: `lite`'s comes with an extra, CLIP's is
-            part of some checkpoints.
-        pairs: (positive, negative) texts.
-
-    Returns:
-        The checkpoint with the texts and their features.
-
-    Raises:
-        ValueError: When these are no pairs.
-        CheckpointError: When the model's prompts are learned, or it has no text encoder.
-        ImportError: When the package of `lite`'s text encoder is missing; with the cure.
+    `lite`'s text encoder comes with an extra, CLIP's is part of some checkpoints. Raises
+    CheckpointError when the model's prompts are learned, or it has no text encoder.
     """
     pairs = check_pairs(pairs)
     if checkpoint.learner:
@@ -169,18 +159,9 @@ _TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
 
 @normal_tensors()
 def from_checkpoint(checkpoint: Checkpoint, temperature: float | None = None) -> QualiCLIP:
-    """Build the module that a checkpoint describes, in fp32 on the CPU.
+    """Build the module that a checkpoint describes, in fp32 on the CPU, without a signature.
 
-    Args:
-        checkpoint: The model.
-        temperature: Temperature of the softmax; default: the checkpoint's.
-
-    Returns:
-        The metric, without a signature.
-
-    Raises:
-        CheckpointError: When the architecture is unknown, or the tensors do not fit it. The message
-            names the file.
+    Raises CheckpointError when the architecture is unknown, or the tensors do not fit it.
     """
     try:
         return _assembled(checkpoint, temperature)
@@ -228,21 +209,13 @@ def _scoring_size(size: int | str | None, own: int) -> int:
 
 
 def complete(model: str | Path) -> Checkpoint:
-    """Load the checkpoint of a model, and compute the prompts' features if its file lacks them.
-
-    Args:
-        model: As for `checkpoints.load`.
-    """
+    """Load the checkpoint of a model, and compute the prompts' features if its file lacks them."""
     checkpoint = load(model)
     return to_checkpoint(from_checkpoint(checkpoint), checkpoint)
 
 
 def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
-    """Convert a metric with its present weights and settings to a checkpoint.
-
-    Raises:
-        ValueError: When the metric was not made by `create`.
-    """
+    """Convert a metric of `create`, with its present weights and settings, to a checkpoint."""
     if not metric.provenance:
         raise ValueError(
             "expected a metric that `create` made; for one built by hand, whose encoder has no "
@@ -260,12 +233,7 @@ def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
 
 
 def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:
-    """Put the tensors of a metric into the checkpoint that it was made from.
-
-    Args:
-        metric: Made from the checkpoint, and perhaps trained since.
-        like: The checkpoint.
-    """
+    """Put the tensors of a metric into the checkpoint that it was made from."""
     state = metric.state_dict()
     text = {k.removeprefix("text."): v for k, v in state.items() if k.startswith("text.")}
     return replace(

@@ -58,12 +58,7 @@ def export(model: str | Path, out: str | Path, format: str) -> Path:
 
 
 def deviation(scorer: Scorer, metric: QualiCLIP) -> float:
-    """Largest difference of the scores of random images, over the shapes of `CHECKS`.
-
-    Args:
-        scorer: The model in the other runtime.
-        metric: The model in torch.
-    """
+    """Largest difference of the scores of random images, over the shapes of `CHECKS`."""
     rng = torch.Generator().manual_seed(0)
     worst = 0.0
     for shape in CHECKS:
@@ -74,11 +69,7 @@ def deviation(scorer: Scorer, metric: QualiCLIP) -> float:
 
 
 def onnx_scorer(path: str | Path) -> Scorer:
-    """An exported model in onnxruntime, on the CPU.
-
-    Raises:
-        ImportError: When onnxruntime is missing, with the cure.
-    """
+    """Open an exported model in onnxruntime, on the CPU."""
     onnxruntime = require("onnxruntime", "export", "ONNX export")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda img: torch.from_numpy(session.run(None, {"image": img.numpy()})[0])

@@ -5,18 +5,9 @@ from typing import Any
 
 
 def require(module: str, extra: str, purpose: str) -> Any:
-    """Import a module that an extra of this package installs.
+    """Import a module that an extra in setup.cfg installs; the ImportError states the command.
 
-    Args:
-        module: Name of the module.
-        extra: Extra in setup.cfg that installs it.
-        purpose: What it is needed for, which begins the message: `ONNX export`.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: When it cannot be imported, with the command that installs it.
+    The purpose, such as `ONNX export`, begins the message.
     """
     try:
         return import_module(module)

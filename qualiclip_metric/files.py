@@ -31,18 +31,10 @@ def printable(text: object) -> str:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write to a scratch file, which replaces the target when the block ends without an error.
+    """Yield an empty, hidden scratch file, which replaces the target when the block succeeds.
 
-    Args:
-        path: File to make or replace; missing folders are made. Of a symbolic link the target is
-            replaced, not the link.
-
-    Yields:
-        Path of an empty, hidden file in the same folder, with an ordinary file's mode. It is
-        removed if the block raises.
-
-    Raises:
-        OSError: If the folder cannot be written to.
+    Missing folders are made. Of a symbolic link the target is replaced, not the link. The scratch
+    file has an ordinary file's mode, and is removed if the block raises.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,15 +52,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file in UTF-8, atomically; missing folders are made.
-
-    Args:
-        path: File to make or replace.
-        text: Its content; line ends are kept as they are.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
+    """Write a text file in UTF-8, atomically; missing folders are made, line ends kept."""
     with atomic_write(path) as scratch:
         scratch.write_text(text, encoding="utf-8", newline="")
 
@@ -77,15 +61,7 @@ def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = F
     """Write a file atomically; missing folders are made.
 
     Libraries that write weights to a full disk abort the process or give no reason: let them write
-    to memory, and write that.
-
-    Args:
-        path: File to make or replace.
-        content: Its content.
-        sync: Whether to wait until it is on the disk and survives a loss of power.
-
-    Raises:
-        OSError: If it cannot be written.
+    to memory, and write that. `sync` waits until it is on the disk and survives a loss of power.
     """
     with atomic_write(path) as scratch, scratch.open("wb") as file:
         file.write(content)
@@ -97,14 +73,8 @@ def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = F
 def link_or_copy(source: str | Path, target: str | Path) -> None:
     """Give a file a second name: a hard link, or a copy where the file system allows none.
 
-    Args:
-        source: File; it stays where it is. Of a symbolic link, the file that it leads to.
-        target: New name; missing folders are made. If it is this file or an earlier copy of it
-            (of the same size and time), nothing is done.
-
-    Raises:
-        FileExistsError: If there is another file of this name; it is left as it is.
-        OSError: If it cannot be read or written.
+    Nothing is done if the target is this file or an earlier copy (of the same size and time);
+    another file there is a FileExistsError. Missing folders are made; a symbolic link is followed.
     """
     source, target = Path(os.path.realpath(source)), Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -148,14 +118,7 @@ def is_special(path: str | Path) -> bool:
 def writing(path: str | Path) -> Iterator[TextIO]:
     """Open a text file for results in UTF-8; file names that are not text keep their bytes.
 
-    Args:
-        path: A device or a named pipe is written to, any other file by `atomic_write`.
-
-    Yields:
-        The open file.
-
-    Raises:
-        OSError: If it cannot be written.
+    A device or a named pipe is written to, any other file by `atomic_write`.
     """
     options = {"mode": "w", "encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
     if is_special(path):
@@ -167,14 +130,7 @@ def writing(path: str | Path) -> Iterator[TextIO]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Check that a file can be written, before the work for it is done.
-
-    Args:
-        path: File to make or replace. Its folder must exist.
-
-    Raises:
-        OSError: If it is a folder, its folder is missing or read-only, or the disk is full.
-    """
+    """Raise OSError unless a file can be written, before the work for it is done."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file")
@@ -202,14 +158,8 @@ class InUseError(ValueError):
 def exclusive_lock(target: Path) -> Iterator[None]:
     """Keep other processes of this machine from writing the same file or folder.
 
-    The empty file `.NAME.lock` stays: who removes it while others wait for it lets two of them in.
-
-    Args:
-        target: File or folder to be written.
-
-    Raises:
-        InUseError: If another process holds the lock.
-        OSError: If no file can be made beside the target.
+    Raises InUseError if another process holds the lock. The empty file `.NAME.lock` stays: removing
+    it while others wait for it would let two of them in.
     """
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:

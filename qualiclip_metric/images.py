@@ -90,18 +90,9 @@ def read(
 def to_tensor(
     image: Image.Image, background: RGB = WHITE, colour: Colour = "srgb"
 ) -> Float[Tensor, "3 h w"]:
-    """Convert a Pillow image of any mode, turned upright.
+    """Convert a Pillow image of any mode, turned upright, to (3, H, W), float32 RGB in [0, 1].
 
-    Args:
-        image: The image; it stays as it is.
-        background: sRGB in 0..255 under transparent pixels.
-        colour: As for `read`.
-
-    Returns:
-        (3, H, W), float32 RGB in [0, 1].
-
-    Raises:
-        ValueError: When values of more than 8 bits are not finite, or lie outside [0, 1].
+    Raises ValueError when values of more than 8 bits are not finite, or lie outside [0, 1].
     """
     return _to_tensor(to_pixels(copy_with_exif(image), background, colour))
 
@@ -132,12 +123,10 @@ LINKED_FOLDERS = "links to folders"
 
 
 class Found(NamedTuple):
-    """Image files, and the files of folders that were left out.
+    """Image files, sorted within a folder or a pattern, and what was left out of folders.
 
-    Args:
-        files: In the order of the arguments, sorted within a folder or a pattern.
-        left_out: Suffix -> number of files in folders that need a package that is missing;
-            `LINKED_FOLDERS` -> number of links to folders, which are not entered.
+    `left_out` counts files by the suffix that needs a missing package, and under `LINKED_FOLDERS`
+    the links to folders, which are not entered.
     """
 
     files: list[Path]
@@ -158,15 +147,7 @@ class Found(NamedTuple):
 def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
     """Image files named by files, folders and glob patterns, in a stable order, each once.
 
-    Args:
-        paths: As for `find_images`.
-        recursive: Whether folders are entered to any depth.
-
-    Returns:
-        Paths in the order of the arguments, sorted within a folder or a pattern.
-
-    Raises:
-        ValueError: When a name is empty, or a pattern or a folder holds no image.
+    See `find_images`.
     """
     return list(dict.fromkeys(find_images(paths, recursive).files))
 
@@ -174,17 +155,9 @@ def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
 def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
     """Image files named by files, folders and glob patterns, in a stable order.
 
-    Args:
-        paths: A file, and whatever a pattern matches (it may use `**`), is taken with any suffix,
-            so that a wrong one is reported; of folders, the files with an image suffix, as `walk`
-            finds them.
-        recursive: Whether folders are entered to any depth.
-
-    Returns:
-        The files, each as often as it is named, and those of folders that were left out.
-
-    Raises:
-        ValueError: When a name is empty, or a pattern or a folder holds no image.
+    A file, and whatever a pattern matches (it may use `**`), is taken with any suffix, so that a
+    wrong one is reported; of folders, the files that `walk` finds. Raises ValueError when a name is
+    empty, or a pattern or a folder holds no image.
     """
     found = Found([], Counter())
     for name in paths:
@@ -204,12 +177,7 @@ def find_images(paths: Iterable[str | Path], recursive: bool = True) -> Found:
 
 
 def nothing_found(name: object, left_out: Counter[str]) -> str:
-    """Message about a folder or a pattern that holds no image.
-
-    Args:
-        name: The folder or pattern.
-        left_out: Files left out there, as in `Found`.
-    """
+    """Write the message about a folder or a pattern that holds no image."""
     reason = Found([], left_out).note() or f"looked for {' '.join(sorted(SUFFIXES))}"
     return f"{name}: no image found; {reason}"
 
@@ -217,16 +185,10 @@ def nothing_found(name: object, left_out: Counter[str]) -> str:
 def walk(
     folder: str | Path, recursive: bool = True, left_out: Counter[str] | None = None
 ) -> Iterator[Path]:
-    """Yield the image files of a folder, sorted, without hidden ones.
+    """Yield the image files of a folder, sorted, without hidden ones; links to folders stay closed.
 
-    Args:
-        folder: Where to look; the names of one folder at a time are in memory.
-        recursive: Whether folders are entered to any depth; links to folders are not.
-        left_out: Counter of the files left out, as in `Found`.
-
-    Yields:
-        Their paths. A folder that cannot be listed and a broken link are among them, so that
-        reading them reports an error.
+    A folder that cannot be listed and a broken link are among them, so that reading them reports an
+    error. The names of one folder at a time are in memory.
     """
     left_out = Counter() if left_out is None else left_out
     names, folders = [], set()

@@ -17,11 +17,7 @@ being trained. They are not clipped."""
 
 
 def check_shape(img: Tensor) -> None:
-    """Raise unless float (N, 3, H, W) of at least `MIN_SIZE` pixels on each side.
-
-    Raises:
-        ValueError: With the cure.
-    """
+    """Raise ValueError unless float (N, 3, H, W) of at least `MIN_SIZE` pixels on each side."""
     if not isinstance(img, Tensor):
         raise ValueError(
             f"expected a tensor (N, 3, H, W) of RGB in [0, 1], got {type(img).__name__}; "
@@ -43,17 +39,12 @@ def check_shape(img: Tensor) -> None:
 
 
 def check_values(img: Tensor) -> None:
-    """Raise for values that no image has, for which a network may give a plausible score.
+    """Raise ValueError for values that no image has; a network may give them a plausible score.
 
-    One pass over the values. Nothing is checked on the device `meta`, and while a graph is traced
-    or compiled, since there are no values yet. Under `torch.func.vmap` all images are checked.
-
-    Args:
-        img: (N, 3, H, W), floating point. Values must be finite and in [0, 1] up to `TOLERANCE`, or
-            in `LOSS_RANGE` if a gradient with respect to the image is needed.
-
-    Raises:
-        ValueError: With the first such value, its place and the cure.
+    Values must be finite and in [0, 1] up to `TOLERANCE`, or in `LOSS_RANGE` if a gradient with
+    respect to the image is needed. Nothing is checked on the device `meta`, and while a graph is
+    traced or compiled, since there are no values yet. Under `torch.func.vmap` all images are
+    checked.
     """
     in_graph = torch.compiler.is_compiling() or torch.jit._trace.is_tracing()  # type: ignore[no-untyped-call]
     if in_graph or img.is_meta or not img.numel():

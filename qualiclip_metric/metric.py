@@ -16,15 +16,10 @@ from qualiclip_metric.signature import NATIVE, Signature, digest
 def pair_probabilities(
     cosine: Float[Tensor, "n pairs 2"], scale: float | Float[Tensor, ""]
 ) -> Float[Tensor, "n pairs"]:
-    """Probability of the positive prompt of each antonym pair.
+    """Probability of the positive prompt of each antonym pair, (N, P).
 
-    Args:
-        cosine: Cosine similarities, (N, P, 2), the positive prompt of each pair first.
-        scale: Factor of the cosines before the softmax.
-
-    Returns:
-        (N, P) in [0, 1]: exp(s c+) / (exp(s c+) + exp(s c-)) for cosines c+, c- and scale s
-        (CLIP-IQA, arXiv 2207.12396, section 3.2).
+    exp(s c+) / (exp(s c+) + exp(s c-)) for cosines c+, c- and scale s (CLIP-IQA, arXiv 2207.12396,
+    section 3.2).
     """
     return (scale * cosine).softmax(dim=-1)[..., 0]
 
@@ -53,15 +48,7 @@ def antonym_score(
 def cosine(
     features: Float[Tensor, "n d"], prompts: Float[Tensor, "pairs 2 d"]
 ) -> Float[Tensor, "n pairs 2"]:
-    """Cosine similarity of image features to the features of the prompts.
-
-    Args:
-        features: Features of the images, (N, D), of any norm.
-        prompts: Features of the antonym prompts, (P, 2, D), of norm 1, positive first.
-
-    Returns:
-        (N, P, 2) in [-1, 1].
-    """
+    """Cosine similarity of features of any norm to prompts' features of norm 1."""
     unit = nn.functional.normalize(features, dim=-1)
     # (N, 1, 1, D) * (P, 2, D) -> (N, P, 2, D). A product and a sum stay fp32 under autocast, which
     # would round a matrix product to half precision.
@@ -154,11 +141,7 @@ class QualiCLIP(nn.Module):
         return signature if sha256 == created_with else signature.with_other_weights(sha256)
 
     def identify(self, identity: "Identity") -> None:
-        """State what the metric is, for its signature. `create` calls this.
-
-        Args:
-            identity: Its digest must be that of the weights as they are now.
-        """
+        """State what the metric is, for its signature; its digest that of the present weights."""
         self._identity = identity
         self._hashed = (self._weights_key(), identity.digest)
 
@@ -298,30 +281,16 @@ class QualiCLIP(nn.Module):
 
 
 class Identity(NamedTuple):
-    """The parts of a signature that tensors and settings do not tell.
-
-    Args:
-        model: As in `Signature`.
-        weights: As in `Signature`: digits of the digest with the model's own prompts.
-        prompts: As in `Signature`.
-        digest: SHA-256 of the state dict that these belong to, 64 hex digits.
-    """
+    """The parts of a signature that tensors and settings do not tell."""
 
     model: str
-    weights: str
+    weights: str  # digits of the digest with the model's own prompts
     prompts: str
-    digest: str
+    digest: str  # SHA-256 of the state dict that these belong to, 64 hex digits
 
 
 class PromptFeatures(nn.Module):
-    """Fixed features of the prompts, as a buffer.
-
-    Args:
-        features: (P, 2, D), positive first, of any norm.
-
-    Raises:
-        ValueError: When the shape is different.
-    """
+    """Fixed features of the prompts, (P, 2, D), positive first, of any norm, as a buffer."""
 
     features: Tensor
 

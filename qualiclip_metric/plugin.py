@@ -74,12 +74,10 @@ def takes_over() -> bool:
 def register_checkpoint(name: str, path: str | os.PathLike[str]) -> None:
     """Give a checkpoint a name, for `create` here and for `pyiqa.create_metric`.
 
-    Args:
-        name: A new name, valid until the process ends.
-        path: Checkpoint in any format that `create` reads.
+    Args: name: A new name, valid until the process ends. path: Checkpoint in any format that
+    `create` reads.
 
-    Raises:
-        ValueError: When the name is taken, or there is no such file.
+    Raises: ValueError: When the name is taken, or there is no such file.
     """
     from qualiclip_metric import checkpoints
 
@@ -88,10 +86,9 @@ def register_checkpoint(name: str, path: str | os.PathLike[str]) -> None:
 
 
 def _register(names: dict[str, str]) -> None:
-    """Add metrics to pyiqa's table if pyiqa is imported; a name of pyiqa's is kept, with a warning.
+    """Add metrics, by name in pyiqa and here, to pyiqa's table if pyiqa is imported.
 
-    Args:
-        names: Name in pyiqa -> name of the model in this package.
+    A name of pyiqa's is kept, with a warning.
     """
     table = getattr(sys.modules.get("pyiqa.default_model_configs"), "DEFAULT_CONFIGS", None)
     if table is None:
@@ -120,22 +117,10 @@ def build_for_pyiqa(
 ) -> "QualiCLIP":
     """Build the module that becomes `metric.net` in pyiqa.
 
-    Args:
-        model_type: Name of the model.
-        weights: Checkpoint to use instead: a path or a registered name.
-        temperature: Temperature of the softmax; default: the checkpoint's, 2 for published models.
-        precision: `fp32` or `bf16`.
-        engine: `torch`, `openvino` or `auto`, as for `create`.
-        options: Options of pyiqa's class, at their defaults.
-
-    Returns:
-        The metric. Like pyiqa's metrics it accepts grey images (N, 1, H, W), and it does not check
-        the range of values: pyiqa does, unless `as_loss=True` or `check_input_range=False`.
-
-    Raises:
-        ImportError: When this package cannot be imported, with the reason.
-        WeightsError: When published weights are not available, with a cure for pyiqa.
-        ValueError: When an option has a value that only pyiqa's class supports.
+    Like pyiqa's metrics it accepts grey images (N, 1, H, W), and it does not check the range of
+    values: pyiqa does, unless `as_loss=True` or `check_input_range=False`. `weights` (a path or a
+    registered name) replaces the model's; `options` are those of pyiqa's class, at their defaults.
+    Raises ValueError when an option has a value that only pyiqa's class supports.
     """
     for name, value in options.items():
         if name not in _ONLY_VALUES or value != _ONLY_VALUES[name]:

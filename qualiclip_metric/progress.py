@@ -19,14 +19,8 @@ LINE_SECONDS = 30.0
 class Progress:
     """How far a job is; `progress_bar` makes it and shows it.
 
-    Args:
-        label: What is being done.
-        total: How many there are to do; None if unknown.
-        unit: What is counted, in the plural.
-        done: How many are done, failures included; at the start those of an earlier run.
-        failed: How many of these failed.
-        note: A few words shown at the end, such as a loss.
-        show: Called after each update.
+    `done` includes failures and what an earlier run did; `total` is None if unknown; `show` is
+    called after each update; `note` is a few words at the end, such as a loss.
     """
 
     label: str
@@ -78,16 +72,8 @@ def progress_bar(
 ) -> Iterator[Progress]:
     """Show how far a job is: done, failed, how many per second, time left.
 
-    Args:
-        label: What is being done.
-        total: How many there are to do; None if that is not known yet.
-        unit: What is counted, in the plural.
-        done: How many are done already, as when a job is resumed.
-        show: False for no bar on a terminal, because results appear there. Lines in a log are
-            printed all the same.
-
-    Yields:
-        The progress. What others print on stderr meanwhile goes above the bar.
+    `show=False` draws no bar on a terminal, because results appear there; lines in a log are
+    printed all the same. What others print on stderr meanwhile goes above the bar.
     """
     progress = Progress(label, total, unit, done)
     terminal = sys.stderr is not None and sys.stderr.isatty()

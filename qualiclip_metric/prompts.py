@@ -48,11 +48,7 @@ def fault_name(fault: str) -> str:
 
 
 def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
-    """Convert the pairs to tuples.
-
-    Raises:
-        ValueError: When there is no pair, or a pair is not two non-empty texts.
-    """
+    """Convert the pairs to tuples; ValueError unless each has two non-empty texts."""
     if isinstance(pairs, str | Path) or not isinstance(pairs, Sequence):
         raise ValueError(
             f"prompts: expected a list of (positive, negative) texts, got {pairs!r}; "
@@ -74,8 +70,7 @@ def check_pairs(pairs: Sequence[Sequence[str]]) -> tuple[Pair, ...]:
 def read_pairs(path: str | Path) -> tuple[Pair, ...]:
     """Read antonym pairs from a TOML file: `pairs = [["Sharp image.", "Blurry image."], ...]`.
 
-    Raises:
-        ValueError: When the file is missing, is no TOML or holds anything but pairs of texts.
+    Raises ValueError for a missing file and for any other content.
     """
     try:
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -18,13 +18,7 @@ STRIP_PIXELS = 2**22
 
 
 def reduced_size(height: int, width: int, side: int) -> tuple[int, int]:
-    """Height and width after reduction to a shorter side; unchanged if the image is smaller.
-
-    Args:
-        height: Of the image, px.
-        width: Of the image, px.
-        side: Shorter side, px; 0: no reduction.
-    """
+    """Height and width after reduction to a shorter side in px, 0 for none; small images stay."""
     shorter = min(height, width)
     if not side or shorter <= side:
         return height, width
@@ -36,10 +30,6 @@ def reduced(img: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w
 
     Differentiable. In a trace, where sizes are symbols, two products with resampling matrices
     compute the same.
-
-    Args:
-        img: Any values.
-        side: As for `reduced_size`.
     """
     if not side:
         return img
@@ -52,14 +42,10 @@ def reduced(img: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 h2 w
 
 
 def reduced_in_strips(pixels: NDArray[Any], side: int, scale: float) -> Float[Tensor, "1 3 h2 w2"]:
-    """Compute `reduced` of one image, bit for bit, without holding all pixels as float32.
+    """Compute `reduced` of one image (H, W, 3), bit for bit, without all pixels as float32.
 
-    The width is reduced first; then rows are independent, and strips of rows can be converted.
-
-    Args:
-        pixels: (H, W, 3), bytes or floats.
-        side: As for `reduced_size`.
-        scale: Divisor of the values.
+    The width is reduced first; then rows are independent, and strips of rows can be converted and
+    divided by `scale`.
     """
     height, width, _ = pixels.shape
     size = reduced_size(height, width, side)

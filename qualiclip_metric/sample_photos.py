@@ -17,17 +17,7 @@ NAMES = tuple(CREDITS)
 
 
 def sample_photo(name: str) -> "NDArray[np.uint8]":
-    """Load a photo of `skimage.data`.
-
-    Args:
-        name: One of `NAMES`.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        ImportError: Where scikit-image is not installed, with the cure.
-    """
+    """Load a photo of `skimage.data`, one of `NAMES`, as (H, W, 3) uint8 RGB."""
     try:
         from skimage import data
     except ImportError as err:

@@ -88,29 +88,17 @@ class Signature:
         return cls(**parts)
 
     def of_files(self, colour: str) -> "Signature":
-        """The signature of scores of files.
-
-        Args:
-            colour: How their colours were read, as for `images.read`.
-        """
+        """Return the signature of scores of files whose colours were read as `images.read` does."""
         return replace(self, colour=colour)
 
     def with_other_weights(self, sha256: str) -> "Signature":
-        """The signature after other weights were loaded, or these were changed.
-
-        Args:
-            sha256: Digest of all tensors of the model now.
-        """
+        """Return the signature after the weights changed; the digest is that of all tensors now."""
         own_prompts, _, _ = self.prompts.partition("-")
         return replace(self, model="custom", weights=sha256[:8], prompts=own_prompts)
 
 
 def to_string(parts: Mapping[str, Any]) -> str:
-    """Write the parts of a signature as one line, `key:value|key:value`.
-
-    Args:
-        parts: Name -> value, as `Signature.as_dict` or `from_string` gives them.
-    """
+    """Write the parts of a signature as one line, `key:value|key:value`."""
     return "|".join(
         f"{name}:{piece}"
         for name, value in _normalised(parts).items()
@@ -121,13 +109,9 @@ def to_string(parts: Mapping[str, Any]) -> str:
 def from_string(text: str) -> dict[str, Any]:
     """Parse the line of a signature, of any version of this package or of another metric.
 
-    Args:
-        text: Parts separated by `|`, each `key:value` or a value alone (see `_WITHOUT_KEY`).
-
-    Returns:
-        Name -> value; temperature and size are numbers. Values of a name that occurs twice are
-        joined by `|`. What our older lines left out is filled in: engine torch, size native, colour
-        raw.
+    Parts are separated by `|`, each `key:value` or a value alone (see `_WITHOUT_KEY`). Values of a
+    name that occurs twice are joined by `|`. What our older lines left out is filled in: engine
+    torch, size native, colour raw.
 
     >>> from_string("mine|weights:9f2c|v1.0")
     {'model': 'mine', 'weights': '9f2c', 'version': '1.0'}
@@ -177,15 +161,7 @@ def same(first: str, second: str) -> bool:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """List the parts of a signature that changed.
-
-    Args:
-        before: Parts by name.
-        after: Parts by name.
-
-    Returns:
-        One text per change, as in `weights 9f2c -> 0b77`; `–` stands for a part that is absent.
-    """
+    """List the parts that changed, as in `weights 9f2c -> 0b77`; `–` is a part that is absent."""
     old, new = _normalised(before), _normalised(after)
     return tuple(
         f"{name} {old.get(name, '–')} -> {new.get(name, '–')}"
@@ -195,12 +171,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, .
 
 
 def prompts_part(count: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
-    """Write the prompts' part of a signature.
-
-    Args:
-        count: Number of antonym pairs.
-        pairs: Their texts, if the user gave them.
-    """
+    """Write the prompts' part of a signature, with a digest of the pairs that the user gave."""
     if not pairs:
         return f"{count}x2"
     texts = json.dumps([list(pair) for pair in pairs]).encode()

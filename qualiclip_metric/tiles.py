@@ -12,32 +12,17 @@ INK, FADED, TRACK, BAR, PAPER = "#1f2933", "#66727f", "#e4e8ec", "#2a7f9e", "#ff
 
 
 class TileRow(NamedTuple):
-    """One row of a grid.
+    """One row of a grid."""
 
-    Args:
-        label: Lines to the left; the first is larger.
-        tiles: Pictures, all of one size.
-        captions: One per tile: text, or a number in [0, 1] that is drawn with a bar.
-    """
-
-    label: Sequence[str]
-    tiles: Sequence[Image.Image]
-    captions: Sequence[str | float]
+    label: Sequence[str]  # lines to the left; the first is larger
+    tiles: Sequence[Image.Image]  # all of one size
+    captions: Sequence[str | float]  # one per tile: text, or a number in [0, 1] drawn with a bar
 
 
 def draw_grid(
     titles: Sequence[str], rows: Sequence[TileRow], footer: Sequence[str] = ()
 ) -> Image.Image:
-    """Draw rows of tiles.
-
-    Args:
-        titles: Above the columns.
-        rows: All with one tile per title.
-        footer: Lines in small print.
-
-    Returns:
-        An RGB picture.
-    """
+    """Draw rows of tiles, one per title; the footer is in small print."""
     width, height = rows[0].tiles[0].size
     column, row_height = width + GAP, height + CAPTION + GAP
     bottom = HEADER + len(rows) * row_height

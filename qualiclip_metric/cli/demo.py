@@ -84,14 +84,7 @@ def demo(
 
 
 def score_ladder(metric: "QualiCLIP", name: str, photo: "Tensor", distortion: str) -> Ladder:
-    """Degrade a photo by every level of a distortion, and score all versions as a batch.
-
-    Args:
-        metric: The metric.
-        name: Key of `PHOTOS`.
-        photo: Its pixels, (3, H, W) RGB in [0, 1].
-        distortion: Key of `DISTORTIONS`.
-    """
+    """Degrade a photo by every level of a distortion, and score all versions as a batch."""
     import torch
 
     from qualiclip_metric.distortions import ladder

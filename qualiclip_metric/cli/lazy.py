@@ -17,12 +17,7 @@ Commands = Mapping[str, tuple[str, str, str]]
 
 
 def lazy_app(commands: Commands, **options: Any) -> typer.Typer:
-    """Make an application of commands in modules of their own.
-
-    Args:
-        commands: The commands, in the order of the help.
-        options: Of `typer.Typer`.
-    """
+    """Make an application of commands in modules of their own, in the order of the help."""
 
     class LazyGroup(TyperGroup):
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:

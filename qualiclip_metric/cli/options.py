@@ -31,11 +31,7 @@ class Colour(str, Enum):
 
 
 def out_option(what: str) -> Any:
-    """The option that says where results go: `--out`, also `--output` and `-o`.
-
-    Args:
-        what: One line of help: which files are written, and whether a file or a folder is given.
-    """
+    """Declare the option that says where results go: `--out`, also `--output` and `-o`."""
     return typer.Option("--out", "--output", "-o", help=what)
 
 

@@ -36,16 +36,7 @@ COUNT_SECONDS = 1.0
 
 
 class LocalRun:
-    """A run on this machine.
-
-    Args:
-        sources: Where the images are.
-        output: Where the rows go.
-        metric: What scores them.
-        scoring: How.
-        device: `auto` or a torch device.
-        html: Page to write.
-    """
+    """A run on this machine."""
 
     def __init__(
         self,
@@ -129,12 +120,7 @@ def _page(html: Path | None, layout: Layout) -> Any:
 class CountedRows:
     """Passes rows on with a progress bar, and counts them; an interruption ends them.
 
-    Args:
-        rows: Of the images that had none.
-        sources: Of all images; a thread counts them while the first are scored.
-        output: Knows which rows were there before.
-        stop: Whether the user asked to stop.
-        show: Whether a bar is shown on a terminal.
+    The sources are those of all images; a thread counts them while the first are scored.
     """
 
     def __init__(
@@ -174,16 +160,7 @@ class CountedRows:
 def end_of_run(
     sources: Sources, done: int, failed: int, total: int | None, stop: Stop, note: str
 ) -> int:
-    """Print the messages at the end of a run; return its exit code.
-
-    Args:
-        sources: Know what was left out.
-        done: Images with a row.
-        failed: Images without a score.
-        total: All images; None if unknown.
-        stop: Whether the run was interrupted.
-        note: Of the output.
-    """
+    """Print the messages at the end of a run; return its exit code."""
     of = "" if total is None else f" of {total}"
     for line in (
         sources.note(),

@@ -36,20 +36,9 @@ def score_on_ray(
     cpus_per_worker: int,
     workers: int | None,
 ) -> int:
-    """Score on a cluster what has no row in a folder yet.
+    """Score on a cluster what has no row in a folder yet; return the exit code.
 
-    Args:
-        address: As for `cluster.connect`.
-        sources: Images; every node sees them.
-        output: A folder of Parquet parts that every node sees, or a URL.
-        metric: What scores them.
-        scoring: How images are decoded and batched.
-        device: `auto`, `cpu` or `cuda`.
-        cpus_per_worker: Cores of a worker.
-        workers: How many; by default as many as fit.
-
-    Returns:
-        The exit code.
+    Every node must see the images and the folder of Parquet parts (or a URL).
     """
     # after an interruption, what still waits for rows must not start another Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
@@ -103,12 +92,7 @@ def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: S
 
 
 class _Watch:
-    """Whether to stop; asked while no part comes, it prints a message each minute.
-
-    Args:
-        ray: The package.
-        stop: Whether the user asked for it.
-    """
+    """Whether to stop; asked while no part comes, it prints a message each minute."""
 
     def __init__(self, ray: Any, stop: Stop) -> None:
         self.ray, self.stop = ray, stop

@@ -24,12 +24,7 @@ _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
     """Print an error on stderr, and end the command.
 
-    Args:
-        message: What was expected, what came, and the cure; or an exception that says so.
-        code: Exit code: `USAGE_ERROR` if nothing was done, `DATA_ERROR` if data is at fault.
-
-    Raises:
-        typer.Exit: Always.
+    The code is `USAGE_ERROR` if nothing was done, `DATA_ERROR` if data is at fault.
     """
     typer.echo(f"error: {error_text(message)}", err=True)
     raise typer.Exit(code)
@@ -37,11 +32,7 @@ def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
 
 @contextmanager
 def stdout_errors() -> Iterator[None]:
-    """Turn an error of stdout into one line and an exit code; a closed pipe needs no line.
-
-    Raises:
-        typer.Exit: With `DATA_ERROR`.
-    """
+    """Turn an error of stdout into one line and exit code `DATA_ERROR`; a closed pipe is silent."""
     try:
         yield
         sys.stdout.flush()
@@ -102,8 +93,7 @@ class Stop:
 def stopping() -> Iterator[Stop]:
     """Let the first Ctrl-C or SIGTERM ask for a stop; a second one ends the command at once.
 
-    Yields:
-        Whether to stop. It stays false outside the main thread, where signals do not arrive.
+    The result stays false outside the main thread, where signals do not arrive.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -20,11 +20,7 @@ PHASES = {
 
 
 class TrainingProgress:
-    """Shows the reports of a run; a context manager, called with each report.
-
-    Args:
-        show: False for a process that is to be silent.
-    """
+    """Shows the reports of a run; a context manager, called with each report."""
 
     def __init__(self, show: bool = True) -> None:
         self.show = show
@@ -39,11 +35,7 @@ class TrainingProgress:
         self.stack.close()
 
     def __call__(self, report: "Report") -> None:
-        """Show how far the run is, and every validation.
-
-        Args:
-            report: Of the loop.
-        """
+        """Show how far the run is, and every validation."""
         if not self.show:
             return
         if report.phase != self.phase:
