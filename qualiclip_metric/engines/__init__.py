@@ -80,11 +80,7 @@ _WITHOUT_BF16 = (
 
 
 def device_of(name: str | torch.device) -> torch.device:
-    """The device of a name such as `cuda:1`.
-
-    Raises:
-        ValueError: If no device has this name.
-    """
+    """Return the device of a name such as `cuda:1`; ValueError if no device has it."""
     try:
         return torch.device(name)
     except RuntimeError as err:
@@ -92,18 +88,10 @@ def device_of(name: str | torch.device) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """Choose the precision for a name on a device.
+    """Return a key of `DTYPES`; for `auto`, bf16 where it is faster, otherwise fp32.
 
-    Args:
-        precision: A name from `DTYPES`, or `auto`.
-        device: Where the metric will compute.
-
-    Returns:
-        A name from `DTYPES`; for `auto`, bf16 where it is faster: on a GPU that has it, and on a
-        CPU with AVX-512 BF16 or AMX. If bf16 is named and is not faster, a warning says so once.
-
-    Raises:
-        ValueError: When the name is unknown.
+    It is faster on a GPU that has it, and on a CPU with AVX-512 BF16 or AMX. If bf16 is named and
+    is not faster, a warning says so once.
     """
     if precision not in (*DTYPES, "auto"):
         raise ValueError(f"precision: expected one of {', '.join(DTYPES)}, auto, got {precision!r}")
@@ -127,18 +115,9 @@ def _warn_once(message: str) -> None:
 
 
 def choose_engine(engine: str, device: torch.device) -> str:
-    """Choose the engine for a name on a device.
+    """Return a key of `ENGINES`; for `auto`, openvino on the CPU where it is installed.
 
-    Args:
-        engine: A name from `ENGINES`, or `auto`.
-        device: Where the metric will compute.
-
-    Returns:
-        A name from `ENGINES`; for `auto`, openvino on the CPU where it is installed.
-
-    Raises:
-        ValueError: If the name is unknown, or the engine does not run on the device.
-        ImportError: If the engine is not installed, with the cure.
+    Raises ValueError if the name is unknown, or the engine does not run on the device.
     """
     installed = find_spec("openvino") is not None
     if engine == "auto":

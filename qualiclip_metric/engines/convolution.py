@@ -34,11 +34,7 @@ last strips of two image sizes, and two batches."""
 class PreparedConv:
     """A convolution with its weights in one precision on one device.
 
-    Args:
-        conv: The convolution.
-        dtype: Precision of the inputs and outputs, and of the weights.
-        device: Where to compute.
-        fused: Whether to use the fused operations; default: where they work.
+    `fused` chooses torch's fused operations; default: where they work.
     """
 
     def __init__(
@@ -58,15 +54,9 @@ class PreparedConv:
         self._layouts: dict[tuple[int, ...], Tensor] = {}
 
     def __call__(self, rows: Tensor, top: int, bottom: int) -> Tensor:
-        """Convolve rows that reach over the whole width of the image.
+        """Convolve rows (N, C, H, W), channels last, that reach over the whole width of the image.
 
-        Args:
-            rows: (N, C, H, W), channels last.
-            top: Zero rows to pad above.
-            bottom: Zero rows to pad below.
-
-        Returns:
-            (N, out, H', W'), channels last.
+        `top` and `bottom` are the zero rows to pad above and below.
         """
         conv = self.conv
         left, right = conv.padding(rows.shape[3])
@@ -86,12 +76,7 @@ class PreparedConv:
         return _activated(out, conv.activation)
 
     def add_to(self, other: Tensor, rows: Tensor) -> Tensor:
-        """activation(conv(rows) + other), for a 1x1 convolution.
-
-        Args:
-            other: (N, out, H, W), channels last; overwritten.
-            rows: (N, C, H, W), channels last.
-        """
+        """Compute activation(conv(rows) + other) of a 1x1 convolution; overwrites `other`."""
         conv = self.conv
         if not len(rows) * rows.shape[2]:  # a strip too short for an output row
             return other

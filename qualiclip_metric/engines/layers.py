@@ -19,14 +19,8 @@ Activation = Literal["none", "relu", "relu6"]
 class Conv:
     """A convolution with a square kernel, its bias and its activation.
 
-    Args:
-        weight: (out, in / groups, kernel, kernel), fp32.
-        bias: (out,), fp32.
-        stride: Of both axes.
-        groups: As in torch.
-        activation: Applied to the sum of products and bias.
-        same: Pads as TensorFlow's "same" does: as far as the input's size needs it, and more
-            behind than before. Otherwise half the kernel is padded on each side.
+    `same` pads as TensorFlow does: as far as the input's size needs it, and more behind than
+    before. Otherwise half the kernel is padded on each side.
     """
 
     weight: Tensor
@@ -67,12 +61,9 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class Residual:
-    """activation(last(branch(x)) + shortcut(x)).
+    """activation(last(branch(x)) + shortcut(x)), with `last` a 1x1 convolution.
 
-    Args:
-        branch: All stages of the branch but the last.
-        last: The 1x1 convolution that ends the branch; its activation is applied to the sum.
-        shortcut: Stages of the shortcut; none for the identity.
+    The activation of `last` is applied to the sum. A shortcut without stages is the identity.
     """
 
     branch: "tuple[Stage, ...]"
@@ -93,13 +84,9 @@ Stage = Conv | Pool | Residual
 class LayerGraph:
     """A trunk: RGB in [0, 1] -> one feature map per part; a part's input is the map before it.
 
-    Args:
-        mean: Subtracted from the image, (3,).
-        std: The image is divided by it, (3,).
-        parts: Stages of each part. Only the first may begin with a residual whose shortcut is
-            the identity: engines add in place, and would overwrite the feature map before it.
-        fp32_stages: Number of leading stages of the first part that are computed in fp32 in every
-            precision, because rounding their outputs changes the score visibly.
+    Only the first part may begin with a residual whose shortcut is the identity: engines add in
+    place, and would overwrite the feature map before it. The first `fp32_stages` stages are
+    computed in fp32 in every precision, because rounding their outputs changes the score visibly.
     """
 
     mean: Tensor
@@ -114,11 +101,9 @@ class LayerGraph:
 
 
 def largest_map(stages: Sequence[Stage], area: float) -> tuple[float, float]:
-    """Values per pixel in the largest map, and positions per pixel of the last one.
+    """Return the values of the largest map and the positions of the last one, per pixel.
 
-    Args:
-        stages: In their order.
-        area: Positions of their input per pixel of the image.
+    `area` is the number of positions of the stages' input per pixel of the image.
     """
     largest = 0.0
     for stage in stages:
@@ -139,16 +124,9 @@ def folded_conv(
     activation: Activation = "none",
     same: bool = False,
 ) -> Conv:
-    """Fold the batch normalisation behind a convolution into it.
+    """Fold the batch normalisation (in evaluation mode) behind a convolution into it, in fp32.
 
-    Args:
-        conv: With or without a bias.
-        bn: Used in evaluation mode; none if the convolution stands alone.
-        activation: Applied behind both.
-        same: As in :class:`Conv`.
-
-    Returns:
-        The convolution in fp32; it shares no memory with `bn`.
+    The result shares no memory with `bn`.
     """
     weight, bias = conv.weight.detach().float(), conv.bias
     if bn is not None:

@@ -43,16 +43,7 @@ Size = tuple[int, int]
 
 
 class OpenVINOEngine:
-    """A layer graph, compiled for the CPU at the first call.
-
-    Args:
-        graph: What to compute.
-        dtype: Precision of weights and activations, fp32 or bf16.
-        device: Not used; always the CPU.
-
-    Raises:
-        ValueError: When the precision is neither.
-    """
+    """A layer graph in fp32 or bf16, compiled for the CPU (whatever `device`) at the first call."""
 
     def __init__(
         self, graph: LayerGraph, dtype: torch.dtype, device: torch.device | None = None
@@ -89,14 +80,11 @@ class OpenVINOEngine:
 
 
 def trunk_model(graph: LayerGraph, dtype: torch.dtype, size: Size | None = None) -> ov.Model:
-    """OpenVINO's model of a layer graph, with one result for each part.
+    """Build OpenVINO's model of a layer graph, with one result for each part.
 
-    Args:
-        graph: What to compute.
-        dtype: Precision that the weights are rounded to; for bf16, all but those of the graph's
-            stages in fp32, which stay fp32 where the model is compiled for bf16.
-        size: Height and width of the images that it serves, whose large maps are tiled; none for
-            all, untiled.
+    For bf16 all weights are rounded but those of the graph's fp32 stages, which stay fp32 where the
+    model is compiled for bf16. With a size, large maps of images of that size are tiled; without
+    one the model takes all sizes, untiled.
     """
     bf16 = dtype == torch.bfloat16
     image = ops.parameter([1, 3, *size] if size else [-1, 3, -1, -1], np.float32, name="image")
@@ -141,12 +129,7 @@ def _kept_fp32(image: Any, nodes: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 
 def compiled(model: ov.Model, dtype: torch.dtype) -> Any:
-    """An inference request for a model, with as many threads as torch has.
-
-    Args:
-        model: Of `trunk_model`.
-        dtype: Precision of the activations.
-    """
+    """Make an inference request for a model, with as many threads as torch has."""
     threads = torch.get_num_threads()
     options = {
         # Without instructions for bf16, OpenVINO would simulate them.
@@ -160,12 +143,7 @@ def compiled(model: ov.Model, dtype: torch.dtype) -> Any:
 
 
 def feature_maps(request: Any, pixels: NDArray[np.float32]) -> tuple[Tensor, ...]:
-    """All results of a model, as tensors of their own.
-
-    Args:
-        request: Of `compiled`.
-        pixels: (N, C, H, W), read in place.
-    """
+    """Compute all results of a model, copied; the pixels (N, C, H, W) are read in place."""
     maps = request.infer([pixels], share_inputs=True)
     return tuple(torch.from_numpy(maps[index]) for index in range(len(maps)))
 
@@ -177,7 +155,7 @@ def _rows(node: Any, first: int, last: int) -> Any:
 
 @cache
 def _core() -> ov.Core:
-    """OpenVINO itself, kept for as long as the process runs.
+    """Return OpenVINO's core, which is kept until the process ends.
 
     Its CPU plugin gives the thread that loads it another stack for signal handlers, and frees that
     stack with the last reference, on whatever thread that is. Without a reference kept here, the

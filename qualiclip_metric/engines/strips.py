@@ -29,12 +29,7 @@ ROWS = 32
 class StripEngine:
     """A layer graph, ready to run in one precision on one device.
 
-    Args:
-        graph: What to compute.
-        dtype: Precision of weights and activations.
-        device: Where to compute.
-        strip_pixels: Pixels per strip; default: by `STRIP_VALUES`. A smaller image is computed
-            whole.
+    An image with fewer than `strip_pixels` pixels (default: by `STRIP_VALUES`) is computed whole.
     """
 
     def __init__(
@@ -112,13 +107,7 @@ _PreparedStage = PreparedConv | Pool | _PreparedResidual | _Cast
 
 @dataclass(frozen=True)
 class _Preparation:
-    """Prepares stages for one precision on one device.
-
-    Args:
-        weights: Precision that the weights are rounded to.
-        dtype: Precision of the arithmetic and of the feature maps.
-        device: Where to compute.
-    """
+    """Prepares stages for one device: weights rounded to `weights`, arithmetic in `dtype`."""
 
     weights: torch.dtype
     dtype: torch.dtype
@@ -153,15 +142,7 @@ class _StageState(Protocol):
     """Rows of the stage's whole output."""
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
-        """Compute as many rows of the output as the input so far allows.
-
-        Args:
-            rows: The next rows of the input, (N, C, any, W).
-            last: Whether these are the input's last rows.
-
-        Returns:
-            The next rows of the output, (N, C', any, W').
-        """
+        """Take the next rows of the input; return as many rows of the output as they allow."""
 
 
 class _SequenceState:

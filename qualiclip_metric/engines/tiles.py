@@ -39,15 +39,9 @@ def count_tiled(stages: Sequence[Stage]) -> int:
 
 
 def tiles(stages: Sequence[Stage], height: int, count: int) -> Iterator[Tile]:
-    """Divide the output of some stages into parts of about as many rows each.
+    """Divide the output of some stages into `count` tiles of about as many rows, top to bottom.
 
-    Args:
-        stages: Stages that are computed on each tile.
-        height: Rows of the image.
-        count: Number of tiles; fewer if the output has fewer rows.
-
-    Yields:
-        The tiles from top to bottom.
+    There are fewer tiles if the output has fewer rows.
     """
     margin, stride = _reach(stages, 1)
     halo, rows = -(-margin // stride), height  # halo: output rows spoiled at an inner edge
@@ -64,14 +58,9 @@ def tiles(stages: Sequence[Stage], height: int, count: int) -> Iterator[Tile]:
 
 
 def _reach(stages: Sequence[Stage], stride: int) -> tuple[int, int]:
-    """Count the rows of the image above or below its own that an output row depends on.
+    """Return how many rows above or below its own an output row depends on, and its stride.
 
-    Args:
-        stages: In their order.
-        stride: Rows of the image per row of their input.
-
-    Returns:
-        The reach, and the rows of the image per output row.
+    Both are in rows of the image; `stride` is that of the stages' input.
     """
     reach = 0
     for stage in stages:
