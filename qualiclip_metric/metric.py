@@ -141,7 +141,7 @@ class QualiCLIP(nn.Module):
         return signature if sha256 == created_with else signature.with_other_weights(sha256)
 
     def identify(self, identity: "Identity") -> None:
-        """State what the metric is, for its signature; `identity` must be of the present weights."""
+        """State the identity that the signature shows; its digest is of the weights as they are."""
         self._identity = identity
         self._hashed = (self._weights_key(), identity.digest)
 
