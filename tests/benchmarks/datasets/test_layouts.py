@@ -63,7 +63,7 @@ def test_official_layout(name: str, tmp_path: Path) -> None:
     assert f"of {SPECS[name].count}" in dataset.label
 
 
-@pytest.mark.filterwarnings("ignore:.*constant")
+@pytest.mark.slow
 def test_a_run_over_all_official_layouts(command, tmp_path: Path) -> None:
     """60 images a set, whose noise rises with the MOS: run, compare, table, gMAD, report."""
     words = []
