@@ -92,12 +92,11 @@ def _first_page(source: Source) -> Iterator[Any]:
 
 
 def _variant(page: Any) -> str:
-    names = (
-        getattr(value, "name", str(value)).lower()
-        for value in (page.photometric, page.compression, page.planarconfig)
+    photometric, compression = (
+        getattr(value, "name", str(value)).lower() for value in (page.photometric, page.compression)
     )
-    photometric, compression, planar = names
-    kind = {1: "unsigned", 2: "signed", 3: "float"}.get(int(page.sampleformat), "")
+    kind = {1: "unsigned", 2: "signed", 3: "float"}.get(int(page.sampleformat), "other")
+    planar = "planar" if int(page.planarconfig) == PLANAR else "contiguous"
     return (
         f"{page.samplesperpixel} x {page.bitspersample} bits {kind}, photometric {photometric}, "
         f"compression {compression}, {planar}"
