@@ -95,6 +95,9 @@ def score(
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Also name each image's likeliest fault.")
     ] = False,
+    checks: Annotated[
+        bool, typer.Option("--checks", help="Also write brightness, sharpness, noise and others.")
+    ] = False,
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",
@@ -136,7 +139,7 @@ def score(
         )
         scoring = ScoreOptions(
             batch_size, workers, _background(background), max_pixels, allow_truncated,
-            colour.value, timeout, diagnose, pairs,
+            colour.value, timeout, diagnose, pairs, checks,
         )  # fmt: skip
         metric = MetricOptions(model, precision.value, engine.value, read_prompts(prompts), size)
     except (ValueError, OSError) as err:

@@ -1,5 +1,6 @@
 """A table of scores that shows itself in a notebook: thumbnail, score, bar."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -69,9 +70,16 @@ class Scores(pd.DataFrame):
         )
 
 
-def scores_table(rows: list[dict[str, Any]], signature: str) -> Scores:
-    """Make the table of rows with `path` (text or `ImagePosition`), `score` and `error`."""
-    table = Scores(rows, columns=["path", "score", "error"]).astype({"score": "float64"})
+def scores_table(rows: list[dict[str, Any]], signature: str, numbers: Sequence[str] = ()) -> Scores:
+    """Make the table of rows with `path` (text or `ImagePosition`), `score` and `error`.
+
+    Args:
+        rows: The values by column; a number may be missing.
+        signature: What the scores depend on.
+        numbers: Further columns.
+    """
+    table = Scores(rows, columns=["path", "score", "error", *numbers])
+    table = table.astype(dict.fromkeys(["score", *numbers], "float64"))
     paths = [row["path"] for row in rows]
     if any(isinstance(path, ImagePosition) for path in paths):
         # pandas would convert a column of positions alone to int64, without thumbnails

@@ -29,6 +29,7 @@ class Row:
             asked for.
         faults: Fault -> probability, `none` first; empty unless a diagnosis was asked for.
         columns: Columns of the input that are passed through.
+        checks: Pixel statistic -> number, at the image's own size; empty unless asked for.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Row:
     pairs: Mapping[str, float] = field(default_factory=dict)
     faults: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -76,19 +78,34 @@ class Column(NamedTuple):
     in_json: bool = True
 
 
+def _value_of(field_name: str, name: str) -> Callable[[Row], Any]:
+    """Getter of a value in one of the row's mappings."""
+    return lambda row: getattr(row, field_name).get(name)
+
+
+CHECKS = (
+    "brightness", "contrast", "clipped_dark", "clipped_bright",
+    "colourfulness", "sharpness", "noise", "blockiness",
+)  # fmt: skip
+"""Pixel statistics that are written as columns; `statistics.statistics` defines them."""
+
 COLUMNS = (
     Column("path", str, attrgetter("key")),  # Parquet calls it `key`
     Column("score", float, attrgetter("score")),
     Column("error", str, attrgetter("error")),
     Column("width", int, attrgetter("width")),
     Column("height", int, attrgetter("height")),
+    *(Column(name, float, _value_of("checks", name), "checks") for name in CHECKS),
     Column("fault", str, attrgetter("fault"), "diagnose"),
     Column("probability", float, attrgetter("probability"), "diagnose", in_json=False),
     Column("faults", dict, attrgetter("faults"), "diagnose"),
     Column("pairs", dict, attrgetter("pairs"), "pairs"),  # csv, Parquet: a column for each pair
 )
-RESERVED = frozenset({"key", "signature", *(column.name for column in COLUMNS)})
-"""Names that a column passed through cannot have."""
+RESERVED = frozenset(
+    {"key", "signature", *(column.name for column in COLUMNS if column.option != "checks")}
+)
+"""Names that a column passed through cannot have; those of checks only where checks are written,
+because tables often have a column such as `noise`."""
 
 
 class OtherRowsError(ValueError):
@@ -170,11 +187,6 @@ def layout_for(
     if "colour" in parts:  # not of a metric that states no signature of ours
         signature = to_string({**parts, "colour": options.colour})
     return Layout(signature, tuple(asked))
-
-
-def _value_of(field_name: str, name: str) -> Callable[[Row], Any]:
-    """Getter of a value in one of the row's mappings."""
-    return lambda row: getattr(row, field_name).get(name)
 
 
 def pair_columns(pairs: Sequence[tuple[str, str]], count: int) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class ScoreOptions:
             error. Decoding is then done in other processes, and pixels are sent back from them.
         diagnose: Whether `Row.faults` is filled; the metric is a `QualiCLIP` with a diagnosis.
         pairs: Whether `Row.pairs` is filled; the metric is a `QualiCLIP`.
+        checks: Whether `Row.checks` is filled, from all pixels of the image: a JPEG that is decoded
+            at a reduced size to be scored is then decoded once more, whole.
 
     Raises:
         ValueError: If batch_size, workers or max_pixels is below 1, or timeout is not above 0.
@@ -44,6 +46,7 @@ class ScoreOptions:
     timeout: float | None = None
     diagnose: bool = False
     pairs: bool = False
+    checks: bool = False
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.threads < 1:

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from qualiclip_metric.decoding import Source
+from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.scoring.batches import (
     WINDOW_BATCHES,
     BatchBuffer,
@@ -31,6 +33,7 @@ from qualiclip_metric.scoring.columns import Row, pair_columns
 from qualiclip_metric.scoring.options import ScoreOptions
 from qualiclip_metric.scoring.reader import Reader
 from qualiclip_metric.sources.item import Item, Url, fetch_urls
+from qualiclip_metric.statistics import statistics_of_pixels
 
 POLL_SECONDS = 0.2
 _JOIN_SECONDS = 1.0
@@ -152,6 +155,7 @@ class _Job:
         self.reader = Reader(options, side)
         self.buffer = BatchBuffer(device, side)
         self.found: dict[int, tuple[Item, Size]] = {}
+        self.checks: dict[int, dict[str, float]] = {}
 
     def rows(
         self, items: Iterable[Item], progress: Callable[[int], None]
@@ -167,7 +171,8 @@ class _Job:
         try:
             for batch in decode_ahead(batches, self._decode, self.options.threads):
                 for index, value in score_each(batch, self._forward, _batch_key):
-                    early[index] = self._row(*self.found.pop(index), value)
+                    row = self._row(*self.found.pop(index), value)
+                    early[index] = replace(row, checks=self.checks.pop(index, {}))
                     done += 1
                 del batch  # free its pixels before the next batch is decoded
                 progress(done)
@@ -199,9 +204,22 @@ class _Job:
             return item.error or "there is no image"
         pixels = self.reader.pixels(item.image)
         if not isinstance(pixels, str):
+            if self.options.checks:
+                self.checks[index] = self._statistics(item.image, pixels, size)
             size = _upright(size, pixels)
         self.found[index] = replace(item, image=None), size  # free an encoded image
         return pixels
+
+    def _statistics(self, image: Source, pixels: Pixels, stored: Size) -> dict[str, float]:
+        """Statistics of all pixels of an image; none of one that is too small to be scored."""
+        if 2 * math.prod(pixels.shape[:2]) < math.prod(stored):
+            # reduced while decoded, by a factor that only this model needs: sharpness, noise and
+            # blocks would be those of another picture
+            whole = self.reader.pixels(image, whole=True)
+            if isinstance(whole, str):
+                return {}
+            pixels = whole
+        return statistics_of_pixels(pixels) if min(pixels.shape[:2]) >= MIN_SIZE else {}
 
     def _row(self, item: Item, size: Size, values: list[float] | str) -> Row:
         height, width = (one or None for one in size)

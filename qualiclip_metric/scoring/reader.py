@@ -39,10 +39,15 @@ class Reader:
             return 0, 0
         return height, width
 
-    def pixels(self, image: decoding.Source) -> Pixels | str:
-        """The image's pixels, or an error message."""
+    def pixels(self, image: decoding.Source, whole: bool = False) -> Pixels | str:
+        """The image's pixels, or an error message.
+
+        Args:
+            image: To read.
+            whole: Whether a JPEG is decoded at its own size, however small it will be scored.
+        """
         noisy = Path(str(image)).suffix.lower() in NOISY_SUFFIXES
-        options = {**self.look, **self.limits}
+        options = {**self.look, **self.limits, **({"side": 0} if whole else {})}
         try:
             pixels: Pixels = self._call(
                 image, "pixels", noisy or self.timeout is not None, **options

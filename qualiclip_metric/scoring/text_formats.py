@@ -157,7 +157,7 @@ def as_object(row: Row, layout: Layout) -> dict[str, Any]:
     held: dict[str, Any] = {}
     for column in layout.columns:
         value = column.value(row) if column.in_json else None
-        if column.in_json and (value or not column.option):
+        if column.in_json and not (column.option and (value is None or value == {})):
             held[column.name] = _rounded(value)
     return {**held, **row.columns}
 
