@@ -15,15 +15,7 @@ def is_number(value: object) -> bool:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """Write a figure in the field's style.
-
-    Args:
-        value: A number, or whatever stands where there is none.
-        digits: Digits after the point.
-
-    Returns:
-        ``.817``, ``-.020``, ``1.000``; an en dash for NaN and for what is no number.
-    """
+    """Write a figure in the field's style: ``.817``, ``-.020``, ``1.000``; an en dash for none."""
     if not isinstance(value, (int, float)) or math.isnan(value):
         return "–"
     text = f"{value:.{digits}f}"
@@ -38,15 +30,9 @@ def with_interval(value: Any, low: Any, high: Any, digits: int = 3) -> str:
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int = 1) -> str:
-    """Write a Markdown table.
+    """Write a Markdown table; bars and line breaks in cells are escaped.
 
-    Args:
-        header: Titles of the columns.
-        rows: Cells of each row; bars and line breaks in them are escaped.
-        text_columns: The first so many columns are aligned left, the others right.
-
-    Returns:
-        The table, with a line break at its end.
+    The first ``text_columns`` columns are aligned left, the others right.
     """
     rule = ["---" if i < text_columns else "---:" for i in range(len(header))]
     lines = [header, rule, *rows]

@@ -26,14 +26,7 @@ SMALLEST_SIDE = 24
 def render(folder: Path, template: str, **values: Any) -> str:
     """Fill a template; values are escaped.
 
-    Args:
-        folder: Folder of the templates.
-        template: Name of the template in it.
-        values: Names that the template uses. Its filter ``figure`` writes numbers in the field's
-            style, ``tojson`` refuses NaN.
-
-    Raises:
-        ImportError: Jinja2 is absent.
+    Its filter ``figure`` writes numbers in the field's style, ``tojson`` refuses NaN.
     """
     environment = templates(folder)
     environment.filters["figure"] = number
@@ -46,13 +39,6 @@ def original(path: Path, side: int) -> str:
 
     A shrunk copy is stored without loss, so that nobody votes on the artefacts of a second
     compression.
-
-    Args:
-        path: Image file.
-        side: Largest side in pixels of a file that is taken as it is.
-
-    Raises:
-        ImageError: Where the file is missing or no image.
     """
     try:
         with Image.open(path) as file:
@@ -65,13 +51,10 @@ def original(path: Path, side: int) -> str:
 
 
 def album(paths: Sequence[Path], *, side: int, budget: int) -> list[str]:
-    """Encode thumbnails as data URIs, together within ``budget`` bytes.
+    """Encode thumbnails as data URIs, together within ``budget`` bytes; "" for an unreadable file.
 
-    Args:
-        paths: Image files; one that cannot be read gives an empty string.
-        side: Largest side in pixels; smaller where the budget asks for it.
-        budget: Bytes of all data URIs together. Where even the smallest side does not meet it,
-            the last pictures are empty.
+    Thumbnails get smaller than ``side`` where the budget asks for it. If even the smallest do not
+    fit, the last ones are "".
     """
     step = max(1, len(paths) // 32)
     sample = sum(len(_thumbnail(path, side)) for path in paths[::step]) * step

@@ -26,27 +26,14 @@ def attack(
     raising: bool,
     steps: int = STEPS,
 ) -> Tensor:
-    """Move a score as far as a change of at most ``radius`` grey levels can (PGD in L-infinity).
+    """Move the score of (1, 3, H, W) by at most ``radius`` grey levels (PGD in L-infinity).
 
     ``x_(t+1) = clip(x_t + a sign(grad score(x_t)))``, clipped to the ball around the image and to
     [0, 1], with ``a = REACH * radius / 255 / steps``; minus instead of plus to lower the score.
 
-    Args:
-        score: (1, 3, H, W) -> (1,), differentiable.
-        image: (1, 3, H, W) RGB in [0, 1], of 8-bit values.
-        radius: Largest change of a value, in steps of 1/255.
-        raising: Whether to raise the score or to lower it.
-        steps: Gradient steps.
-
-    Returns:
-        The attacked image, rounded to 8 bits: a file of it has the same score. No random start, so
-        the same input gives the same output.
-
-    Raises:
-        NoGradientError: The gradient at the image does not exist, is zero everywhere or not finite.
-
-    Reference: Madry et al., Towards deep learning models resistant to adversarial attacks,
-    ICLR 2018, section 2.1.
+    Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018, 2.1.
+    There is no random start. The result is rounded to 8 bits, so that a file of it has the same
+    score. `NoGradientError`: the gradient does not exist, is zero everywhere or not finite.
     """
     _check_gradient(score, image)
     epsilon = radius / 255

@@ -66,16 +66,9 @@ EXPECTED: Mapping[str, tuple[str, ...]] = {
 
 
 def maps_of(metric: QualiCLIP, methods: Sequence[str] | None = None) -> dict[str, Map]:
-    """Name -> map whose high values mean low quality.
+    """Build maps whose high values mean low quality; by default all that the encoder allows.
 
     ``positive`` is high where an image is good, so its complement to 1 is taken.
-
-    Args:
-        metric: The model.
-        methods: Keys of `METHODS`; default: all that its encoder can give.
-
-    Raises:
-        ValueError: When a method is none of them.
     """
     possible = [method for method in METHODS if method not in EXACT or has_positions(metric)]
     if unknown := sorted(set(methods or ()) - set(possible)):
@@ -102,15 +95,9 @@ def baselines(seed: int) -> dict[str, Map]:
 
 
 def localise(photo: Tensor, maps: Mapping[str, Map], *, seed: int) -> Array:
-    """Measure how well every map finds every fault in one photo.
+    """Measure how well every map finds every fault in one photo: (maps, faults, levels, figures).
 
-    Args:
-        photo: (3, H, W) RGB in [0, 1].
-        maps: Name -> (1, 3, H, W) -> (1, 1, H, W).
-        seed: Of regions and faults. Every fault has a region of its own, the same at all levels.
-
-    Returns:
-        (maps, faults of `LOCAL`, levels of `LEVELS`, figures of `FIGURES`).
+    The photo is (3, H, W). Every fault has a random region of its own, the same at all levels.
     """
     found = np.empty((len(maps), len(LOCAL), len(LEVELS), len(FIGURES)))
     for f, (inside, images) in enumerate(_faulty(photo[None], seed)):
@@ -139,17 +126,10 @@ def _faulty(image: Tensor, seed: int) -> Iterator[tuple[NDArray[np.bool_], list[
 def localisation_summary(
     found: Array, names: Sequence[str], *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Mean figures with 95% bootstrap intervals over photos, per map, per fault and over all.
+    """Average `localise` over photos (first axis): rows of ``map`` and ``fault``.
 
-    Args:
-        found: (photos, maps, faults, levels, figures) from `localise`.
-        names: Of the maps.
-        resamples: Bootstrap samples.
-        seed: Of the bootstrap.
-
-    Returns:
-        Records ``map``, ``fault`` ("all", a fault, or "level 3"), then per figure
-        ``[mean, low, high]``.
+    ``fault`` is "all", a fault, or "level 3". A figure is ``[mean, low, high]`` with the 95%
+    bootstrap interval.
     """
     parts = {"all": found.mean(axis=(2, 3))}
     parts |= {f"level {level}": found[:, :, :, k].mean(axis=2) for k, level in enumerate(LEVELS)}
@@ -171,16 +151,7 @@ def localisation_summary(
 
 
 def profile_drops(metric: QualiCLIP, photo: Tensor, *, seed: int) -> dict[str, Array]:
-    """Measure how far each pair's probability drops when the whole photo has a fault.
-
-    Args:
-        metric: The model.
-        photo: (3, H, W) RGB in [0, 1].
-        seed: Of the faults.
-
-    Returns:
-        Fault of `WHOLE` -> (types x levels, pairs); positive where the probability drops.
-    """
+    """Measure the drop of each pair's probability: fault of `WHOLE` -> (types x levels, pairs)."""
     with torch.inference_mode():
         own = metric.probabilities(photo[None].to(metric.device))[0]
         return {
@@ -215,16 +186,8 @@ def confusion(
 ) -> list[dict[str, Any]]:
     """Find the pair whose probability drops most under every fault: rows of a confusion matrix.
 
-    Args:
-        drops: From `profile_drops`, one per photo.
-        negatives: Negative prompt of every pair.
-        resamples: Bootstrap samples of the photos.
-        seed: Of the bootstrap.
-
-    Returns:
-        Records ``fault``, ``shares`` (of the faulty photos, per pair), ``expected`` (indices of the
-        pairs that name the fault), and if there are any: ``right`` as [share, low, high], and
-        ``chance``.
+    A row has ``fault``, ``shares`` (of the faulty photos, per pair), ``expected`` (indices of the
+    pairs that name the fault) and, if there are any, ``right`` [share, low, high] and ``chance``.
     """
     rows = []
     for fault in WHOLE:

@@ -23,18 +23,10 @@ FEATHER = 2.0
 
 
 def random_region(height: int, width: int, rng: np.random.Generator) -> Mask:
-    """A random rectangle or ellipse anywhere in the image, its borders included.
+    """Draw a random rectangle or ellipse anywhere in the image, its borders included.
 
     Its middle is uniform in the image, and what the borders cut off is gone; drawn again until what
     is left is within `AREA`. A region wholly inside the image would cover the centre too often.
-
-    Args:
-        height: Of the image, px.
-        width: Of the image, px.
-        rng: Decides shape, size and position.
-
-    Returns:
-        (height, width), true inside.
     """
     y = (np.arange(height)[:, None] + 0.5) / height
     x = (np.arange(width)[None] + 0.5) / width
@@ -51,15 +43,9 @@ def random_region(height: int, width: int, rng: np.random.Generator) -> Mask:
 
 
 def composite(image: Tensor, faulty: Tensor, inside: Mask) -> Tensor:
-    """The distorted image inside the region, the original outside; `FEATHER` softens the edge.
+    """Show the distorted image inside the region, the original outside, with a soft edge.
 
-    Args:
-        image: The original, (1, 3, H, W).
-        faulty: The distorted image, (1, 3, H, W).
-        inside: (H, W), true where the fault belongs.
-
-    Returns:
-        (1, 3, H, W).
+    Images are (1, 3, H, W), the region (H, W).
     """
     mask = torch.from_numpy(inside).to(image)[None, None]
     side = 2 * int(3 * FEATHER) + 1
@@ -68,50 +54,22 @@ def composite(image: Tensor, faulty: Tensor, inside: Mask) -> Tensor:
 
 
 def pointing(values: Array, inside: Mask) -> float:
-    """1 where the map's maximum lies inside, 0 where not; of tied maxima, the share inside.
+    """Tell whether the map's maximum lies inside: 1 or 0; of tied maxima, the share inside.
 
-    Args:
-        values: The map, (H, W).
-        inside: The region, (H, W).
-
-    Returns:
-        In [0, 1].
-
-    Reference: the pointing game of Zhang et al., Top-down neural attention by excitation backprop,
-    IJCV 126, 2018.
+    The pointing game of Zhang et al., Top-down neural attention by excitation backprop, IJCV 2018.
     """
     return float(inside[values == values.max()].mean())
 
 
 def auc(values: Array, inside: Mask) -> float:
-    """Area under the ROC curve of "inside" by the map's value, over pixels; 0.5 is chance.
-
-    By ranks, with n1 pixels inside and n0 outside: ``(sum of ranks inside - n1 (n1 + 1) / 2) /
-    (n1 n0)``, the Mann-Whitney statistic.
-
-    Args:
-        values: The map, (H, W).
-        inside: The region, (H, W), neither empty nor everything.
-
-    Returns:
-        In [0, 1].
-    """
-    ranks = rankdata(values)
+    """Area under the ROC curve of "inside" by the map's value, over pixels; 0.5 is chance."""
+    ranks = rankdata(values)  # Mann-Whitney: (rank sum inside - n1 (n1 + 1) / 2) / (n1 n0)
     hits, rest = int(inside.sum()), int((~inside).sum())
     return float((ranks[inside.ravel()].sum() - hits * (hits + 1) / 2) / (hits * rest))
 
 
 def energy(values: Array, inside: Mask) -> float:
-    """Share of the map's sum that lies inside, over the share of the area; 1 is chance.
-
-    Args:
-        values: The map, (H, W), not negative.
-        inside: The region, (H, W).
-
-    Returns:
-        ``(sum inside / sum) / (pixels inside / pixels)``;
-        1 for a map of zeros.
-    """
+    """Share of the map's sum that lies inside, over the share of the area; 1 is chance."""
     total = values.sum()
     return float(values[inside].sum() / total / inside.mean()) if total > 0 else 1.0
 

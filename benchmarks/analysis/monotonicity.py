@@ -22,18 +22,7 @@ def measure_monotonicity(
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """The panel's data, ready for JSON: every metric's curves on all types.
-
-    Args:
-        images: (3, H, W) RGB in [0, 1], undistorted.
-        scorers: The metrics; none a table.
-        resamples: Bootstrap samples of the images.
-        seed: Of the distortions and the bootstrap.
-        progress: Receives a line of text after each image.
-
-    Returns:
-        ``format``, ``images``, ``seed``, and ``metrics``: what `ladder_curves` gives for each.
-    """
+    """Compute every metric's curves on all types, ready for JSON; images are (3, H, W)."""
     scores = ladder_scores(images, scorers, seed, progress)
     panels = [
         ladder_curves(one, scorer, resamples=resamples, seed=seed)
@@ -48,16 +37,9 @@ def along_ladders(
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> NDArray[np.float64]:
-    """Values of every photo and of all its distorted versions.
+    """Evaluate every photo and all its distorted versions: (photos, types, LEVELS + 1, *values).
 
-    Args:
-        photos: (3, H, W) RGB in [0, 1], undistorted.
-        evaluate: (1, 3, H, W) -> values of one shape for every image.
-        seed: Photo ``i`` is distorted from the seed ``seed + i``, the same for every type.
-        progress: Receives a line of text after each photo.
-
-    Returns:
-        (photos, types, LEVELS + 1, *shape of the values); level 0 is the photo itself.
+    Level 0 is the photo itself. Photo ``i`` is distorted from ``seed + i``, for every type.
     """
     found = []
     for i, photo in enumerate(photos):
@@ -78,19 +60,9 @@ def ladder_scores(
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> NDArray[np.float64]:
-    """Raw scores of every metric on every image, type and level.
+    """Compute raw scores: (scorers, images, types, LEVELS + 1); level 0 is the image itself.
 
-    Args:
-        images: (3, H, W) RGB in [0, 1], undistorted.
-        scorers: The metrics; none a table.
-        seed: The same for all levels of a ladder, so that levels differ in strength alone.
-        progress: Receives a line of text after each image.
-
-    Returns:
-        (scorers, images, types, LEVELS + 1); level 0 is the image itself.
-
-    Raises:
-        MetricError: One of the metrics is a table.
+    All levels of a ladder share their seed, so that they differ in strength alone.
     """
 
     def evaluate(image: Tensor) -> NDArray[np.float64]:
@@ -102,18 +74,9 @@ def ladder_scores(
 def ladder_curves(
     scores: NDArray[np.float64], scorer: Scorer, *, resamples: int, seed: int
 ) -> dict[str, Any]:
-    """Mean score per level with its 95% bootstrap interval over images, and ordered shares.
+    """Compute the mean raw score per level (95% bootstrap interval over images) and ordered shares.
 
-    Args:
-        scores: (images, types, levels) raw scores of the metric.
-        scorer: Whose they are.
-        resamples: Bootstrap samples of the images.
-        seed: Of the bootstrap.
-
-    Returns:
-        ``name``, ``signature``, ``lower_is_better``, ``ordered`` (share of level pairs in order,
-        over all types), and ``types``: per type its ``name``, ``ordered``, and ``mean``, ``low``
-        and ``high`` of the raw score per level.
+    ``ordered`` is the share of level pairs in the right order, over all types and of each.
     """
     shares = ordered_pairs(scorer.sign * scores).mean(axis=0)
     n = len(scores)

@@ -21,24 +21,16 @@ WINDOW = 32
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One row of the table.
-
-    Attributes:
-        name: In tables.
-        unit: Of the strengths.
-        strengths: From left to right in a plot.
-        apply: ``(image, strength, rng)`` -> image, (1, 3, H, W) RGB in [0, 1].
-        origin: Strength of the version that the others are compared with; None for the image as
-            it is.
-        labels: Names of the strengths; empty: their numbers.
-    """
+    """One row of the table."""
 
     name: str
     unit: str
-    strengths: tuple[float, ...]
+    strengths: tuple[float, ...]  # from left to right in a plot
+    # ``(image, strength, rng)`` -> image, (1, 3, H, W) RGB in [0, 1]
     apply: Callable[[Tensor, float, torch.Generator], Tensor]
+    # strength of the version that the others are compared with; None for the image as it is
     origin: float | None = None
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  # names of the strengths; empty: their numbers
 
     @property
     def ticks(self) -> list[str]:

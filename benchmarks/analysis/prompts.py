@@ -43,31 +43,18 @@ INTERVAL = 100
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to make one number from the similarities.
+    """A way to make one number from the similarities."""
 
-    Attributes:
-        group: ``score``, ``alone``, ``left out``, ``positive``, ``negative`` or ``temperature``.
-        name: Of the pair, or the temperature; ``all pairs`` where all take part.
-        combine: (..., pairs, 2) cosines, positive first -> (...), higher is better.
-    """
-
-    group: str
-    name: str
-    combine: Combine
+    group: str  # ``score``, ``alone``, ``left out``, ``positive``, ``negative`` or ``temperature``
+    name: str  # of the pair, or the temperature; ``all pairs`` where all take part
+    combine: Combine  # (..., pairs, 2) cosines, positive first -> (...), higher is better
 
 
 def mean_probability(cosines: Array, scale: float) -> Array:
-    """Mean probability of the positive prompts, as `qualiclip_metric.antonym_score` has it.
+    """Mean probability of the positive prompts, as in `antonym_score`: (..., pairs, 2) -> (...).
 
-    ``mean_p 1 / (1 + exp(-scale (c_p+ - c_p-)))`` over the antonym pairs p.
-
-    Args:
-        cosines: (..., pairs, 2), positive prompt first.
-        scale: Logit scale over temperature; 0 stands for the limit of high temperatures, whose
-            order is that of the mean difference of cosines.
-
-    Returns:
-        (...), in [0, 1]; with ``scale`` 0 the mean difference.
+    ``mean_p 1 / (1 + exp(-scale (c_p+ - c_p-)))`` over the antonym pairs p. ``scale`` 0 stands for
+    the limit of high temperatures, whose order is that of the mean difference of cosines.
     """
     gaps = cosines[..., 0] - cosines[..., 1]
     means: Array = (expit(scale * gaps) if scale else gaps).mean(axis=-1)
@@ -75,13 +62,7 @@ def mean_probability(cosines: Array, scale: float) -> Array:
 
 
 def variants(names: Sequence[str], logit_scale: float, temperature: float) -> list[Variant]:
-    """All variants of a metric, its own score first.
-
-    Args:
-        names: Of its pairs.
-        logit_scale: Its logit scale.
-        temperature: Its own temperature.
-    """
+    """List all variants of a metric, its own score first."""
     own = logit_scale / temperature
     every, numbers = "all pairs", list(range(len(names)))
     rows = [Variant("score", every, _scored(numbers, own)), *_sides(every, numbers)]
@@ -110,18 +91,9 @@ def _sides(name: str, pairs: list[int]) -> list[Variant]:
 def against_labels(
     rows: Sequence[Variant], cosines: Array, mos: ArrayLike, *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    """SRCC of every variant, with 95% bootstrap intervals over images, paired with the first row.
+    """Compute the SRCC of every variant on cosines (images, pairs, 2), with 95% intervals.
 
-    Args:
-        rows: From `variants`.
-        cosines: (images, pairs, 2).
-        mos: (images,), higher is better.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
-
-    Returns:
-        Records: ``group``, ``name``, ``value``, ``low``, ``high``, and ``gain``, ``gain_low``,
-        ``gain_high`` over the first row; None where a figure is undefined.
+    ``gain`` is the difference to the first row on the same resamples. None where undefined.
     """
     made = [row.combine(cosines) for row in rows]
     samples = srcc_samples(made, mos, resamples=resamples, seed=seed)
@@ -131,16 +103,9 @@ def against_labels(
 def against_levels(
     rows: Sequence[Variant], cosines: Array, *, resamples: int, seed: int
 ) -> list[dict[str, Any]]:
-    """Share of distortion levels in the right order under every variant; needs no label.
+    """Compute the share of levels in the right order; rows as in `against_labels`.
 
-    Args:
-        rows: From `variants`.
-        cosines: (images, types, levels, pairs, 2), mildest level first.
-        resamples: Of the bootstrap over images.
-        seed: Of the bootstrap.
-
-    Returns:
-        Records as of `against_labels`.
+    Cosines are (images, types, levels, pairs, 2), mildest level first.
     """
     shares = np.stack([ordered_pairs(row.combine(cosines)).mean(axis=1) for row in rows], axis=1)
     samples = mean_samples(shares, resamples=resamples, seed=seed)
@@ -169,16 +134,9 @@ def _records(rows: Sequence[Variant], values: Array, samples: Array) -> list[dic
 def file_similarities(
     metric: QualiCLIP, files: Mapping[str, str], cache: Path, progress: Callable[[str], None]
 ) -> Array:
-    """Cosine similarities of image files to the metric's prompts.
+    """Compute cosines of image files: (files, pairs, 2); NaN for a file that cannot be read.
 
-    Args:
-        metric: The model.
-        files: Digest -> path.
-        cache: ``.npz`` of earlier answers by digest, extended. It must belong to this model alone.
-        progress: Receives a line every `INTERVAL` images, and one per file that cannot be read.
-
-    Returns:
-        (files, pairs, 2), positive prompt first; NaN for a file that cannot be read.
+    ``cache`` (``.npz``, by digest) is extended; it must belong to this model alone.
     """
     known: dict[str, Array] = {}
     if cache.is_file():
@@ -203,17 +161,7 @@ def ladder_similarities(
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Array:
-    """Cosine similarities along the ladder of every type.
-
-    Args:
-        metric: The model.
-        photos: (3, H, W) RGB in [0, 1].
-        seed: Of the distortions; the same for all levels of a ladder.
-        progress: Receives a line after each photo.
-
-    Returns:
-        (photos, types, LEVELS + 1, pairs, 2); level 0 is the photo.
-    """
+    """Compute cosines along the ladder of every type: (photos, types, LEVELS + 1, pairs, 2)."""
     return along_ladders(photos, lambda image: _similarities(metric, image), seed, progress)
 
 

@@ -33,17 +33,10 @@ FAULTS = ("gaublur", "jpeg", "whitenoise")
 
 @dataclass(frozen=True)
 class Attack:
-    """One direction of the attack: a row of the table beside those of `Perturbation`.
-
-    Attributes:
-        name: In tables.
-        raising: Whether the score of a distorted photo is to be raised, or a good one's lowered.
-        unit: Of the strengths.
-        strengths: Radii of the attack.
-    """
+    """One direction of the attack: a row of the table beside those of `Perturbation`."""
 
     name: str
-    raising: bool
+    raising: bool  # whether the score of a distorted photo is to be raised, or a good one's lowered
     unit: str = "grey levels"
     strengths: tuple[float, ...] = RADII
 
@@ -71,18 +64,9 @@ def measure_robustness(
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """All curves, ready for JSON.
+    """Compute all curves, ready for JSON; images are (3, H, W), at least 64 px on each side.
 
-    Args:
-        images: (3, H, W) RGB in [0, 1], undistorted, at least 64 px on each side. They and all
-            their versions are rounded to 8 bits, as files of them would be.
-        scorers: The metrics; none a table.
-        resamples: Bootstrap samples of the images.
-        seed: Of random directions, distortions and the bootstrap.
-        progress: Receives a line of text after each image.
-
-    Returns:
-        ``format``, ``images``, ``seed``, and ``metrics``: what `robustness_summary` gives for each.
+    Images and their versions are rounded to 8 bits, as files of them would be.
     """
     photos = [eight_bit(image[None]) for image in images]
     drops = np.empty((len(photos), len(scorers), len(DISTORTIONS)))
@@ -100,16 +84,7 @@ def measure_robustness(
 
 
 def score_drops(scorers: Sequence[Scorer], photo: Tensor, seed: int) -> NDArray[np.float64]:
-    """Measure how far the worst level of every type scores below the photo.
-
-    Args:
-        scorers: The metrics.
-        photo: (1, 3, H, W), of 8-bit values.
-        seed: Of the distortions.
-
-    Returns:
-        (scorers, types), positive where the distorted photo scores worse.
-    """
+    """Measure how far the worst level of every type scores below the photo: (scorers, types)."""
     own = [_quality(scorer, photo) for scorer in scorers]
     worst = [
         [_quality(scorer, version) for scorer in scorers]
@@ -120,17 +95,9 @@ def score_drops(scorers: Sequence[Scorer], photo: Tensor, seed: int) -> NDArray[
 
 
 def score_deltas(scorer: Scorer, photo: Tensor, number: int, seed: int) -> Iterator[Deltas]:
-    """Change of score for each row of `PERTURBATIONS`, then of `ATTACKS`.
+    """Yield the change of score for each row of `PERTURBATIONS`, then of `ATTACKS`: (strengths,).
 
-    Args:
-        scorer: The metric.
-        photo: (1, 3, H, W), of 8-bit values.
-        number: Of the photo; it decides how the bad one is distorted.
-        seed: Of everything random.
-
-    Yields:
-        Per row (strengths,), positive where the score rises; or the reason why it cannot be
-        measured.
+    Where it cannot be measured, the reason stands in its place.
     """
     own = _quality(scorer, photo)
     for row in PERTURBATIONS:
@@ -177,21 +144,11 @@ def robustness_summary(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """One metric's figures.
+    """Summarise one metric: ``spread``, ``worst_level_lower``, ``changes``; None where undefined.
 
-    Args:
-        scorer: The metric.
-        drops: (images, types) of `score_drops`.
-        deltas: Per image, what `score_deltas` yields.
-        resamples: Bootstrap samples of the images.
-        seed: Of the bootstrap.
-
-    Returns:
-        ``spread``, the median absolute drop over images and types; ``worst_level_lower``, the share
-        of them whose worst level scores lower; and ``changes``. Of each change: ``size``, the mean
-        absolute delta over images, with its 95% bootstrap interval ``low`` to ``high``, ``worst``,
-        the largest, and ``signed``, the mean, all in units of the score; ``share`` is size /
-        spread. None where a figure is undefined.
+    ``spread`` is the median absolute drop over images and types; ``worst_level_lower`` the share of
+    them whose worst level scores lower. Of each change: ``size`` (mean absolute delta over images,
+    with 95% interval), ``worst`` (largest), ``signed`` (mean), ``share`` (size / spread).
     """
     spread = float(np.median(np.abs(drops)))
     return {

@@ -25,19 +25,12 @@ FILTERS: Mapping[str, Image.Resampling] = {
 
 @dataclass(frozen=True)
 class PhotoSizes:
-    """One photo's scores.
-
-    Attributes:
-        name: Of the photo.
-        megapixels: As it is.
-        whole: Score of the photo as it is.
-        scores: Shorter side -> score of the photo reduced to it; only for smaller sides than its
-            own.
-    """
+    """One photo's scores."""
 
     name: str
     megapixels: float
     whole: float
+    # shorter side -> score of the photo reduced to it; only for smaller sides than its own
     scores: Mapping[int, float]
 
 
@@ -48,15 +41,7 @@ def score_at_sizes(
     sides: Sequence[int] = SIDES,
     kind: str = "lanczos",
 ) -> PhotoSizes:
-    """Score a photo as it is, and reduced to each size.
-
-    Args:
-        score: (1, 3, H, W) -> (1, 1), such as a metric of `create`.
-        name: Of the photo.
-        photo: (3, H, W) RGB in [0, 1].
-        sides: Shorter sides, px.
-        kind: Key of `FILTERS`.
-    """
+    """Score a photo as it is, and reduced to each shorter side in pixels."""
     with torch.inference_mode():
         scores = {
             side: float(score(reduced_photo(photo, side, kind)[None]))
@@ -68,23 +53,12 @@ def score_at_sizes(
 
 
 def reduced_photo(photo: Tensor, side: int, kind: str) -> Tensor:
-    """A photo reduced to a shorter side, in 8 bits as a file of it would be.
-
-    Args:
-        photo: (3, H, W) RGB in [0, 1].
-        side: Shorter side, px.
-        kind: Key of `FILTERS`.
-    """
+    """Reduce a photo (3, H, W) to a shorter side, in 8 bits as a file of it would be."""
     height, width = reduced_size(photo.shape[1], photo.shape[2], side)
     small = to_picture(photo).resize((width, height), FILTERS[kind])
     return from_uint8(np.asarray(small))
 
 
 def score_changes(found: Sequence[PhotoSizes], side: int) -> list[float]:
-    """How far each photo's score moves from a shorter side to all pixels.
-
-    Args:
-        found: From `score_at_sizes`.
-        side: Shorter side, px; photos that do not exceed it are left out.
-    """
+    """List the change of score from a shorter side to all pixels, of photos larger than that."""
     return [abs(one.whole - one.scores[side]) for one in found if side in one.scores]

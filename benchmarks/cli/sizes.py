@@ -61,12 +61,7 @@ def sizes(
 
 
 def sizes_table(found: list[PhotoSizes], sides: tuple[int, ...]) -> str:
-    """The scores in Markdown, and how far they move.
-
-    Args:
-        found: Of `benchmarks.analysis.sizes.score_at_sizes`.
-        sides: Shorter sides, px.
-    """
+    """Write the scores in Markdown, and how far they move."""
     lines = [
         [
             one.name,

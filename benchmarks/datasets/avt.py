@@ -29,15 +29,9 @@ LOWER_IS_BETTER = {
 
 
 def load(folder: Path) -> pd.DataFrame:
-    """The joined table.
+    """Load the joined table: one row per image, one column per metric, higher is better.
 
-    Returns:
-        Columns ``image`` (``UPSCALER_FACTOR/FILE``), ``mos``, ``mos_std``, ``reference`` (the
-        source image), ``distortion`` (upscaler), ``level`` (factor), then one per metric, turned
-        so that higher is better. ``attrs["metrics"]`` lists them.
-
-    Raises:
-        DatasetError: A file is missing, a score has no opinion, or a metric has no direction.
+    ``image`` is ``UPSCALER_FACTOR/FILE``; ``attrs["metrics"]`` lists the metrics.
     """
     scores = read_table(folder / SCORES, ("model", "metric", "img_id", "quality_score"))
     opinions = read_table(folder / OPINIONS, ("stimuli_file", "mos", "std", "factor", "upscaler"))

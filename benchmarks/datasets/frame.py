@@ -30,20 +30,8 @@ def complete(
 ) -> pd.DataFrame:
     """Check a reader's raw frame and give it every column of :data:`COLUMNS`.
 
-    Args:
-        raw: Columns ``image``, ``mos`` and any others of :data:`COLUMNS`.
-        root: Folder that the image names are relative to.
-        dmos: Turn the score, so that higher is better.
-        name: Data set's name for messages.
-        labels: Label file's name for messages.
-        allow_outside: Accept image names that lead out of ``root``: absolute paths and ``..``.
-
-    Returns:
-        The frame, one row per label; ``path`` is "" where there is no such image.
-
-    Raises:
-        DatasetError: No rows, an image name that is empty, names a folder or leads out of the set,
-            duplicate names, or a MOS that is not a finite number.
+    ``path`` is "" where there is no such image. `DatasetError` for no rows, an image name that is
+    empty, doubled, names a folder or leads out of the set, or a MOS that is not finite.
     """
     frame = raw.reset_index(drop=True).copy()
     if frame.empty:
@@ -110,16 +98,9 @@ def _check_duplicates(names: pd.Series, name: str) -> None:
 
 
 def locate(root: Path, names: Iterable[str]) -> list[str]:
-    """Find the path of each image; letter case is ignored where the exact name is absent.
+    """Find the path of each image ("" for none); ignores letter case if the exact name is absent.
 
     Releases made on Windows mix ``I01_01_1.bmp`` and ``i01_01_1.BMP``.
-
-    Args:
-        root: Folder that the names are relative to.
-        names: Names of images.
-
-    Returns:
-        Absolute paths, "" where there is no such file.
     """
     found: list[str] = []
     folded: dict[Path, dict[str, Path]] = {}
@@ -145,21 +126,7 @@ def present(
     allow_missing: bool,
     cure: str = "is this the official layout?",
 ) -> pd.DataFrame:
-    """Keep the rows whose image exists.
-
-    Args:
-        frame: Of :func:`complete`.
-        name: Data set's name for messages.
-        root: Folder of the images, for messages.
-        allow_missing: Accept that some are missing.
-        cure: What to do where none exist, for the message.
-
-    Returns:
-        The rows with a ``path``, renumbered.
-
-    Raises:
-        DatasetError: Images are missing and ``allow_missing`` is not set, or none exist.
-    """
+    """Keep the rows whose image exists, renumbered; refuse missing ones unless they are allowed."""
     here = frame[frame["path"] != ""].reset_index(drop=True)
     missing = frame.loc[frame["path"] == "", "image"].tolist()
     if here.empty:

@@ -14,39 +14,20 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 @dataclass(frozen=True)
 class Status:
-    """Status of one data set.
-
-    Attributes:
-        name: Dataset name.
-        state: ``complete``, ``partial``, ``absent`` or ``broken``.
-        labelled: Images in the label file.
-        found: Labelled images that exist.
-        unlabelled: Image files beside them that no label names.
-        official: Images in the official release.
-        folder: Its folder, "" when absent.
-        detail: The reason for ``broken``, a note for ``partial``, the source for ``absent``.
-    """
+    """Status of one data set."""
 
     name: str
-    state: str
-    labelled: int
-    found: int
-    unlabelled: int
-    official: int
+    state: str  # ``complete``, ``partial``, ``absent`` or ``broken``
+    labelled: int  # images in the label file
+    found: int  # labelled images that exist
+    unlabelled: int  # image files beside them that no label names
+    official: int  # images in the official release
     folder: str
-    detail: str
+    detail: str  # the reason for ``broken``, a note for ``partial``, the source for ``absent``
 
 
 def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list[Status]:
-    """Determine the status of every data set.
-
-    Args:
-        root: Folder of data sets; None where there is none.
-        folders: Name -> folder, for sets that lie elsewhere.
-
-    Returns:
-        One status per row of the catalogue, in its order.
-    """
+    """Determine the status of every data set, in the catalogue's order."""
     given = folders or {}
     return [
         status(spec, given.get(spec.name) or (find_folder(spec, root) if root else None))
@@ -55,15 +36,7 @@ def inventory(root: Path | None, folders: dict[str, Path] | None = None) -> list
 
 
 def status(spec: DatasetSpec, folder: Path | None) -> Status:
-    """Determine the status of one data set.
-
-    Args:
-        spec: The set.
-        folder: Where it lies, or should lie; None where that is not known.
-
-    Returns:
-        Its state, with counts and the reason where it is not complete.
-    """
+    """Determine the status of one data set, with counts and the reason where it is not complete."""
     if folder is None or not folder.is_dir():
         return Status(
             spec.name, "absent", 0, 0, 0, spec.count, "", f"{spec.source} ({spec.licence})"

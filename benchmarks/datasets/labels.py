@@ -19,16 +19,7 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 def read_table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -> pd.DataFrame:
     """Read a csv or Excel label table and check its columns.
 
-    Args:
-        path: The file; ``.xlsx`` is read as Excel, anything else as csv.
-        columns: Columns that it must have.
-        sheet: Excel sheet, the first one when absent. Its header may lie in the first 20 rows.
-
-    Returns:
-        All columns of the table.
-
-    Raises:
-        DatasetError: The file is missing, cannot be read, or lacks a column.
+    The header of an Excel sheet may lie in the first 20 rows.
     """
     if not path.is_file():
         raise missing_labels(path.parent, path.name)
@@ -46,18 +37,7 @@ def read_table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -
 
 
 def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a csv label file in UTF-8.
-
-    Args:
-        path: The file.
-        options: Of ``pandas.read_csv``.
-
-    Returns:
-        The table.
-
-    Raises:
-        DatasetError: The file is empty, not UTF-8, or not a table; names the line if it can.
-    """
+    """Read a csv label file in UTF-8; an error names the line if it can."""
     content = path.read_bytes()
     if not content.strip():
         raise DatasetError(f"{path}: the file is empty; expected a table with a header line")
@@ -78,15 +58,7 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
 
 
 def missing_labels(root: Path, name: str) -> DatasetError:
-    """The error for an absent label file.
-
-    Args:
-        root: Folder in which it was looked for.
-        name: The file's name, relative to the folder.
-
-    Returns:
-        The error, to be raised.
-    """
+    """Build the error for an absent label file."""
     return DatasetError(f"labels missing: no {name} under {root}; expected the official layout")
 
 
@@ -112,19 +84,7 @@ def _excel(path: Path, columns: tuple[str, ...], sheet: str | None) -> pd.DataFr
 
 
 def read_matlab(path: Path, key: str | None = None, optional: bool = False) -> NDArray[Any]:
-    """One variable of a MATLAB file; by default the one that is named like the file.
-
-    Args:
-        path: The file.
-        key: Name of the variable.
-        optional: Give an empty array where the file lacks it.
-
-    Returns:
-        The variable as MATLAB stores it, two-dimensional.
-
-    Raises:
-        DatasetError: The file is missing, cannot be read, or lacks the variable.
-    """
+    """Read one variable (2-D) of a MATLAB file; by default the one named like the file."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 

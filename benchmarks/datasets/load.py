@@ -25,17 +25,7 @@ class Request:
 
 
 def parse(text: str) -> Request:
-    """Read ``clive``, ``clive=FOLDER``, ``clive627:clive=FOLDER`` or ``csv=FILE``.
-
-    Args:
-        text: What ``--dataset`` says.
-
-    Returns:
-        Label, name and path; the path is None where the text has none.
-
-    Raises:
-        DatasetError: Unknown dataset name, or ``csv`` without a file.
-    """
+    """Read ``clive``, ``clive=FOLDER``, ``clive627:clive=FOLDER`` or ``csv=FILE``."""
     head, _, path = text.partition("=")
     label, colon, name = head.rpartition(":")
     if name != "csv" and name not in SPECS:
@@ -52,19 +42,9 @@ def parse(text: str) -> Request:
 
 
 def load(request: Request, *, allow_missing: bool = False, allow_outside: bool = False) -> Dataset:
-    """Read the labels, check them, find the images.
+    """Read the labels, check them, find the images; every `DatasetError` names its cure.
 
-    Args:
-        request: What :func:`parse` gave.
-        allow_missing: Accept a set some of whose images are absent; it is then a subset.
-        allow_outside: Accept image names that lead out of the set's folder.
-
-    Returns:
-        The set, with one row per image that exists.
-
-    Raises:
-        DatasetError: Folder or labels absent, wrong layout, duplicate names, NaN MOS, images
-            missing. Each with its cure.
+    ``allow_missing`` accepts a set some of whose images are absent; it is then a subset.
     """
     if request.spec == "csv":
         assert request.path is not None
@@ -106,33 +86,15 @@ def load(request: Request, *, allow_missing: bool = False, allow_outside: bool =
 
 
 class Labels(NamedTuple):
-    """All labelled images of a set.
+    """All labelled images of a set."""
 
-    Attributes:
-        frame: One row per label; ``path`` is "" where the image is absent.
-        root: Folder that the image names are relative to.
-        remark: A difference to the release's labels; "" where there is none.
-    """
-
-    frame: pd.DataFrame
-    root: Path
-    remark: str
+    frame: pd.DataFrame  # one row per label; ``path`` is "" where the image is absent
+    root: Path  # folder that the image names are relative to
+    remark: str  # A difference to the release's labels; "" where there is none
 
 
 def read_labels(spec: DatasetSpec, folder: Path, *, allow_outside: bool = False) -> Labels:
-    """Read all labelled images of a set, in the official or in pyiqa's layout.
-
-    Args:
-        spec: The set.
-        folder: Where it lies.
-        allow_outside: Accept image names that lead out of it.
-
-    Returns:
-        The labels, checked.
-
-    Raises:
-        DatasetError: The labels are missing or wrong, or pyiqa's layout has no such set.
-    """
+    """Read all labelled images of a set, in the official or in pyiqa's layout."""
     checks: dict[str, Any] = {"dmos": spec.dmos, "name": spec.name, "allow_outside": allow_outside}
     pyiqa_root = pyiqa_layout.root_of(folder)
     if pyiqa_root is not None and not (folder / spec.labels).exists():
@@ -151,15 +113,7 @@ def read_labels(spec: DatasetSpec, folder: Path, *, allow_outside: bool = False)
 
 
 def find_folder(spec: DatasetSpec, root: Path | None = None) -> Path | None:
-    """Find a set's folder under a folder of data sets.
-
-    Args:
-        spec: The set.
-        root: The folder; the one that the environment names when absent.
-
-    Returns:
-        The set's folder, in the official or in pyiqa's layout; None if there is none.
-    """
+    """Find a set's folder, in either layout, under ``root`` or the environment's folder."""
     if root is None:
         value = os.environ.get(ROOT_VARIABLE, "")
         if not value:

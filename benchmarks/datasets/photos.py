@@ -17,17 +17,9 @@ T = TypeVar("T")
 
 
 def pristine(paths: Sequence[Path] | None, limit: int | None = None) -> dict[str, Tensor]:
-    """Photos from files, or scikit-image's four colour photos where no path is given.
+    """Read photos (3, H, W) from files or folders, or scikit-image's four colour photos.
 
-    Args:
-        paths: Image files or folders.
-        limit: Take no more than so many, evenly spaced in their order.
-
-    Returns:
-        Name -> (3, H, W) RGB in [0, 1].
-
-    Raises:
-        ImageError: A path is absent, or a file is no image.
+    ``limit`` takes no more than so many, evenly spaced in their order.
     """
     if not paths:
         return sample_photos(_spaced(list(NAMES), limit))
@@ -35,15 +27,7 @@ def pristine(paths: Sequence[Path] | None, limit: int | None = None) -> dict[str
 
 
 def sample_photos(names: Sequence[str] = NAMES, side: int | None = None) -> dict[str, Tensor]:
-    """scikit-image's colour photos.
-
-    Args:
-        names: Which of `qualiclip_metric.sample_photos.NAMES`.
-        side: Longest side in pixels, to which larger photos are shrunk; None keeps them.
-
-    Returns:
-        Name -> (3, H, W) RGB in [0, 1].
-    """
+    """Load scikit-image's colour photos, shrunk to a longest side in pixels if one is given."""
     photos = {}
     for name in names:
         image = Image.fromarray(sample_photo(name))
@@ -54,16 +38,7 @@ def sample_photos(names: Sequence[str] = NAMES, side: int | None = None) -> dict
 
 
 def shrunk(photo: Tensor, side: int | None) -> Tensor:
-    """A photo reduced to a longer side, antialiased.
-
-    Args:
-        photo: (3, H, W) in [0, 1].
-        side: Longest side in pixels; photos that are no larger, and all where it is None, are
-            given back as they are.
-
-    Returns:
-        (3, h, w) in [0, 1].
-    """
+    """Reduce a photo to a longest side in pixels, antialiased; smaller photos stay as they are."""
     longer = max(photo.shape[-2:])
     if side is None or longer <= side:
         return photo

@@ -35,17 +35,6 @@ def read(root: Path, layout: PyiqaLayout, *, name: str) -> pd.DataFrame:
 
     The first columns are (image, MOS), or (reference, image, MOS) in full-reference sets. CLIVE's
     seven training images and FLIVE's patches, which pyiqa lists too, are left out.
-
-    Args:
-        root: Folder that holds ``meta_info``.
-        layout: Where the set lies in it.
-        name: Data set's name for messages.
-
-    Returns:
-        Columns ``image``, ``mos``, ``mos_std``, ``reference`` and ``split``.
-
-    Raises:
-        DatasetError: The meta file is missing or too narrow.
     """
     path = root / "meta_info" / layout.meta
     if not path.is_file():

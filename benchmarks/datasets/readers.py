@@ -15,15 +15,7 @@ from benchmarks.datasets.spec import DatasetError
 
 
 def koniq(root: Path, folder: str) -> pd.DataFrame:
-    """KonIQ-10k. MOS is on 1..100 in the csv with the official sets, on 1..5 in the older one.
-
-    Args:
-        root: Folder of the set.
-        folder: Folder of the images in it, ``1024x768`` or ``512x384``.
-
-    Returns:
-        Columns ``image``, ``mos``, ``mos_std`` and ``split``.
-    """
+    """KonIQ-10k. MOS is on 1..100 in the csv with the official sets, on 1..5 in the older one."""
     for name in ("koniq10k_distributions_sets.csv", "koniq10k_scores_and_distributions.csv"):
         if (root / name).is_file():
             labels = read_table(root / name, ("image_name", "MOS", "SD"))
@@ -226,13 +218,6 @@ def live(root: Path, parts: tuple[tuple[str, int], ...] = _LIVE) -> pd.DataFrame
     """LIVE release 2. One vector of realigned DMOS over five folders; originals are left out.
 
     ``orgs`` marks the 203 positions that hold an undistorted copy (DMOS 0 by definition).
-
-    Args:
-        root: Folder of the set.
-        parts: Folders and their image counts, in the order of the score vector.
-
-    Returns:
-        Columns ``image``, ``mos``, ``mos_std``, ``reference`` and ``distortion``.
     """
     path = root / "dmos_realigned.mat"
     dmos = read_matlab(path, "dmos_new").ravel()

@@ -16,84 +16,51 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class PyiqaLayout:
-    """Where pyiqa keeps the same set, and where its label file differs from the release.
+    """Where pyiqa keeps the same set, and where its label file differs from the release."""
 
-    Attributes:
-        meta: Label file in ``<root>/meta_info``.
-        images: Folder of the images under ``<root>``.
-        full_reference: The file's first column is the reference image.
-        std_is_variance: The file's ``std`` is the variance of the release.
-        remark: A difference of the labels that readers of a figure have to know.
-    """
-
-    meta: str
-    images: str
-    full_reference: bool = False
-    std_is_variance: bool = False
-    remark: str = ""
+    meta: str  # label file in ``<root>/meta_info``
+    images: str  # folder of the images under ``<root>``
+    full_reference: bool = False  # the file's first column is the reference image
+    std_is_variance: bool = False  # the file's ``std`` is the variance of the release
+    remark: str = ""  # A difference of the labels that readers of a figure have to know
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """One row of the table of datasets.
+    """One row of the table of datasets."""
 
-    Attributes:
-        name: The name on the command line.
-        title: The name in print.
-        count: Rated images in the official release.
-        read: Label files of the official layout -> raw frame (``image`` relative to the root,
-            ``mos`` as published, further columns where the release has them).
-        folders: Folder names under the datasets root that hold the official layout.
-        labels: Label file, relative to the set's folder, for messages.
-        source: Where to get the data. Nothing is ever downloaded.
-        licence: The terms in a few words.
-        citation: Paper to cite.
-        layout: Where the facts of the layout were checked.
-        protocol: How the field uses the set.
-        short_side: The customary short side for scoring, if it is not the native size.
-        dmos: The published score is a difference score (lower is better) and gets turned.
-        derive: How to make the images where only another size of them is there.
-        pyiqa: The same set in pyiqa's layout, if pyiqa has it.
-    """
-
-    name: str
+    name: str  # the name on the command line
     title: str
-    count: int
+    count: int  # rated images in the official release
+    # label files of the official layout -> raw frame (``image`` relative to the root, ``mos`` as
+    # published, further columns where the release has them)
     read: Callable[[Path], pd.DataFrame]
-    folders: tuple[str, ...]
-    labels: str
-    source: str
-    licence: str
-    citation: str
-    layout: str
-    protocol: str
+    folders: tuple[str, ...]  # folder names under the datasets root that hold the official layout
+    labels: str  # label file, relative to the set's folder, for messages
+    source: str  # where to get the data. Nothing is ever downloaded
+    licence: str  # the terms in a few words
+    citation: str  # paper to cite
+    layout: str  # where the facts of the layout were checked
+    protocol: str  # how the field uses the set
+    # the customary short side for scoring, if it is not the native size
     short_side: int | None = None
+    # the published score is a difference score (lower is better) and gets turned
     dmos: bool = False
-    derive: str = ""
-    pyiqa: PyiqaLayout | None = None
+    derive: str = ""  # how to make the images where only another size of them is there
+    pyiqa: PyiqaLayout | None = None  # the same set in pyiqa's layout, if pyiqa has it
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is ready to be scored.
-
-    Attributes:
-        name: Its name in tables.
-        spec: The spec's name, or ``csv``.
-        title: The name in print.
-        frame: One row per image that exists; the columns are :data:`COLUMNS`.
-        count: Rated images according to the label file.
-        count_official: Rated images in the official release (0 when unknown).
-        notes: Licence, citation, source, protocol and direction, for the records.
-    """
+    """A data set that is ready to be scored."""
 
     name: str
-    spec: str
+    spec: str  # the spec's name, or ``csv``
     title: str
-    frame: pd.DataFrame
-    count: int
-    count_official: int
-    notes: dict[str, str]
+    frame: pd.DataFrame  # one row per image that exists; the columns are :data:`COLUMNS`
+    count: int  # rated images according to the label file
+    count_official: int  # rated images in the official release (0 when unknown)
+    notes: dict[str, str]  # licence, citation, source, protocol and direction, for the records
 
     @property
     def subset(self) -> bool:

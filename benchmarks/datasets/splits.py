@@ -14,20 +14,10 @@ def groups(reference: list[str]) -> list[str]:
 def random_tests(
     reference: list[str], *, splits: int = 10, seed: int = 27
 ) -> list[NDArray[np.int64]]:
-    """Row numbers of the test part (a fifth of the groups) of each random split.
+    """Draw the row numbers of the test part (a fifth of the groups) of each random split.
 
-    The groups are sorted first, so the split depends on names, not on the order of rows.
-
-    Args:
-        reference: Reference of each image, "" where there is none.
-        splits: Number of splits.
-        seed: Split ``i`` uses the seed ``(seed, i)``.
-
-    Returns:
-        One array of row numbers per split.
-
-    Raises:
-        ValueError: Fewer than five groups.
+    The groups are sorted first, so the split depends on names, not on the order of rows. Split
+    ``i`` uses the seed ``(seed, i)``. Needs at least five groups.
     """
     keys = np.array(groups(reference))
     names = np.unique(keys)

@@ -24,26 +24,15 @@ EDGE = 1e-9
 
 @dataclass(frozen=True)
 class Design:
-    """Settings of a competition; the defaults are those of the authors' toolbox.
+    """Settings of a competition; the defaults are those of the authors' toolbox."""
 
-    Attributes:
-        levels: Number of quality levels per ordered pair of metrics.
-        width: Half width of a defender's bin, in units of the common 0..100 scale.
-        pairs: Largest number of image pairs taken from one bin.
-        min_gap: Smallest attacker's gap worth a pair, in scale units.
-    """
-
-    levels: int = 6
-    width: float = 9.0
-    pairs: int = 1
-    min_gap: float = 0.0
+    levels: int = 6  # number of quality levels per ordered pair of metrics
+    width: float = 9.0  # half width of a defender's bin, in units of the common 0..100 scale
+    pairs: int = 1  # largest number of image pairs taken from one bin
+    min_gap: float = 0.0  # smallest attacker's gap worth a pair, in scale units
 
     def __post_init__(self) -> None:
-        """Check the settings.
-
-        Raises:
-            ValueError: A setting is not finite or below its smallest value.
-        """
+        """Refuse a setting that is not finite or below its smallest value."""
         for name, smallest in (("levels", 1), ("pairs", 1), ("width", 0), ("min_gap", 0)):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= smallest):
@@ -51,27 +40,16 @@ class Design:
 
 
 class Pair(NamedTuple):
-    """Image pair of one bin.
+    """Image pair of one bin."""
 
-    Attributes:
-        attacker: Column of the attacking metric.
-        defender: Column of the defending metric.
-        level: Quality level of the defender, from 1.
-        centre: Middle of the level's bin, in scale units.
-        population: Number of images in the bin.
-        best: Row of the attacker's best image; -1 where the bin gives no pair.
-        worst: Row of the attacker's worst image; -1 where the bin gives no pair.
-        gap: The attacker's score of ``best`` less that of ``worst``, in scale units; NaN without a
-            pair.
-    """
-
-    attacker: int
-    defender: int
-    level: int
-    centre: float
-    population: int
-    best: int
-    worst: int
+    attacker: int  # column of the attacking metric
+    defender: int  # column of the defending metric
+    level: int  # quality level of the defender, from 1
+    centre: float  # middle of the level's bin, in scale units
+    population: int  # number of images in the bin
+    best: int  # row of the attacker's best image; -1 where the bin gives no pair
+    worst: int  # row of the attacker's worst image; -1 where the bin gives no pair
+    # the attacker's score of ``best`` less that of ``worst``, in scale units; NaN without a pair
     gap: float
 
 
@@ -96,15 +74,7 @@ def rank_scale(scores: FloatArray) -> FloatArray:
 
 
 def level_centres(values: FloatArray, levels: int) -> FloatArray:
-    """Compute the centres of equal steps of a range.
-
-    Args:
-        values: ``(n,)`` scores of the defender.
-        levels: Number of steps between their smallest and largest value.
-
-    Returns:
-        ``(levels,)`` centres, lowest first.
-    """
+    """Compute the centres ``(levels,)`` of equal steps of the values' range, lowest first."""
     low, high = values.min(), values.max()
     centres: FloatArray = low + (np.arange(levels) + 0.5) * (high - low) / levels
     return centres

@@ -23,18 +23,12 @@ __all__ = [
 
 
 class Cells(NamedTuple):
-    """Cell (attacker, defender) of each of ``p`` pairs, and its weight in the cell.
+    """Cell (attacker, defender) of each of ``p`` pairs, and its weight in the cell."""
 
-    Attributes:
-        attacker: ``(p,)`` number of the attacking metric.
-        defender: ``(p,)`` number of the defending metric.
-        weight: ``(p,)`` number of images in the bin, shared among the bin's pairs; within a cell
-            only the proportions matter.
-        metrics: Number of metrics.
-    """
-
-    attacker: IntArray
-    defender: IntArray
+    attacker: IntArray  # ``(p,)`` number of the attacking metric
+    defender: IntArray  # ``(p,)`` number of the defending metric
+    # ``(p,)`` number of images in the bin, shared among the bin's pairs; within a cell only the
+    # proportions matter
     weight: FloatArray
     metrics: int
 
@@ -46,33 +40,20 @@ class Cells(NamedTuple):
 
 
 class GlobalRanking(NamedTuple):
-    """Thurstone scores with their intervals.
+    """Thurstone scores with their intervals."""
 
-    Attributes:
-        score: ``(m,)`` scores.
-        low: ``(m,)`` lower ends of the intervals.
-        high: ``(m,)`` upper ends.
-        finite: Whether the likelihood has a finite maximum.
-        finite_share: Share of the bootstrap's matrices that have one.
-    """
-
-    score: FloatArray
-    low: FloatArray
-    high: FloatArray
-    finite: bool
-    finite_share: float
+    score: FloatArray  # ``(m,)`` scores
+    low: FloatArray  # ``(m,)`` lower ends of the intervals
+    high: FloatArray  # ``(m,)`` upper ends
+    finite: bool  # whether the likelihood has a finite maximum
+    finite_share: float  # share of the bootstrap's matrices that have one
 
 
 def mean_by_cell(cells: Cells, values: FloatArray, counts: FloatArray | None = None) -> FloatArray:
     """Compute the weighted mean ``sum_k w_k v_k / sum_k w_k`` over the pairs ``k`` of each cell.
 
-    Args:
-        cells: The ``p`` pairs' cells and weights.
-        values: ``(p,)`` finite values.
-        counts: ``(b, p)`` how often each pair is drawn; once each when absent.
-
-    Returns:
-        ``(b, m, m)`` means (``b = 1`` without ``counts``); NaN where a cell holds no pair.
+    ``counts`` ``(b, p)`` says how often each pair is drawn (default: once each, ``b = 1``). Gives
+    ``(b, m, m)``; NaN where a cell holds no pair.
     """
     m = cells.metrics
     counts = np.ones((1, len(values))) if counts is None else counts
@@ -94,15 +75,8 @@ def aggressiveness(
 ) -> FloatArray:
     """Compute how well each metric, as attacker, finds failures of each defender (section 3).
 
-    Args:
-        cells: The ``p`` pairs' cells and weights.
-        preference: ``(p,)`` mean preference in -100..100 for the attacker's best image over its
-            worst.
-        counts: ``(b, p)`` how often each pair is drawn; once each when absent.
-
-    Returns:
-        ``(b, m, m)``: entry (i, j) is the weighted mean preference when i attacks j, at least 0;
-        NaN where there is no pair.
+    Entry (i, j) of ``(b, m, m)`` is the weighted mean preference (-100..100, for the attacker's
+    best image over its worst) when i attacks j, at least 0; NaN where there is no pair.
     """
     return np.maximum(mean_by_cell(cells, preference, counts), 0.0)
 
@@ -112,15 +86,8 @@ def resistance(
 ) -> FloatArray:
     """Compute how well each metric, as defender, withstands each attacker (section 3).
 
-    Args:
-        cells: The ``p`` pairs' cells and weights.
-        preference: ``(p,)`` mean preference in -100..100 for the attacker's best image over its
-            worst.
-        counts: ``(b, p)`` how often each pair is drawn; once each when absent.
-
-    Returns:
-        ``(b, m, m)``: entry (i, j) is the weighted mean of ``100 - |preference|`` when i is
-        attacked by j; NaN where there is no pair.
+    Entry (i, j) of ``(b, m, m)`` is the weighted mean of ``100 - |preference|`` when i is attacked
+    by j; NaN where there is no pair.
     """
     mean = mean_by_cell(cells, 100.0 - np.abs(preference), counts)
     # A pair that spans the whole range of MOS has 100 - |preference| = -1.4e-14 by rounding.
@@ -128,16 +95,7 @@ def resistance(
 
 
 def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> FloatArray:
-    """Draw the pairs of each cell anew, with replacement.
-
-    Args:
-        cells: The ``p`` pairs' cells.
-        resamples: Number of bootstrap resamples.
-        rng: Source of randomness.
-
-    Returns:
-        ``(resamples, p)`` how often each pair is drawn.
-    """
+    """Draw the pairs of each cell anew, with replacement: ``(resamples, p)`` counts."""
     cell = cells.attacker * cells.metrics + cells.defender
     counts = np.zeros((resamples, len(cell)))
     for number in np.unique(cell):
@@ -150,16 +108,8 @@ def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> FloatArr
 def rank_matrix(matrix: FloatArray, replicates: FloatArray, level: float = 0.95) -> GlobalRanking:
     """Compute Thurstone Case V scores of ``matrix`` ``(m, m)`` with percentile intervals.
 
-    Args:
-        matrix: Non-negative weights; NaN (no pair) counts as no comparison.
-        replicates: ``(b, m, m)`` the same matrix on ``b`` bootstrap samples.
-        level: Confidence level of the intervals.
-
-    Returns:
-        Scores in units of the standard deviation of one comparison, with sum 0.
-
-    Raises:
-        ValueError: The likelihood could not be maximised.
+    ``replicates`` are the matrices of ``b`` bootstrap samples. NaN counts as no comparison. Scores
+    are in units of the standard deviation of one comparison, with sum 0.
     """
     point = _solve(matrix[None])
     ensemble = _solve(replicates)

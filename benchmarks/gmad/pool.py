@@ -22,29 +22,17 @@ DESCRIPTIVE = (
 
 @dataclass(frozen=True)
 class Pool:
-    """Images, in the order of their names, and the metrics' scores of them.
-
-    Attributes:
-        images: ``n`` names.
-        metrics: ``m`` names.
-        scores: ``(n, m)`` scores, higher is better.
-        mos: ``(n,)`` MOS, NaN where unknown; empty where no image has one.
-        reference: ``n`` names of reference images, or none.
-        paths: ``n`` image files, or none.
-        dropped: Number of images left out because a metric did not score them.
-        notes: Remarks that a reader should see.
-        signatures: Metric -> signature, where known.
-    """
+    """Images, in the order of their names, and the metrics' scores of them."""
 
     images: list[str]
-    metrics: list[str]
-    scores: FloatArray
-    mos: FloatArray
-    reference: list[str]
-    paths: list[str] = field(default_factory=list)
-    dropped: int = 0
-    notes: list[str] = field(default_factory=list)
-    signatures: dict[str, str] = field(default_factory=dict)
+    metrics: list[str]  # ``m`` names
+    scores: FloatArray  # ``(n, m)`` scores, higher is better
+    mos: FloatArray  # ``(n,)`` MOS, NaN where unknown; empty where no image has one
+    reference: list[str]  # ``n`` names of reference images, or none
+    paths: list[str] = field(default_factory=list)  # ``n`` image files, or none
+    dropped: int = 0  # number of images left out because a metric did not score them
+    notes: list[str] = field(default_factory=list)  # remarks that a reader should see
+    signatures: dict[str, str] = field(default_factory=dict)  # metric -> signature, where known
 
     @property
     def labelled(self) -> Labelled | None:
@@ -59,16 +47,7 @@ def read_wide(
 ) -> Pool:
     """Read a wide csv: ``image``, one column per metric and, where known, ``mos``, ``reference``.
 
-    Args:
-        path: The table.
-        metrics: The metric columns to use; all that do not describe an image when absent.
-        lower_better: Metric columns where lower is better; they are negated.
-
-    Returns:
-        The images that every metric scored.
-
-    Raises:
-        ValueError: For a missing, doubled or non-numeric column and for images named twice.
+    Keeps the images that every metric scored. Columns in ``lower_better`` are negated.
     """
     try:
         table = pd.read_csv(path, dtype={"image": str, "reference": str}, keep_default_na=False)
@@ -91,20 +70,10 @@ def pool_from_results(
     coverage: float = 0.0,
     source: str = "results",
 ) -> Pool:
-    """A pool from the scores of a results folder.
+    """Build a pool of the images that every metric scored, from a results folder's data frame.
 
-    Args:
-        frame: What ``benchmarks.results.folder.load`` gives for one data set.
-        metrics: The metrics to use; all when absent.
-        coverage: A metric that scored no image, or less than this share of them, is left out, with
-            a note: each image that it lacks would be lost to the others.
-        source: Where the frame comes from, for messages.
-
-    Returns:
-        The images that every metric scored.
-
-    Raises:
-        ValueError: For a metric that is not there, or fewer than two metrics or images.
+    A metric that scored less than the share ``coverage`` of the images is left out with a note:
+    each image that it lacks would be lost to the others.
     """
     present = list(frame.attrs["metrics"])
     asked = list(metrics or present)

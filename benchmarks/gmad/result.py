@@ -50,23 +50,14 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class GmadResult:
-    """The pairs of a competition, and what they were selected from.
-
-    Attributes:
-        pool: Images and scores.
-        design: Settings.
-        scale: Common scale, ``rank`` or ``logistic``.
-        distinct: How contents were kept apart: ``none``, ``reference`` or ``hash``.
-        pairs: One or more rows per attacker, defender and level.
-        scores: ``(n, m)`` scores on the common scale.
-    """
+    """The pairs of a competition, and what they were selected from."""
 
     pool: Pool
     design: Design
-    scale: str
-    distinct: str
-    pairs: list[Pair]
-    scores: FloatArray
+    scale: str  # common scale, ``rank`` or ``logistic``
+    distinct: str  # how contents were kept apart: ``none``, ``reference`` or ``hash``
+    pairs: list[Pair]  # one or more rows per attacker, defender and level
+    scores: FloatArray  # ``(n, m)`` scores on the common scale
 
     def pairs_table(self) -> pd.DataFrame:
         """The pairs with names, as pairs.csv holds them; blanks where a bin gives no pair."""
@@ -100,19 +91,8 @@ def run_competition(
 ) -> GmadResult:
     """Bring the pool onto the common scale and select the pairs of every two metrics.
 
-    Args:
-        pool: Images and scores.
-        design: Levels, width, pairs per bin, smallest gap.
-        scale: ``rank`` or ``logistic``.
-        labelled: What the logistic is fitted on; the pool's own labelled images when absent.
-        contents: One content key per image for distinct contents only.
-        distinct: How the contents were kept apart, for the record.
-
-    Returns:
-        The pairs with their pool and settings.
-
-    Raises:
-        ValueError: For settings or scores that do not allow a competition.
+    The logistic is fitted on ``labelled`` (default: the pool's own labelled images); ``contents``
+    has one key per image, for distinct contents only, and ``distinct`` records how they were found.
     """
     scores = to_common_scale(scale, pool.scores, pool.metrics, labelled or pool.labelled)
     groups = None if contents is None else pd.factorize(pd.Series(list(contents)))[0]
@@ -130,17 +110,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Matrices and rankings of a pairs table, ready for JSON (NaN becomes null).
 
-    Args:
-        table: Rows as in pairs.csv.
-        metrics: Names in the order of the matrices' rows and columns.
-        preference: ``(rows,)`` signed preference in -100..100 for each row's best image, NaN where
-            unknown. Where absent, only the attack gap is given.
-        resamples: Bootstrap resamples of the pairs.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        ``metrics``, ``bins`` (what became of them), ``attack_gap``, and with preferences
-        ``aggressiveness``, ``resistance`` and the global ranking of each.
+    ``preference`` ``(rows,)`` is in -100..100 for each row's best image, NaN where unknown; without
+    it only the attack gap is given. Intervals are from a bootstrap of the pairs.
     """
     index = {name: number for number, name in enumerate(metrics)}
     attacker = np.asarray(table["attacker"].map(index), dtype=np.int64)
@@ -173,11 +144,7 @@ def summarise(
 
 
 def read_pairs(path: Path) -> pd.DataFrame:
-    """Read a ``pairs.csv``.
-
-    Raises:
-        ValueError: The file is absent or has other columns.
-    """
+    """Read a ``pairs.csv`` and check its columns."""
     text = dict.fromkeys(("attacker", "defender", "best", "worst"), str)
     try:
         table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"gap": [""]})
@@ -189,15 +156,7 @@ def read_pairs(path: Path) -> pd.DataFrame:
 
 
 def mos_preference(table: pd.DataFrame, mos: FloatArray) -> FloatArray | None:
-    """The MOS difference of each pair in place of a preference.
-
-    Args:
-        table: Rows as in pairs.csv.
-        mos: ``(n,)`` MOS of the pool, NaN where unknown.
-
-    Returns:
-        ``(rows,)`` differences in percent of the range of ``mos``; None without any MOS.
-    """
+    """MOS difference of each pair in percent of the MOS range, in place of a preference."""
     known = mos[np.isfinite(mos)]
     if not len(known) or np.ptp(known) == 0:
         return None
@@ -207,15 +166,7 @@ def mos_preference(table: pd.DataFrame, mos: FloatArray) -> FloatArray | None:
 
 
 def ranking_text(name: str, ranking: dict[str, Any]) -> str:
-    """A ranking as lines for people.
-
-    Args:
-        name: What is ranked, such as ``aggressiveness``.
-        ranking: The ranking, as :func:`summarise` gives it.
-
-    Returns:
-        The method, then one line per metric: rank, score, its 95% interval, name.
-    """
+    """Write a ranking: the method, then per metric its rank, score, 95% interval and name."""
     lines = [f"{name} ({ranking['method']}):"]
     for row in ranking["rows"]:
         interval = f"[{row['low']:+.3f}, {row['high']:+.3f}]"

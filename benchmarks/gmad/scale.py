@@ -19,33 +19,18 @@ FLAT = 1.0
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images.
+    """Labelled images."""
 
-    Attributes:
-        scores: ``(k, m)`` scores, higher is better.
-        mos: ``(k,)`` MOS, higher is better.
-    """
-
-    scores: FloatArray
-    mos: FloatArray
+    scores: FloatArray  # ``(k, m)`` scores, higher is better
+    mos: FloatArray  # ``(k,)`` MOS, higher is better
 
 
 def logistic_scale(score: FloatArray, labelled_score: FloatArray, mos: FloatArray) -> FloatArray:
-    """Map one metric through a monotone 4-parameter logistic fitted on labelled images.
+    """Map one metric to [0, 100] through a monotone 4-parameter logistic fitted on labelled images.
 
     The labels are stretched linearly to 0..100, and both asymptotes are kept within 0..100, so the
     mapped scores are too. The slope may have either sign: a metric that falls with quality turns.
-
-    Args:
-        score: ``(n,)`` scores to map.
-        labelled_score: ``(k,)`` scores of labelled images, ``k >= 5``.
-        mos: ``(k,)`` their MOS, higher is better.
-
-    Returns:
-        ``(n,)`` values in [0, 100].
-
-    Raises:
-        ValueError: Where the fit fails, with the reason; nothing else is put in its place.
+    A fit that fails is a ValueError with the reason; there is no fallback. Needs 5 labelled images.
     """
     if len(mos) < 5:
         raise ValueError(f"needs at least 5 labelled images, got {len(mos)}")
@@ -107,20 +92,7 @@ SCALES: Mapping[str, Callable[[FloatArray, list[str], Labelled | None], FloatArr
 def to_common_scale(
     scale: str, scores: FloatArray, names: list[str], labelled: Labelled | None = None
 ) -> FloatArray:
-    """Bring scores onto a common scale.
-
-    Args:
-        scale: ``rank`` or ``logistic``.
-        scores: ``(n, m)`` scores, higher is better.
-        names: The ``m`` metrics, for messages.
-        labelled: What the logistic is fitted on.
-
-    Returns:
-        ``(n, m)`` values in [0, 100].
-
-    Raises:
-        ValueError: For an unknown scale, missing labels, or a failed fit (naming the metrics).
-    """
+    """Bring ``(n, m)`` scores onto a common scale in [0, 100]: ``rank`` or ``logistic``."""
     if scale not in SCALES:
         raise ValueError(f"--scale: expected one of {', '.join(SCALES)}, got {scale!r}")
     return SCALES[scale](scores, names, labelled)

@@ -14,18 +14,9 @@ JPEG_QUALITY = 75
 def sharpness(images: Tensor) -> Tensor:
     """Variance of the Laplacian of the luma (ITU-R BT.601), the usual blur detector.
 
-    With luma ``Y = 255 (.299 R + .587 G + .114 B)`` and the kernel ``[0 1 0; 1 -4 1; 0 1 0]``.
-
-    Args:
-        images: (N, 3, H, W) RGB in [0, 1], at least 3x3.
-
-    Returns:
-        (N,) variances, in squared units of the 0..255 scale.
-
-    Raises:
-        ValueError: The images are smaller than 3x3.
-
-    Reference: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
+    With luma ``Y = 255 (.299 R + .587 G + .114 B)`` and the kernel ``[0 1 0; 1 -4 1; 0 1 0]``, in
+    squared units of the 0..255 scale; images of at least 3x3 px.
+    Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
     """
     if min(images.shape[-2:]) < 3:
         raise ValueError(f"sharpness needs at least 3x3 pixels, got {tuple(images.shape[-2:])}")
@@ -42,14 +33,7 @@ def sharpness(images: Tensor) -> Tensor:
 
 
 def jpegsize(images: Tensor) -> Tensor:
-    """Bytes per pixel of the image saved as JPEG at quality 75: a measure of detail.
-
-    Args:
-        images: (N, 3, H, W) RGB in [0, 1].
-
-    Returns:
-        (N,) bytes per pixel.
-    """
+    """Bytes per pixel (N,) of images saved as JPEG at quality 75: a measure of detail."""
     pixels = images.shape[-2] * images.shape[-1]
     sizes = [_jpeg_bytes(image) / pixels for image in images]
     return torch.tensor(sizes, dtype=torch.float64)

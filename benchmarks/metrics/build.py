@@ -32,15 +32,7 @@ BASELINES: dict[str, Callable[[Tensor], Tensor]] = {
 def parse_metric(text: str) -> tuple[str, Options]:
     """Split ``pyiqa:niqe,crop_border=4`` into the name and its options.
 
-    Args:
-        text: What ``--metric`` says.
-
-    Returns:
-        Name and options; a value is read as JSON where it is valid JSON (numbers, true, null), else
-        as text.
-
-    Raises:
-        MetricError: Empty name or an option without ``=``.
+    A value is read as JSON where it is valid JSON (numbers, true, null), else as text.
     """
     name, *parts = text.split(",")
     options: Options = {}
@@ -66,19 +58,9 @@ def display_name(text: str) -> str:
 
 
 def build_scorer(text: str, *, device: str | None = None, precision: str = "fp32") -> Scorer:
-    """Make a scorer.
+    """Build the scorer that a ``--metric`` text names; the module's docstring lists the forms.
 
-    Args:
-        text: What ``--metric`` says; see the module's docstring.
-        device: torch device; None takes CUDA if there is one (for models that use it).
-        precision: ``fp32`` or ``bf16``, for this package's own models.
-
-    Returns:
-        The scorer, ready for batches on its device.
-
-    Raises:
-        MetricError: It cannot be built here: unknown name, weights out of reach, wrong kind.
-        ValueError: There is no such device.
+    ``device`` None takes CUDA if there is one; ``precision`` applies to this package's own models.
     """
     name, options = parse_metric(text)
     kind, colon, rest = name.partition(":")

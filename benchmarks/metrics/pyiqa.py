@@ -28,21 +28,9 @@ _BRISQUE_RHO = "-153.591"
 
 
 def build_pyiqa(name: str, options: Options, device: torch.device) -> Scorer:
-    """A scorer around ``pyiqa.create_metric(name, **options)``.
+    """Wrap ``pyiqa.create_metric(name, **options)``; the direction is the one that pyiqa declares.
 
     Images go in one at a time: some of pyiqa's metrics give a batch other scores than its images.
-
-    Args:
-        name: pyiqa's name of a no-reference metric.
-        options: Keyword arguments of ``create_metric``; ``pretrained_model_path`` in any form that
-            the module's docstring names.
-        device: Where the metric computes.
-
-    Returns:
-        The scorer; its direction is the one that pyiqa declares.
-
-    Raises:
-        MetricError: Unknown or full-reference metric, or its weights are unavailable.
     """
     try:
         with warnings.catch_warnings():

@@ -18,27 +18,19 @@ class MetricError(ValueError):
 
 @dataclass(frozen=True)
 class Scorer:
-    """A metric ready to score.
-
-    Attributes:
-        name: Name in tables.
-        signature: Everything that its scores depend on.
-        lower_is_better: Its declared direction.
-        score: (N, 3, H, W) RGB in [0, 1] -> (N,) raw scores. None for a table.
-        batched: Several same-size images may go in at once without a change of their scores.
-        device: Where the batches go.
-        table: Published scores by image name, instead of ``score``.
-        differentiable: The same scores with their gradient to the images; None where they have
-            no gradient.
-    """
+    """A metric ready to score."""
 
     name: str
-    signature: str
-    lower_is_better: bool
+    signature: str  # everything that its scores depend on
+    lower_is_better: bool  # its declared direction
+    # (N, 3, H, W) RGB in [0, 1] -> (N,) raw scores. None for a table
     score: Callable[[Tensor], Tensor] | None
+    # several same-size images may go in at once without a change of their scores
     batched: bool = True
+    # where the batches go
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    table: dict[str, float] | None = None
+    table: dict[str, float] | None = None  # published scores by image name, instead of ``score``
+    # the same scores with their gradient to the images; None where they have no gradient
     differentiable: Callable[[Tensor], Tensor] | None = None
 
     @property
@@ -47,11 +39,7 @@ class Scorer:
         return -1.0 if self.lower_is_better else 1.0
 
     def score_image(self, image: Tensor) -> float:
-        """Raw score of one image, (1, 3, H, W) RGB in [0, 1] on any device.
-
-        Raises:
-            MetricError: This is a table of published scores.
-        """
+        """Compute the raw score of one image, (1, 3, H, W) RGB in [0, 1] on any device."""
         if self.score is None:
             raise MetricError(f"{self.name} is a table: it cannot score distorted images")
         return float(self.score(image.to(self.device)).flatten()[0])

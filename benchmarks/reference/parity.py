@@ -46,19 +46,10 @@ class Pair(NamedTuple):
 
 
 def upstream(model: str, official: str | Path, plus: str | Path | None = None) -> nn.Module:
-    """Build pyiqa's own class on local files, on the CPU.
+    """Build pyiqa's own class, frozen, from local files on the CPU.
 
-    Args:
-        model: `qualiclip` or `qualiclip+`.
-        official: File in the layout of qualiclip.pth; also stands for OpenAI's RN50, which the
-            class loads first and overwrites.
-        plus: File in the layout of QualiCLIP+_*.pth, for `qualiclip+`.
-
-    Returns:
-        The module, frozen.
-
-    Raises:
-        ImportError: When pyiqa's class cannot be imported, with the cure.
+    ``official`` also stands for OpenAI's RN50, which the class loads first and overwrites; ``plus``
+    is a file in the layout of QualiCLIP+_*.pth.
     """
     try:
         from pyiqa.archs import qualiclip_arch as arch
@@ -83,15 +74,7 @@ def upstream(model: str, official: str | Path, plus: str | Path | None = None) -
 
 
 def hub_score(net: nn.Module, img: Tensor) -> Tensor:
-    """Score as the official hub does, with scale 100 and no temperature; on pyiqa's tower.
-
-    Args:
-        net: `upstream('qualiclip', ...)`.
-        img: RGB in [0, 1], (N, 3, H, W).
-
-    Returns:
-        (N, 1).
-    """
+    """Score as the official hub does, with scale 100 and no temperature; on pyiqa's tower."""
     parts: dict[str, Any] = vars(net)  # pyiqa keeps them outside the module's registers
     normalised = (img - parts["default_mean"]) / parts["default_std"]
     features = parts["clip_model"][0].encode_image(normalised, False)
@@ -100,16 +83,7 @@ def hub_score(net: nn.Module, img: Tensor) -> Tensor:
 
 
 def random_images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
-    """Random images that differ in structure: blocks from coarse to fine.
-
-    Args:
-        size: (height, width).
-        batch: How many.
-        seed: Of everything random.
-
-    Returns:
-        (batch, 3, H, W) in [0, 1].
-    """
+    """Make random images that differ in structure: blocks from coarse to fine."""
     rng = torch.Generator().manual_seed(seed)
     made = []
     for i in range(batch):
@@ -121,15 +95,7 @@ def random_images(size: tuple[int, int], batch: int, seed: int = 0) -> Tensor:
 
 
 def metric_pairs(official: str | Path, plus: str | Path) -> list[Pair]:
-    """Ours and theirs, on the same files.
-
-    Args:
-        official: File in the layout of qualiclip.pth.
-        plus: File in the layout of QualiCLIP+_*.pth.
-
-    Returns:
-        QualiCLIP and QualiCLIP+ beside pyiqa's class, QualiCLIP at temperature 1 beside the hub.
-    """
+    """Pair our metrics with pyiqa's on the same files, and QualiCLIP at T = 1 with the hub."""
     theirs = {name: upstream(name, official, plus) for name in ("qualiclip", "qualiclip+")}
     with patch.dict("os.environ", {"QUALICLIP_WEIGHTS": str(official)}):
         learned = create(plus)
@@ -142,16 +108,7 @@ def metric_pairs(official: str | Path, plus: str | Path) -> list[Pair]:
 
 
 def compare_scores(pair: Pair, size: tuple[int, int], batch: int) -> Difference:
-    """Largest difference of the scores of one batch.
-
-    Args:
-        pair: Our metric and its reference.
-        size: (height, width) of the images.
-        batch: How many.
-
-    Returns:
-        The difference, and the range of the scores as `spread`.
-    """
+    """Find the largest difference of the scores of one batch."""
     img = random_images(size, batch)
     with torch.no_grad():
         scores, expected = pair.ours(img), pair.theirs(img)
@@ -170,14 +127,7 @@ def compare_gradients(official: str | Path, size: tuple[int, int], batch: int) -
 
     In fp32 a rounding error that moves an activation across a ReLU's zero changes single entries
     of any implementation's gradient by a per cent; in fp64 a difference would be one of formulas.
-
-    Args:
-        official: File in the layout of qualiclip.pth.
-        size: (height, width) of the images.
-        batch: How many.
-
-    Returns:
-        The difference relative to the largest entry of the gradient, and that entry as `spread`.
+    It is relative to the largest entry of the gradient, which is the `spread`.
     """
     net = upstream("qualiclip", official).double()
     vars(net)["prompts_features"] = vars(net)["prompts_features"].double()

@@ -29,15 +29,7 @@ rounding errors grow from block to block to several per cent of a gradient."""
 
 
 def write_official(path: str | Path, seed: int = 0) -> Path:
-    """Write a file in the layout of QualiCLIP's qualiclip.pth, about 400 MB.
-
-    Args:
-        path: File to write.
-        seed: Decides every weight.
-
-    Returns:
-        The path.
-    """
+    """Write a file in the layout of QualiCLIP's qualiclip.pth, about 400 MB."""
     rng = torch.Generator().manual_seed(seed + 1)
     prompts = torch.randn(2 * len(PROMPTS), DIM, generator=rng)
     content = {f"clip_model.{key}": tensor for key, tensor in clip_state(seed).items()}
@@ -48,14 +40,8 @@ def write_official(path: str | Path, seed: int = 0) -> Path:
 def write_plus(path: str | Path, official: str | Path, seed: int = 0) -> Path:
     """Write a file in the layout of pyiqa's QualiCLIP+_*.pth: learned prompts alone.
 
-    Args:
-        path: File to write.
-        official: File of `write_official`, whose text side embeds the words.
-        seed: Decides the learned context. It is larger than a start of training would have it, so
-            that the prompts differ.
-
-    Returns:
-        The path.
+    ``official`` is a file of `write_official`, whose text side embeds the words. The learned
+    context is larger than a start of training would have it, so that the prompts differ.
     """
     content = torch.load(official, map_location="cpu", weights_only=True, mmap=True)
     rng = torch.Generator().manual_seed(seed + 2)
@@ -65,15 +51,7 @@ def write_plus(path: str | Path, official: str | Path, seed: int = 0) -> Path:
 
 
 def write_lite(path: str | Path, seed: int = 0) -> Path:
-    """Write a random model of the architecture of `lite` in our own format, about 14 MB.
-
-    Args:
-        path: File to write.
-        seed: Decides every weight.
-
-    Returns:
-        The path.
-    """
+    """Write a random model of the architecture of `lite` in our own format, about 14 MB."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = LiteEncoder()

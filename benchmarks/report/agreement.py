@@ -23,15 +23,7 @@ CURVE = 80
 
 
 def json_numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
-    """Round numbers for JSON.
-
-    Args:
-        values: ``(n,)`` numbers.
-        digits: Significant digits to keep.
-
-    Returns:
-        The rounded numbers, None where there is none.
-    """
+    """Round numbers to significant digits for JSON; None where there is none."""
     rounded: list[float | None] = without_nan([float(f"{v:.{digits}g}") for v in values])
     return rounded
 
@@ -39,14 +31,8 @@ def json_numbers(values: FloatArray, digits: int = 5) -> list[float | None]:
 def agreement_panel(table: pd.DataFrame, metric: str, lower_is_better: bool) -> dict[str, Any]:
     """Compute scatter, fitted logistic, residuals and extremes of one metric on one data set.
 
-    Args:
-        table: Columns ``mos`` and the metric's, both turned so that higher is better.
-        metric: The column.
-        lower_is_better: The metric's own direction; scores are shown as the metric gives them.
-
-    Returns:
-        ``scores`` (raw, null where missing), ``fit`` (status), ``curve`` (x, y), ``residuals``
-        (edges, counts), ``over`` and ``under`` (image number, residual: predicted minus label).
+    ``table`` is turned so that higher is better; the scores are shown as the metric gives them.
+    Residuals are predicted minus label: ``over`` and ``under`` list the largest.
     """
     sign = -1.0 if lower_is_better else 1.0
     score, mos = table[metric].to_numpy(float), table["mos"].to_numpy(float)
@@ -93,15 +79,8 @@ def against_best(
 ) -> dict[str, str]:
     """Test each metric against the best one, on the images that both scored.
 
-    Args:
-        table: Columns ``mos`` and the metrics', higher is better.
-        metrics: The columns.
-        resamples: Bootstrap resamples.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        Metric -> ``best``, ``p < .001`` and the like (Holm's correction over these comparisons,
-        with the number of images where they are not all), or the reason why there is no p.
+    Gives ``best``, ``p < .001`` and the like (Holm's correction over these comparisons, with the
+    number of images where they are not all), or the reason why there is no p.
     """
     found = compare(table, metrics, against_best=True, resamples=resamples, seed=seed)
     if len(found.srcc) < 2:

@@ -26,21 +26,7 @@ LARGE_SIDE, SMALL_SIDE = 320, 112
 
 
 def gather(results: Path, *, budget: int, resamples: int, seed: int) -> dict[str, Any]:
-    """Gather what the page shows.
-
-    Args:
-        results: Folder of `python -m benchmarks run`.
-        budget: Bytes for all pictures together.
-        resamples: Bootstrap resamples of comparisons and gMAD rankings.
-        seed: Seed of both.
-
-    Returns:
-        ``datasets`` (figures, panels and pairs of each), ``pictures`` (data URIs that they number),
-        and ``monotonicity`` and ``robustness``, None where they were not measured.
-
-    Raises:
-        ValueError: The folder holds no results.
-    """
+    """Gather what the page shows of a results folder; ``budget`` is in bytes, for all pictures."""
     summary = _summary(results, Statistics(resamples, seed))
     datasets = [
         _dataset(results, name, summary, resamples=resamples, seed=seed)

@@ -35,16 +35,7 @@ NOTES = {
 
 
 def distorted_copies(photos: Mapping[str, Tensor], folder: Path, seed: int) -> Dataset:
-    """Write the photos and their distorted copies as PNG.
-
-    Args:
-        photos: Name -> (3, H, W) RGB in [0, 1].
-        folder: Where the files go.
-        seed: Seed of the distortions.
-
-    Returns:
-        The images as a data set whose labels are the negated levels.
-    """
+    """Write the photos and their distorted copies as PNG: a data set labelled by negated levels."""
     rows = []
     for i, (photo, image) in enumerate(photos.items()):
         copies = chain(
@@ -67,14 +58,7 @@ def score_copies(
     results: Path,
     progress: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Score the copies into a results folder.
-
-    Args:
-        dataset: What :func:`distorted_copies` gave.
-        scorers: ``--metric`` text -> scorer.
-        results: The results folder.
-        progress: Called with a line on each metric.
-    """
+    """Score the copies into a results folder."""
     frame = runner.prepare(dataset, results)
     for text, scorer in scorers.items():
         progress(f"{scorer.name} on {len(frame)} images")

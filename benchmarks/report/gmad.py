@@ -19,17 +19,8 @@ def gmad_panel(
 ) -> dict[str, Any]:
     """Compute pairs, matrices and rankings on the rank scale, by image number of ``table``.
 
-    Args:
-        table: The frame of `benchmarks.results.folder.load` for one dataset.
-        name: The dataset's, for messages.
-        opinions: Whether the labels are people's; where not, only the attack gap is given.
-        resamples: Bootstrap resamples of the rankings.
-        seed: Seed of the bootstrap.
-
-    Returns:
-        ``reason`` where the panel cannot be computed; else settings, ``pairs`` (attacker, defender,
-        level, centre, population, best, worst, gap; images as numbers, -1 for none) and what
-        `benchmarks.gmad.result.summarise` gives.
+    ``reason`` stands alone where the panel cannot be computed. Without people's ``opinions`` only
+    the attack gap is given.
     """
     try:
         return _panel(table, name, opinions=opinions, resamples=resamples, seed=seed)

@@ -19,16 +19,7 @@ DRAWN = (
 
 
 def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str) -> str:
-    """Write the page.
-
-    Args:
-        gathered: What `benchmarks.report.data.gather` gave.
-        provenance: ``made`` and ``scored`` (dates), ``software`` (names and versions).
-        title: Title of the page.
-
-    Returns:
-        The HTML.
-    """
+    """Write the HTML page from what `benchmarks.report.data.gather` gave."""
     datasets = gathered["datasets"]
     for dataset in datasets:
         dataset["marks"] = _marks(dataset["rows"])

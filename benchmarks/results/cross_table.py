@@ -15,20 +15,11 @@ LOWER_IS_BETTER = ("rmse", "seconds_per_image")
 def cross_table(
     summary: pd.DataFrame, values: Sequence[str] = ("srcc", "plcc"), split: str = "all"
 ) -> pd.DataFrame:
-    """Arrange a summary as rows of metrics and columns of (data set, figure).
+    """Arrange a summary as rows of metrics and columns of (data set, figure); NaN for none.
 
-    Args:
-        summary: Rows of :func:`benchmarks.results.summary.summarise`.
-        values: Figures to show.
-        split: ``all``, an official split, ``official`` (test where there is one, else all), or
-            ``random`` (medians over random splits).
-
-    Returns:
-        The figures; NaN where there is none. A data set that was not scored at its native size is
-        named with the resolution.
-
-    Raises:
-        ValueError: No row has that split or a figure is unknown.
+    ``split``: ``all``, an official split, ``official`` (test where there is one, else all), or
+    ``random`` (medians over random splits). A data set that was not scored at its native size is
+    named with the resolution.
     """
     unknown = [value for value in values if value not in summary]
     if unknown:

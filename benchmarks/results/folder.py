@@ -28,13 +28,7 @@ class ScoreFile:
 
 
 def write_frame(results: Path, dataset: Dataset, frame: pd.DataFrame) -> None:
-    """Record which images a dataset has here, with their digests, and what it is.
-
-    Args:
-        results: The results folder.
-        dataset: The dataset.
-        frame: Its frame with a column ``digest`` added.
-    """
+    """Record which images a dataset has here, with their digests, and its notes."""
     folder = results / dataset.name
     write_parquet(frame, folder / FRAME, {"format": FORMAT, "dataset": dataset.name})
     record = {
@@ -53,11 +47,7 @@ def write_frame(results: Path, dataset: Dataset, frame: pd.DataFrame) -> None:
 
 
 def dataset_names(results: Path) -> list[str]:
-    """Names of the datasets in a results folder, sorted.
-
-    Raises:
-        ValueError: There are none.
-    """
+    """List the datasets in a results folder, sorted; ValueError where there are none."""
     names = sorted(path.parent.name for path in results.glob(f"*/{FRAME}"))
     if not names:
         raise ValueError(
@@ -68,18 +58,7 @@ def dataset_names(results: Path) -> list[str]:
 
 
 def read_frame(results: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read a data set's frame and its record.
-
-    Args:
-        results: The results folder.
-        dataset: Name of the data set in it.
-
-    Returns:
-        The frame as :func:`write_frame` wrote it, one row per image, and ``frame.json``.
-
-    Raises:
-        ValueError: The results have no such dataset.
-    """
+    """Read a data set's frame, as :func:`write_frame` wrote it, and its record ``frame.json``."""
     folder = results / dataset
     if not (folder / FRAME).is_file():
         known = ", ".join(dataset_names(results))
@@ -89,15 +68,7 @@ def read_frame(results: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, Any
 
 
 def score_files(results: Path, dataset: str) -> Iterator[ScoreFile]:
-    """Iterate over the score files of a data set.
-
-    Args:
-        results: The results folder.
-        dataset: Name of the data set in it.
-
-    Yields:
-        The files, sorted by metric, then resolution and signature.
-    """
+    """Iterate over a data set's score files, sorted by metric, then resolution and signature."""
     folder = results / dataset
     paths = {p.with_suffix("") for p in (*folder.glob("*.parquet"), *folder.glob("*.jsonl"))}
     found = []

@@ -9,16 +9,9 @@ from benchmarks.stats.agreement import agreement
 def agreements(
     joined: pd.DataFrame, *, common: bool = False, resamples: int = 10_000, seed: int = 0
 ) -> pd.DataFrame:
-    """Figures of each metric, best SRCC first.
+    """Compute the agreement of each metric, best SRCC first: ``metric`` and `Agreement`'s fields.
 
-    Args:
-        joined: What `benchmarks.datasets.avt.load` gave.
-        common: Use only the images that all metrics scored.
-        resamples: Bootstrap resamples.
-        seed: Their seed.
-
-    Returns:
-        One row per metric: ``metric`` and the fields of `benchmarks.stats.agreement.Agreement`.
+    ``common`` uses only the images that all metrics scored.
     """
     metrics: list[str] = joined.attrs["metrics"]
     part = joined.dropna(subset=metrics) if common else joined

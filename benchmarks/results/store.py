@@ -78,11 +78,7 @@ class Store:
         self._lock = FileLock(self.path.with_suffix(".lock"))
 
     def __enter__(self) -> "Store":
-        """Acquire the lock, and cut off a last line of the journal that a kill left incomplete.
-
-        Raises:
-            Busy: Another process holds the lock.
-        """
+        """Acquire the lock, and cut off a last line of the journal that a kill left incomplete."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
@@ -125,15 +121,7 @@ class Store:
 
 
 def read(path: Path, journal: Path) -> tuple[Key | None, pd.DataFrame]:
-    """Read a score file and its journal, either of which may be absent.
-
-    Args:
-        path: The Parquet file.
-        journal: The journal beside it.
-
-    Returns:
-        The key, None where neither file has one, and the rows, the latest per image.
-    """
+    """Read the key and each image's latest row from a score file and its journal, if they exist."""
     key: Key | None = None
     frames = []
     if path.is_file():
@@ -155,13 +143,7 @@ def read(path: Path, journal: Path) -> tuple[Key | None, pd.DataFrame]:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path, metadata: dict[str, Any]) -> None:
-    """Write a Parquet file, whole or not at all.
-
-    Args:
-        frame: The table.
-        path: Where it goes.
-        metadata: What is kept with it, as JSON.
-    """
+    """Write a Parquet file atomically, with JSON ``metadata``."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     kept = table.schema.metadata or {}
     table = table.replace_schema_metadata({**kept, _KEY: json.dumps(metadata).encode()})

@@ -41,29 +41,16 @@ FEWEST_REFERENCES = 5
 
 @dataclass(frozen=True)
 class Statistics:
-    """Settings of the statistics.
+    """Settings of the statistics."""
 
-    Attributes:
-        resamples: Bootstrap resamples for the intervals; 0 leaves the intervals out.
-        seed: Seed of the bootstrap.
-        splits: Random splits grouped by reference; 0 leaves them out.
-        split_seed: Their seed (ARNIQA's 27).
-    """
-
-    resamples: int = 10_000
+    resamples: int = 10_000  # bootstrap resamples for the intervals; 0 leaves the intervals out
     seed: int = 0
-    splits: int = 10
-    split_seed: int = 27
+    splits: int = 10  # random splits grouped by reference; 0 leaves them out
+    split_seed: int = 27  # their seed (ARNIQA's 27)
 
 
 def note_unavailable(results: Path, dataset: str, reasons: dict[str, str | None]) -> None:
-    """Record in ``unavailable.json`` why metrics could not be built for a data set.
-
-    Args:
-        results: The results folder.
-        dataset: Name of the data set in it.
-        reasons: Metric -> reason; None strikes out what was noted before.
-    """
+    """Record in ``unavailable.json`` why metrics cannot be built; None removes a reason."""
     path = results / dataset / "unavailable.json"
     noted: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     noted = {k: v for k, v in {**noted, **reasons}.items() if v is not None}
@@ -72,18 +59,7 @@ def note_unavailable(results: Path, dataset: str, reasons: dict[str, str | None]
 
 
 def write_summary(results: Path, what: Statistics) -> str:
-    """Write ``summary.csv``, ``.json``, ``.md`` and ``.parquet`` into a results folder.
-
-    Args:
-        results: The results folder.
-        what: Which figures to compute.
-
-    Returns:
-        The text of ``summary.md``.
-
-    Raises:
-        ValueError: The folder holds no results.
-    """
+    """Write ``summary.csv``, ``.json``, ``.md`` and ``.parquet``; return the Markdown."""
     rows = summarise(results, what)
     text = summary_markdown(rows, label_remarks(results))
     write_text(results / "summary.csv", rows.to_csv(index=False))
@@ -94,20 +70,11 @@ def write_summary(results: Path, what: Statistics) -> str:
 
 
 def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
-    """Compute the figures of all scores in a results folder.
+    """Compute the figures of all scores: a row per data set, metric and split, :data:`COLUMNS`.
 
-    Args:
-        results: The results folder.
-        what: Which figures to compute; the defaults when absent.
-
-    Returns:
-        One row per data set, metric and split, with the columns :data:`COLUMNS`. The splits are
-        ``all``, the official ones, and ``random 10x``: the test parts of seeded random splits
-        grouped by reference, with mean, median and standard deviation. ``status`` is ``ok``, or
-        says what is missing: ``FAILED ...`` where the metric scored no image at all.
-
-    Raises:
-        ValueError: The folder holds no results.
+    The splits are ``all``, the official ones, and ``random 10x``: the test parts of seeded random
+    splits grouped by reference, with mean, median and standard deviation. ``status`` is ``ok`` or
+    says what is missing: ``FAILED ...`` where the metric scored no image at all.
     """
     chosen = what or Statistics()
     rows: list[dict[str, Any]] = []
@@ -124,14 +91,9 @@ def summarise(results: Path, what: Statistics | None = None) -> pd.DataFrame:
 
 
 def label_remarks(results: Path) -> list[str]:
-    """List what readers have to know of each data set's labels.
+    """List differences to the release's labels, and identical files whose labels differ.
 
-    Args:
-        results: The results folder.
-
-    Returns:
-        One line per remark: differences to the release's labels, and identical files whose labels
-        differ (no score can be right for both).
+    No score can be right for both of two identical files.
     """
     remarks = []
     for dataset in dataset_names(results):

@@ -16,16 +16,7 @@ FIGURES = ("dataset", "metric", "split", "n", "failed", "SRCC [95%]", "KRCC", "P
 
 
 def summary_markdown(summary: pd.DataFrame, label_remarks: Sequence[str] = ()) -> str:
-    """Write the document ``summary.md``.
-
-    Args:
-        summary: Rows of :func:`benchmarks.results.summary.summarise`.
-        label_remarks: What :func:`benchmarks.results.summary.label_remarks` gave.
-
-    Returns:
-        Tables of the figures and of the random splits, remarks on what failed or is left out, and
-        the signatures of the scores.
-    """
+    """Write the document ``summary.md``."""
     fixed = summary[summary["n_splits"].isna()]
     out = ["# Summary\n", _figures_table(fixed[fixed["n"].gt(0) | fixed["split"].eq("all")])]
     drawn = summary[summary["srcc_mean"].notna()]
@@ -95,14 +86,9 @@ def _remarks(summary: pd.DataFrame) -> list[str]:
 
 
 def significance_markdown(comparison: Comparison) -> str:
-    """Write differences of SRCC as a Markdown matrix.
+    """Write differences of SRCC (row minus column) as a Markdown matrix, best SRCC first.
 
-    Args:
-        comparison: All pairs, from :func:`benchmarks.stats.significance.compare`.
-
-    Returns:
-        The matrix, best SRCC first: row minus column with ``*`` where significant, and the number
-        of images in brackets where it is not that of most pairs.
+    ``*`` marks significance; the number of images is given where it is not that of most pairs.
     """
     metrics, pairs = list(comparison.srcc), comparison.pairs
     usual = pairs["n"].mode().iloc[0]

@@ -39,16 +39,7 @@ Batch = tuple[Item, ...]
 
 
 def group_batches(items: Iterable[Item], batch_size: int) -> list[Batch]:
-    """Batches of same-size images.
-
-    Args:
-        items: Images of a whole data set.
-        batch_size: Most images in a batch.
-
-    Returns:
-        Batches of at most `MAX_PIXELS`, or of one image, in the order in which each size first
-        appears.
-    """
+    """Group images of one size, at most `MAX_PIXELS` a batch, by each size's first image."""
     sizes: dict[tuple[int, int], list[Item]] = {}
     for item in items:
         sizes.setdefault((item.height, item.width), []).append(item)
@@ -62,18 +53,7 @@ def group_batches(items: Iterable[Item], batch_size: int) -> list[Batch]:
 
 
 def read_resized(path: str, short_side: int | None) -> Tensor:
-    """Read an image; optionally resize its short side, bicubic with antialiasing.
-
-    Args:
-        path: Image file.
-        short_side: Pixels of the short side; None keeps the size.
-
-    Returns:
-        (3, H, W) RGB in [0, 1].
-
-    Raises:
-        ImageError: The file cannot be read.
-    """
+    """Read an image as RGB in [0, 1]; resize its short side, bicubic with antialiasing."""
     image = read(path, colour="raw")
     if short_side is None or min(image.shape[-2:]) == short_side:
         return image
@@ -89,16 +69,9 @@ def read_resized(path: str, short_side: int | None) -> Tensor:
 def score_batches(
     scorer: Scorer, batches: Sequence[Batch], *, short_side: int | None = None, workers: int = 0
 ) -> Iterator[list[Row]]:
-    """Score batches in order.
+    """Score batches in order; a failed image has its error and score NaN.
 
-    Args:
-        scorer: The metric. Its exceptions become the images' errors.
-        batches: What :func:`group_batches` gave, or a part of it.
-        short_side: Resize the short side to this many pixels.
-        workers: Decoding threads; 0 decodes between the batches.
-
-    Yields:
-        The rows of each batch. A failed image has its error and score NaN.
+    ``workers`` threads decode; 0 decodes between the batches.
     """
 
     def decode(item: Item) -> Tensor | str:

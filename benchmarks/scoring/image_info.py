@@ -24,15 +24,10 @@ _Info = tuple[str, str, int, int]
 
 
 def image_info(paths: Sequence[str], cache: Path) -> pd.DataFrame:
-    """Digest and size of files.
+    """Find ``path``, ``digest`` (SHA-256, hex), ``height`` and ``width`` of files, in their order.
 
-    Args:
-        paths: Files that exist.
-        cache: Parquet file of earlier answers; made or extended.
-
-    Returns:
-        ``path``, ``digest`` (SHA-256, hex), ``height`` and ``width``, in the order of ``paths``.
-        Height and width are 0 where the header cannot be read; decoding will say why.
+    ``cache`` is a Parquet file of earlier answers. Height and width are 0 where the header cannot
+    be read; decoding will say why.
     """
     known = pd.read_parquet(cache) if cache.is_file() else pd.DataFrame(columns=list(COLUMNS))
     index = _by_key(known)

@@ -19,16 +19,7 @@ __all__ = ["score_on_ray"]
 def score_on_ray(settings: Settings, batches: Sequence[Batch]) -> Iterator[list[Row]]:
     """Score batches on the cluster at ``settings.ray``; Ray repeats those whose worker dies.
 
-    Args:
-        settings: How to score; ``threads`` are the cores of a worker, one unless told.
-        batches: What to score; every node has to see the images' paths.
-
-    Yields:
-        Rows of every batch, in whatever order they are finished.
-
-    Raises:
-        ConnectionError: There is no cluster at the address.
-        MetricError: No worker fits the cluster, or none could build the metric.
+    Every node has to see the images' paths. Rows come in the order in which batches finish.
     """
     ray = cluster.import_ray()
     if not ray.is_initialized():

@@ -24,44 +24,27 @@ __all__ = ["Settings", "score_in_processes", "threads_per_job"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How to score; the same for every process.
+    """How to score; the same for every process."""
 
-    Attributes:
-        metric: The ``--metric`` text.
-        device: torch device, None for the default.
-        precision: ``fp32`` or ``bf16``.
-        short_side: Short side in pixels, None for native.
-        workers: Decoding threads per scoring process.
-        jobs: Scoring processes.
-        threads: torch threads per scoring process; None shares the cores among the jobs.
-        timeout: Seconds without a finished batch after which the metric is stopped; None waits.
-        ray: Address of the Ray cluster that scores, in workers of ``threads`` cores; None: here.
-    """
-
-    metric: str
-    device: str | None = None
-    precision: str = "fp32"
-    short_side: int | None = None
-    workers: int = 0
-    jobs: int = 1
+    metric: str  # the ``--metric`` text
+    device: str | None = None  # torch device, None for the default
+    precision: str = "fp32"  # ``fp32`` or ``bf16``
+    short_side: int | None = None  # short side in pixels, None for native
+    workers: int = 0  # decoding threads per scoring process
+    jobs: int = 1  # scoring processes
+    # torch threads per scoring process; None shares the cores among the jobs
     threads: int | None = None
+    # seconds without a finished batch after which the metric is stopped; None waits
     timeout: float | None = None
+    # address of the Ray cluster that scores, in workers of ``threads`` cores; None: here
     ray: str | None = None
 
 
 def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator[list[Row]]:
-    """Score batches in ``settings.jobs`` processes.
+    """Score batches in ``settings.jobs`` processes, in the order in which they are finished.
 
-    Args:
-        settings: How to score.
-        batches: What to score.
-
-    Yields:
-        Rows of every batch, in the order in which they are finished. If the metric hangs, the last
-        rows are those of the batches in hand, with the time limit as their error.
-
-    Raises:
-        MetricError: A process died or could not build the metric, or the metric was stopped.
+    If the metric hangs, the last rows are those of the batches in hand, with the time limit as
+    their error.
     """
     others = set(mp.active_children())
     pool = ProcessPoolExecutor(

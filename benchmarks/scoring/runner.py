@@ -22,25 +22,15 @@ __all__ = ["RunResult", "prepare", "resolution", "run"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did for one metric on one data set.
+    """What a run did for one metric on one data set."""
 
-    Attributes:
-        key: Where the scores are filed.
-        computed: Images scored now, failed ones counted.
-        reused: Images that an earlier run had scored, failed ones counted.
-        failed: Images without a score, of now and of earlier.
-        not_retried: Images that failed in an earlier run and were not tried again.
-        reason: The most frequent error, "" where no image failed.
-        stopped: Why the metric was stopped before the end, else "".
-    """
-
-    key: Key
-    computed: int
-    reused: int
-    failed: int
-    not_retried: int = 0
-    reason: str = ""
-    stopped: str = ""
+    key: Key  # where the scores are filed
+    computed: int  # images scored now, failed ones counted
+    reused: int  # images that an earlier run had scored, failed ones counted
+    failed: int  # images without a score, of now and of earlier
+    not_retried: int = 0  # images that failed in an earlier run and were not tried again
+    reason: str = ""  # the most frequent error, "" where no image failed
+    stopped: str = ""  # why the metric was stopped before the end, else ""
 
 
 def resolution(short_side: int | None) -> str:
@@ -49,15 +39,7 @@ def resolution(short_side: int | None) -> str:
 
 
 def prepare(dataset: Dataset, results: Path) -> pd.DataFrame:
-    """Digest every image of a data set, and record its frame.
-
-    Args:
-        dataset: The data set.
-        results: The results folder.
-
-    Returns:
-        The frame with ``digest``, ``height`` and ``width``.
-    """
+    """Add every image's ``digest``, ``height`` and ``width`` to the frame, and record it."""
     known = image_info(dataset.frame["path"].tolist(), results / "images.parquet")
     frame = dataset.frame.copy()
     for column in ("digest", "height", "width"):
@@ -79,21 +61,8 @@ def run(
 ) -> RunResult:
     """Score what is missing of one metric on one data set.
 
-    Args:
-        scorer: The metric, built.
-        settings: How to score (and how child processes build the metric again).
-        dataset: The data set.
-        frame: What :func:`prepare` gave.
-        results: The results folder.
-        batch_size: Most images in a batch.
-        retry_errors: Score images again whose last attempt failed.
-        progress: Called with the images done and those in all, at the start and after each batch.
-
-    Returns:
-        Counts; a metric that was stopped or fails has its reason there.
-
-    Raises:
-        Busy: Another process is writing these scores.
+    Child processes build the metric again from ``settings``. A metric that was stopped or fails has
+    its reason in the result.
     """
     key = _key(scorer, settings, dataset)
     digests = set(frame["digest"])

@@ -18,19 +18,7 @@ MADE = 200
 def time_commands(
     counts: Sequence[int], folders: Sequence[Path] = (), options: Sequence[str] = ()
 ) -> dict[str, CommandTiming]:
-    """Time `qualiclip --help`, then `qualiclip score` on folders of photos.
-
-    Args:
-        counts: Number of photos of each run.
-        folders: Photos; made at run time where there is no folder.
-        options: More options of `qualiclip score`, such as `--precision fp32`.
-
-    Returns:
-        Command in short -> its timing.
-
-    Raises:
-        ValueError: A command fails.
-    """
+    """Time `qualiclip --help`, then `qualiclip score` on folders of so many photos."""
     command = [sys.executable, "-m", "qualiclip_metric"]
     found = {"qualiclip --help": time_command([*command, "--help"])}
     with photos(folders, MADE) as files:

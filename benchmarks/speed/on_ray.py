@@ -27,18 +27,8 @@ def compare_with_ray(
 ) -> Rates:
     """Time the plain command and Ray on the same tar shards, with as many threads.
 
-    Each is run on some images and on twice as many; the rate is that of the difference, so that
-    no start-up is in it.
-
-    Args:
-        photos: Packed again and again until there are enough.
-        count: Images of the shorter run.
-        workers: Numbers of Ray's workers of one thread each, and threads of the plain command.
-        rounds: Turns; of each run the shortest time counts.
-
-    Raises:
-        ImportError: Ray is not installed.
-        ValueError: A command fails.
+    Each is run on ``count`` images and on twice as many; the rate is that of the difference, so
+    that no start-up is in it. Of several rounds the shortest time counts.
     """
     shortest: dict[tuple[int, str, int], float] = {}
     with packed(photos, 2 * count) as shards, _cluster(max(workers) + 1) as address:
@@ -73,12 +63,7 @@ def rates_table(rates: Rates) -> str:
 
 @contextmanager
 def packed(photos: Sequence[Path], count: int) -> Iterator[list[Path]]:
-    """`SHARDS` tar shards with as many photos each, as far as their number allows.
-
-    Args:
-        photos: Taken again and again.
-        count: In all shards together; an even number, so that half of the shards has half of them.
-    """
+    """Pack photos, again and again, into `SHARDS` tar shards; half the shards have half of them."""
     rest = enumerate(itertools.islice(itertools.cycle(photos), count))
     with tempfile.TemporaryDirectory() as name:
         shards = [Path(name, f"{number:05}.tar") for number in range(SHARDS)]

@@ -29,17 +29,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Target:
-    """Aim of a configuration against the peer.
+    """Aim of a configuration against the peer."""
 
-    Attributes:
-        ratios: The peer's seconds over ours, per size of `SIZES`; None where no target is set.
-        memory: Our peak over the peer's at the largest size.
-        deviation: Largest difference of a score from the peer's.
-    """
-
+    # the peer's seconds over ours, per size of `SIZES`; None where no target is set
     ratios: tuple[float | None, ...]
-    memory: float
-    deviation: float
+    memory: float  # our peak over the peer's at the largest size
+    deviation: float  # largest difference of a score from the peer's
 
 
 TARGETS = {
@@ -60,16 +55,7 @@ EXPONENT = 1.05
 def compare_with_peer(
     weights: Path, rounds: int, progress: Progress
 ) -> dict[str, list[ScorerTiming]]:
-    """Time the peer, our engines and onnxruntime in turns, each in a process of its own.
-
-    Args:
-        weights: RN50 checkpoint in the layout of qualiclip.pth.
-        rounds: Turns of every configuration.
-        progress: Receives a line of text before each measurement.
-
-    Returns:
-        Configuration -> its rounds; the peer's name is `PEER`.
-    """
+    """Time the peer, our engines and onnxruntime in turns, each in a process of its own."""
     scorers = {PEER: (PEER, "fp32", weights)}
     scorers |= {name: (*one, weights) for name, one in _configurations().items()}
     if find_spec("onnxruntime") and find_spec("onnx"):

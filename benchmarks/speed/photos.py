@@ -17,18 +17,7 @@ SIZES = ((512, 512), (500, 500), (321, 481), (481, 321), (384, 512), (683, 512))
 
 @contextmanager
 def photos(folders: Sequence[Path], count: int) -> Iterator[list[Path]]:
-    """Photos in mixed order.
-
-    Args:
-        folders: Folders of photos; where there is none, photos are made at run time.
-        count: Most photos.
-
-    Yields:
-        Their paths, until the block ends.
-
-    Raises:
-        ValueError: When a folder holds no image.
-    """
+    """Yield paths of photos in mixed order; photos made at run time where there is no folder."""
     with tempfile.TemporaryDirectory() as name:
         found = images.find(folders) if folders else write_photos(Path(name), count)
         random.Random(0).shuffle(found)
@@ -45,16 +34,7 @@ def linked(files: Iterable[Path]) -> Iterator[Path]:
 
 
 def write_photos(folder: Path, count: int = 500, seed: int = 0) -> list[Path]:
-    """Photos of mixed sizes: pieces of scikit-image's at several scales, as JPEG and PNG.
-
-    Args:
-        folder: Where to write them; made where it is absent.
-        count: How many; one in four is a PNG.
-        seed: Decides pieces, sizes and qualities.
-
-    Returns:
-        Their paths.
-    """
+    """Write pieces of scikit-image's photos at several scales; one in four is a PNG."""
     rng = random.Random(seed)
     photos = [Image.fromarray(sample_photo(name)) for name in ("astronaut", "coffee", "chelsea")]
     folder.mkdir(parents=True, exist_ok=True)

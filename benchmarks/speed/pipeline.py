@@ -17,19 +17,12 @@ __all__ = ["PipelineTiming", "time_pipeline"]
 
 @dataclass(frozen=True)
 class PipelineTiming:
-    """Rates of the rounds.
+    """Rates of the rounds."""
 
-    Attributes:
-        images: How many were scored in each pass.
-        batches: Into which the pipeline put them.
-        network: Images per second of the network on decoded batches, per round.
-        pipeline: Images per second from files to scores, per round.
-    """
-
-    images: int
-    batches: int
-    network: list[float]
-    pipeline: list[float]
+    images: int  # how many were scored in each pass
+    batches: int  # into which the pipeline put them
+    network: list[float]  # images per second of the network on decoded batches, per round
+    pipeline: list[float]  # images per second from files to scores, per round
 
     def __str__(self) -> str:
         """Three lines: the two rates and their ratio, median and range over the rounds."""
@@ -47,14 +40,6 @@ def time_pipeline(metric: QualiCLIP, files: Sequence[Path], rounds: int = 3) -> 
     """Time the network and the pipeline in turns.
 
     All decoded batches are held in memory: 12 bytes a pixel.
-
-    Args:
-        metric: The model.
-        files: Photos of mixed sizes, in mixed order.
-        rounds: Turns of both.
-
-    Raises:
-        ValueError: A photo cannot be scored.
     """
     batches: list[Tensor] = []
 

@@ -22,60 +22,36 @@ PEER, ONNX = "peer", "onnxruntime"
 
 @dataclass(frozen=True)
 class SpeedTask:
-    """A scorer to time, and the images to time it on.
+    """A scorer to time, and the images to time it on."""
 
-    Attributes:
-        scorer: `peer` (pyiqa's own class), `onnxruntime`, or an engine of this package.
-        checkpoint: Model or file for it.
-        sizes: (height, width) of the images, smallest first, so that the peak memory after each
-            is its own.
-        precision: Of an engine of this package.
-        batch: Images per call.
-        photos: Whether to score scikit-image's photos as well.
-    """
-
-    scorer: str
-    checkpoint: str
+    scorer: str  # `peer` (pyiqa's own class), `onnxruntime`, or an engine of this package
+    checkpoint: str  # model or file for it
+    # (height, width) of the images, smallest first, so that the peak memory after each is its own
     sizes: Sequence[tuple[int, int]]
-    precision: str = "fp32"
-    batch: int = 1
-    photos: bool = False
+    precision: str = "fp32"  # of an engine of this package
+    batch: int = 1  # images per call
+    photos: bool = False  # whether to score scikit-image's photos as well
 
 
 @dataclass(frozen=True)
 class SizeTiming:
-    """Figures of one size.
+    """Figures of one size."""
 
-    Attributes:
-        size: (height, width).
-        first: Seconds of the first call.
-        seconds: Of a later call, the median.
-        peak: Megabytes (10^6 bytes) of the process at most, so far.
-        score: Of the first image.
-    """
-
-    size: tuple[int, int]
-    first: float
-    seconds: float
-    peak: float
-    score: float
+    size: tuple[int, int]  # (height, width)
+    first: float  # seconds of the first call
+    seconds: float  # of a later call, the median
+    peak: float  # megabytes (10^6 bytes) of the process at most, so far
+    score: float  # of the first image
 
 
 @dataclass(frozen=True)
 class ScorerTiming:
-    """Figures of one scorer.
+    """Figures of one scorer."""
 
-    Attributes:
-        bf16: Instructions that multiply bf16, or "none".
-        created: Seconds until the scorer was there.
-        sizes: Figures of each size.
-        photo_scores: Of scikit-image's photos; empty where they were not asked for.
-    """
-
-    bf16: str
-    created: float
-    sizes: list[SizeTiming]
-    photo_scores: list[float]
+    bf16: str  # instructions that multiply bf16, or "none"
+    created: float  # seconds until the scorer was there
+    sizes: list[SizeTiming]  # figures of each size
+    photo_scores: list[float]  # of scikit-image's photos; empty where they were not asked for
 
 
 def run_task(task: SpeedTask) -> ScorerTiming:
@@ -85,12 +61,7 @@ def run_task(task: SpeedTask) -> ScorerTiming:
 
 
 def time_scorer(task: SpeedTask) -> ScorerTiming:
-    """Build a scorer and time it in this process.
-
-    Raises:
-        ValueError: The checkpoint or the engine is unknown.
-        ImportError: The scorer's package is not installed.
-    """
+    """Build a scorer and time it in this process."""
     began = time.perf_counter()
     scorer = _build(task)
     created = time.perf_counter() - began

@@ -17,12 +17,7 @@ ERROR_CHARACTERS = 500
 
 
 def call_seconds(call: Callable[[], object], least: float = 1.0) -> float:
-    """Median seconds of a call with torch's present number of threads, after one warm-up call.
-
-    Args:
-        call: What to time. CUDA is synchronised around it.
-        least: Seconds in which calls are repeated; there is at least one.
-    """
+    """Median seconds of a call over at least ``least`` seconds, after a warm-up."""
     from torch.utils.benchmark import Timer  # its import may log a line about CUDA
 
     timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
@@ -31,30 +26,17 @@ def call_seconds(call: Callable[[], object], least: float = 1.0) -> float:
 
 @dataclass(frozen=True)
 class CommandTiming:
-    """Time and memory of one command, with all its threads and child processes.
+    """Time and memory of one command, with all its threads and child processes."""
 
-    Attributes:
-        seconds: From its start to its end.
-        cpu_seconds: Of user and system together.
-        peak: Largest resident memory of one of its processes, in megabytes (10^6 bytes); NaN where
-            it is hidden by that of this process, from which Linux starts to count.
-    """
-
-    seconds: float
-    cpu_seconds: float
+    seconds: float  # from its start to its end
+    cpu_seconds: float  # of user and system together
+    # largest resident memory of one of its processes, in megabytes (10^6 bytes); NaN where it is
+    # hidden by that of this process, from which Linux starts to count
     peak: float
 
 
 def time_command(words: Sequence[str], **environment: str) -> CommandTiming:
-    """Run a command to its end.
-
-    Args:
-        words: The command.
-        environment: Variables that it gets besides those of this process.
-
-    Raises:
-        ValueError: It fails; with the end of its stderr.
-    """
+    """Run a command to its end, with further environment variables."""
     import resource  # POSIX only, and this module is imported with all speed commands
 
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -77,11 +59,7 @@ def time_command(words: Sequence[str], **environment: str) -> CommandTiming:
 def images_per_second(seconds: Mapping[int, float]) -> float:
     """Rate between the fewest and the most images, in which the start-up cancels out.
 
-    Args:
-        seconds: Number of images -> seconds of a command that scores so many; at least two.
-
-    Returns:
-        Images per second; NaN where the larger run took no longer.
+    NaN where the larger run took no longer.
     """
     few, many = min(seconds), max(seconds)
     longer = seconds[many] - seconds[few]

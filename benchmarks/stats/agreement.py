@@ -17,32 +17,23 @@ from benchmarks.stats.logistic import fit4, fit5
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement with opinions.
-
-    Attributes:
-        n: Images.
-        srcc: Spearman, with the 95% bootstrap interval ``srcc_low``..``srcc_high``; NaN for fewer
-            than `FEWEST_IMAGES` images.
-        krcc: Kendall's tau-b.
-        plcc: Pearson on raw scores, with its interval.
-        plcc4: Pearson after the four-parameter logistic; NaN unless ``plcc4_status`` is usable.
-        plcc5: The same with five parameters.
-        rmse: Root mean squared error after the four-parameter logistic, in MOS units.
-    """
+    """Agreement with opinions."""
 
     n: int
+    # Spearman, with the 95% bootstrap interval ``srcc_low``..``srcc_high``; NaN for fewer than
+    # `FEWEST_IMAGES` images
     srcc: float
     srcc_low: float
     srcc_high: float
-    krcc: float
-    plcc: float
+    krcc: float  # Kendall's tau-b
+    plcc: float  # Pearson on raw scores, with its interval
     plcc_low: float
     plcc_high: float
-    plcc4: float
+    plcc4: float  # Pearson after the four-parameter logistic; NaN unless ``plcc4_status`` is usable
     plcc4_status: str
-    plcc5: float
+    plcc5: float  # the same with five parameters
     plcc5_status: str
-    rmse: float
+    rmse: float  # root mean squared error after the four-parameter logistic, in MOS units
 
     def as_dict(self) -> dict[str, float | str]:
         """The figures by name."""
@@ -52,19 +43,9 @@ class Agreement:
 def agreement(
     pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> Agreement:
-    """Compute all figures of one metric.
+    """Compute all figures of one metric, higher is better; NaN where one is undefined.
 
-    Args:
-        pred: Scores, higher is better.
-        mos: Opinions, higher is better.
-        resamples: Bootstrap resamples; 0 leaves the intervals out (NaN).
-        seed: Seed of the bootstrap.
-
-    Returns:
-        The figures; NaN where one is undefined.
-
-    Raises:
-        ValueError: Shapes differ or a value is not finite.
+    ``resamples`` 0 leaves the bootstrap intervals out (NaN).
     """
     x, y = paired(pred, mos)
     four, five = fit4(x, y), fit5(x, y)

@@ -35,17 +35,9 @@ class Interval:
 
 
 def counts(n: int, resamples: int, seed: int) -> Iterator[IntArray]:
-    """Draw how often each image occurs in each resample, block by block.
+    """Draw how often each image occurs in each resample, in blocks ``(b, n)``.
 
     The stream depends on ``n`` and ``seed`` alone, so metrics on the same images share resamples.
-
-    Args:
-        n: Number of images.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-
-    Yields:
-        Blocks ``(b, n)`` of counts, ``resamples`` rows in all.
     """
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK // max(n, 1))
@@ -85,16 +77,9 @@ class Ranker:
 def srcc_samples(
     preds: list[FloatArray], mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> FloatArray:
-    """Compute the SRCC of several metrics on the same resamples.
+    """SRCC of several metrics on the same resamples: ``(resamples, len(preds))``.
 
-    Args:
-        preds: Scores ``(n,)`` of each metric.
-        mos: ``(n,)`` opinions.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-
-    Returns:
-        ``(resamples, len(preds))``; NaN where a variable is constant in a resample.
+    NaN where a variable is constant in a resample.
     """
     rankers = [Ranker(paired(pred, mos)[0]) for pred in preds]
     target = Ranker(mos)
@@ -117,17 +102,7 @@ def srcc_samples(
 def plcc_samples(
     pred: ArrayLike, mos: ArrayLike, *, resamples: int = 10_000, seed: int = 0
 ) -> FloatArray:
-    """Compute Pearson's correlation on each resample.
-
-    Args:
-        pred: ``(n,)`` scores.
-        mos: ``(n,)`` opinions.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-
-    Returns:
-        ``(resamples,)``; NaN where a variable is constant in a resample.
-    """
+    """Pearson's correlation on each resample; NaN where a variable is constant in it."""
     x, y = paired(pred, mos)
     x, y = _standard(x), _standard(y)  # so that the moments below do not cancel
     moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
@@ -140,31 +115,14 @@ def plcc_samples(
 
 
 def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> FloatArray:
-    """Compute the mean of every column on each resample of the rows.
-
-    Args:
-        values: ``(n, k)`` finite values.
-        resamples: Number of resamples.
-        seed: Seed of the draws.
-
-    Returns:
-        ``(resamples, k)`` means.
-    """
+    """Mean of every column on each resample of the rows: ``(resamples, k)``."""
     table = np.asarray(values, dtype=np.float64)
     blocks = counts(len(table), resamples, seed)
     return np.concatenate([weights @ table / len(table) for weights in blocks])
 
 
 def interval(samples: FloatArray, level: float = 0.95) -> Interval:
-    """Take the percentile interval of bootstrap samples.
-
-    Args:
-        samples: ``(resamples,)`` values; NaN (constant resamples) are left out.
-        level: Confidence level.
-
-    Returns:
-        The ends of the interval; NaN where there is no sample.
-    """
+    """Percentile interval of bootstrap samples; NaN (constant resamples) are left out."""
     good = samples[np.isfinite(samples)]
     if not len(good):
         return Interval(float("nan"), float("nan"))

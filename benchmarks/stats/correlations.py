@@ -11,18 +11,7 @@ from benchmarks.stats.arrays import FloatArray
 
 
 def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Check scores and opinions, and convert them to float arrays.
-
-    Args:
-        pred: ``(n,)`` scores.
-        mos: ``(n,)`` opinions.
-
-    Returns:
-        The two arrays.
-
-    Raises:
-        ValueError: Shapes differ or are not flat, or a value is not finite.
-    """
+    """Convert to float arrays ``(n,)``; ValueError unless finite and of one shape."""
     x, y = np.asarray(pred, dtype=np.float64), np.asarray(mos, dtype=np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(
@@ -38,15 +27,7 @@ def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:
 
 
 def plcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Compute Pearson's correlation ``cov(x, y) / (std(x) std(y))`` on the scores as they are.
-
-    Args:
-        pred: ``(n,)`` scores.
-        mos: ``(n,)`` opinions.
-
-    Returns:
-        The correlation in [-1, 1]; NaN for fewer than two images or where one side is constant.
-    """
+    """Pearson's correlation on the scores as they are; NaN for one image or a constant side."""
     x, y = paired(pred, mos)
     if not _varies(x) or not _varies(y):
         return float("nan")
@@ -56,29 +37,13 @@ def plcc(pred: ArrayLike, mos: ArrayLike) -> float:
 
 
 def srcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Compute Spearman's rank correlation: :func:`plcc` of the ranks; ties share their average.
-
-    Args:
-        pred: ``(n,)`` scores.
-        mos: ``(n,)`` opinions.
-
-    Returns:
-        The correlation in [-1, 1]; NaN where it is undefined.
-    """
+    """Spearman's rank correlation: :func:`plcc` of the ranks; ties share their average."""
     x, y = paired(pred, mos)
     return plcc(stats.rankdata(x), stats.rankdata(y))
 
 
 def krcc(pred: ArrayLike, mos: ArrayLike) -> float:
-    """Compute Kendall's tau-b: concordant less discordant pairs, corrected for ties.
-
-    Args:
-        pred: ``(n,)`` scores.
-        mos: ``(n,)`` opinions.
-
-    Returns:
-        The correlation in [-1, 1]; NaN where it is undefined.
-    """
+    """Kendall's tau-b: concordant less discordant pairs, corrected for ties."""
     x, y = paired(pred, mos)
     if not _varies(x) or not _varies(y):
         return float("nan")
@@ -86,15 +51,7 @@ def krcc(pred: ArrayLike, mos: ArrayLike) -> float:
 
 
 def rmse(mapped: ArrayLike, mos: ArrayLike) -> float:
-    """Compute the root mean squared error ``sqrt(mean((x - y)^2))``.
-
-    Args:
-        mapped: ``(n,)`` scores, mapped to the scale of the opinions.
-        mos: ``(n,)`` opinions.
-
-    Returns:
-        The error in MOS units; NaN without images.
-    """
+    """Root mean squared error in MOS units; NaN without images."""
     x, y = paired(mapped, mos)
     return float(np.sqrt(np.mean((x - y) ** 2))) if len(x) else float("nan")
 

@@ -29,24 +29,17 @@ REFINED = 6
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted mapping.
+    """A fitted mapping."""
 
-    Attributes:
-        status: ``ok``; ``falling`` (better scores go with worse opinions; the PLCC of ``mapped`` is
-            positive all the same, so the sign of the SRCC tells); ``not monotone`` (the curve turns
-            inside the data); ``line`` (five parameters: no logistic part is better than the
-            straight line alone); or ``failed: REASON``, and then the numbers are NaN.
-        parameters: Parameters b1.. on the scale of the raw scores; empty on failure.
-        mapped: Predicted MOS per image; empty on failure.
-        plcc: Pearson's correlation of ``mapped`` with the MOS.
-        rmse: Root mean squared error of ``mapped``, in MOS units.
-    """
-
+    # ``ok``; ``falling`` (better scores go with worse opinions; the PLCC of ``mapped`` is positive
+    # all the same, so the sign of the SRCC tells); ``not monotone`` (the curve turns inside the
+    # data); ``line`` (five parameters: no logistic part is better than the straight line alone); or
+    # ``failed: REASON``, and then the numbers are NaN
     status: str
-    parameters: FloatArray
-    mapped: FloatArray
-    plcc: float
-    rmse: float
+    parameters: FloatArray  # parameters b1.. on the scale of the raw scores; empty on failure
+    mapped: FloatArray  # predicted MOS per image; empty on failure
+    plcc: float  # Pearson's correlation of ``mapped`` with the MOS
+    rmse: float  # root mean squared error of ``mapped``, in MOS units
 
     @property
     def usable(self) -> bool:
@@ -55,51 +48,17 @@ class Fit:
 
 
 def logistic4(x: FloatArray, b1: float, b2: float, b3: float, b4: float) -> FloatArray:
-    """Four parameters: ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))`` (VQEG, 2003).
-
-    Args:
-        x: ``(n,)`` scores.
-        b1: Value for high scores.
-        b2: Value for low scores.
-        b3: Centre.
-        b4: Width; its sign does not matter.
-
-    Returns:
-        ``(n,)`` values on the scale of the MOS.
-    """
+    """Four parameters: ``b2 + (b1 - b2) / (1 + exp(-(x - b3) / |b4|))`` (VQEG, 2003)."""
     return b2 + (b1 - b2) * expit((x - b3) / abs(b4))
 
 
 def logistic5(x: FloatArray, b1: float, b2: float, b3: float, b4: float, b5: float) -> FloatArray:
-    """Five parameters: ``b1 (1/2 - 1/(1 + exp(b2 (x - b3)))) + b4 x + b5`` (Sheikh, eq. 8).
-
-    Args:
-        x: ``(n,)`` scores.
-        b1: Height of the logistic part.
-        b2: Its steepness.
-        b3: Its centre.
-        b4: Slope of the linear part.
-        b5: Offset.
-
-    Returns:
-        ``(n,)`` values on the scale of the MOS.
-    """
+    """Five parameters: ``b1 (1/2 - 1/(1 + exp(b2 (x - b3)))) + b4 x + b5`` (Sheikh, eq. 8)."""
     return b1 * (expit(b2 * (x - b3)) - 0.5) + b4 * x + b5
 
 
 def fit4(pred: ArrayLike, mos: ArrayLike) -> Fit:
-    """Least-squares fit of :func:`logistic4`: the best of the usual starts that converge.
-
-    Args:
-        pred: ``(n,)`` scores, higher is better.
-        mos: ``(n,)`` opinions, higher is better.
-
-    Returns:
-        The fit; read its status first.
-
-    Raises:
-        ValueError: Shapes differ or a value is not finite.
-    """
+    """Least-squares fit of :func:`logistic4`: the best of the usual starts that converge."""
     x, y = paired(pred, mos)
     if reason := _unfit(x, y, parameters=4):
         return _failed(reason)
@@ -129,16 +88,6 @@ def fit5(pred: ArrayLike, mos: ArrayLike) -> Fit:
     then by a bounded descent from the best points of the grid. The bounds hold the many cases whose
     optimum lies at infinity (a step, a cubic, an exponential), where a search over all five
     parameters does not converge.
-
-    Args:
-        pred: ``(n,)`` scores, higher is better.
-        mos: ``(n,)`` opinions, higher is better.
-
-    Returns:
-        The fit; read its status first.
-
-    Raises:
-        ValueError: Shapes differ or a value is not finite.
     """
     x, y = paired(pred, mos)
     if reason := _unfit(x, y, parameters=5):

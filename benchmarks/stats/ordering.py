@@ -9,16 +9,8 @@ __all__ = ["ordered_pairs"]
 def ordered_pairs(scores: ArrayLike) -> NDArray[np.float64]:
     """Share of the pairs of levels whose milder level scores strictly higher; a tie is wrong.
 
-    ``#{i < j : s_i > s_j} / (L (L - 1) / 2)`` over the L levels of a ladder.
-
-    Args:
-        scores: (..., levels), higher is better, mildest level first; at least two levels.
-
-    Returns:
-        (...), in [0, 1]; 0.5 is what a score gives that knows nothing of the level.
-
-    Raises:
-        ValueError: Fewer than two levels.
+    ``#{i < j : s_i > s_j} / (L (L - 1) / 2)`` over the L >= 2 levels of a ladder (last axis,
+    mildest first); 0.5 is what a score gives that knows nothing of the level.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim == 0 or values.shape[-1] < 2:

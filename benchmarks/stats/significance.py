@@ -25,41 +25,24 @@ PAIR_COLUMNS = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """Pairwise differences of SRCC.
+    """Pairwise differences of SRCC."""
 
-    Attributes:
-        srcc: Metric -> SRCC on all images that it scored, best first.
-        pairs: One row per compared pair, :data:`PAIR_COLUMNS`: ``n`` images that both scored, and
-            on these each SRCC, ``difference`` (a minus b) with its 95% interval, the bootstrap's
-            ``p`` and Holm's ``p_holm``.
-        left_out: Metric -> reason why it is in no pair.
-    """
-
-    srcc: dict[str, float]
+    srcc: dict[str, float]  # metric -> SRCC on all images that it scored, best first
+    # one row per compared pair, :data:`PAIR_COLUMNS`: ``n`` images that both scored, and on these
+    # each SRCC, ``difference`` (a minus b) with its 95% interval, the bootstrap's ``p`` and Holm's
+    # ``p_holm``
     pairs: pd.DataFrame
-    left_out: dict[str, str]
+    left_out: dict[str, str]  # metric -> reason why it is in no pair
 
 
 def compare(
     scores: pd.DataFrame, metrics: list[str], *, against_best: bool = False,
     resamples: int = 10_000, seed: int = 0, level: float = 0.05,
 ) -> Comparison:  # fmt: skip
-    """Compare metrics, each pair on the images that both scored.
+    """Compare metrics, each pair on the images that both scored; higher is better.
 
-    Args:
-        scores: Columns ``mos`` and one per metric, higher is better.
-        metrics: Columns to compare.
-        against_best: Compare the metric of the highest SRCC with each other one; default: all
-            pairs. Holm's correction is over the pairs that are compared.
-        resamples: Bootstrap resamples, the same for all metrics on the same images.
-        seed: Seed of the bootstrap.
-        level: Family-wise error rate.
-
-    Returns:
-        The comparison; without pairs where fewer than two metrics can be compared.
-
-    Raises:
-        ImportError: statsmodels is absent.
+    ``against_best`` compares the metric of the highest SRCC with each other one, else all pairs.
+    Holm's correction is over the pairs that are compared, at the family-wise error rate ``level``.
     """
     rated = scores[scores["mos"].notna()]
     point, left_out = {}, {}

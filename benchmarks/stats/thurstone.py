@@ -20,18 +20,14 @@ LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
 
 class Ranking(NamedTuple):
-    """Scores of a batch of matrices.
+    """Scores of a batch of matrices."""
 
-    Attributes:
-        scores: ``(b, m)``, each row of sum 0, in units of the standard deviation of a comparison.
-        maximum: ``(b,)`` whether the likelihood has a finite maximum; where it has none, the scores
-            are those with a weak Gaussian prior.
-        converged: ``(b,)`` whether the solver met its tolerance.
-    """
-
+    # ``(b, m)``, each row of sum 0, in units of the standard deviation of a comparison
     scores: FloatArray
+    # ``(b,)`` whether the likelihood has a finite maximum; where it has none, the scores are those
+    # with a weak Gaussian prior
     maximum: BoolArray
-    converged: BoolArray
+    converged: BoolArray  # ``(b,)`` whether the solver met its tolerance
 
 
 def has_maximum(wins: FloatArray) -> BoolArray:
@@ -51,17 +47,8 @@ def has_maximum(wins: FloatArray) -> BoolArray:
 def thurstone(wins: FloatArray, *, tolerance: float = 1e-9, steps: int = 200) -> Ranking:
     """Maximise ``sum_ij wins_ij * log(Phi(mu_i - mu_j))`` subject to ``sum(mu) == 0``.
 
-    Args:
-        wins: ``(b, m, m)`` non-negative weights; ``wins[b, i, j]`` speaks for i over j. The
-            diagonal is ignored.
-        tolerance: Largest gradient, per unit of mean weight, at which the search ends.
-        steps: Largest number of Newton steps.
-
-    Returns:
-        The ranking of each matrix of the batch; see :class:`Ranking`.
-
-    Raises:
-        ValueError: For a wrong shape, and for weights that are negative or not finite.
+    ``wins[b, i, j]`` speaks for i over j; the diagonal is ignored. ``tolerance`` is the largest
+    gradient, per unit of mean weight, at which the Newton search ends.
     """
     if wins.ndim != 3 or wins.shape[1] != wins.shape[2] or wins.shape[1] < 2:
         raise ValueError(f"expected (b, m >= 2, m) weights, got shape {wins.shape}")

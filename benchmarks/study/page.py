@@ -29,18 +29,8 @@ VOTE_COLUMNS = [
 def design_study(pairs: pd.DataFrame, seed: int, limit: int | None = None) -> dict[str, Any]:
     """Design a study: each pair of images once, with the competition's cells that it answers.
 
-    Args:
-        pairs: Rows as in pairs.csv. Rows without a pair, or whose images are one image, are left
-            out; a pair of images that several cells chose is shown once.
-        seed: Of the order and the sides; stored in the page.
-        limit: Largest number of trials; the rows with the widest gaps are kept.
-
-    Returns:
-        ``seed``, ``study`` (an id that names pairs and seed), ``images`` (names) and ``trials``,
-        each with ``images`` (two numbers) and ``cells``.
-
-    Raises:
-        ValueError: No row has two images.
+    Rows without a pair are left out; ``limit`` keeps the rows with the widest gaps. ``seed`` (of
+    the order and the sides) is stored in the page.
     """
     shown = pairs[np.isfinite(pairs["gap"]) & (pairs["best"] != pairs["worst"])]
     if shown.empty:
@@ -67,17 +57,7 @@ def design_study(pairs: pd.DataFrame, seed: int, limit: int | None = None) -> di
 def study_page(
     design: dict[str, Any], file_of: Callable[[str], Path], side: int, title: str
 ) -> str:
-    """The self-contained page of a study.
-
-    Args:
-        design: From :func:`design_study`.
-        file_of: Image name -> file.
-        side: Larger images are shrunk (without loss) to this many pixels.
-        title: Title of the page.
-
-    Returns:
-        The HTML.
-    """
+    """Write the self-contained page; images over ``side`` pixels are shrunk without loss."""
     from benchmarks.html import original, render  # torch reads images; votes do not need it
 
     pictures = [original(file_of(name), side) for name in design["images"]]

@@ -31,20 +31,10 @@ CELL = ["attacker", "defender", "level", "best", "worst"]
 
 
 def read_votes(paths: Sequence[Path]) -> pd.DataFrame:
-    """Read the votes of one study from the csv files that its page saved.
+    """Read the votes of one study: a row per vote and competition cell, ``VOTE_COLUMNS``.
 
     Two people of one name have two sessions of the page: their names become
     ``NAME (SESSION)``. A file may be named twice.
-
-    Args:
-        paths: The csv files.
-
-    Returns:
-        One row per vote and competition cell, with the columns ``VOTE_COLUMNS``.
-
-    Raises:
-        ValueError: For other columns, several studies, preferences outside -100..100, or one
-            session with two different votes on a pair.
     """
     votes = pd.concat([_read_file(path) for path in paths], ignore_index=True)
     if votes.empty:
@@ -84,13 +74,7 @@ def screen(votes: pd.DataFrame) -> pd.DataFrame:
 
     Per pair of images, ``high`` and ``low`` count an observer's votes that lie at least 2 standard
     deviations above or below the mean where the votes' kurtosis lies in 2..4, else sqrt(20).
-
-    Args:
-        votes: What :func:`read_votes` gave.
-
-    Returns:
-        One row per observer: ``observer, votes, high, low, far_share, balance, rejected``. With
-        fewer than FEWEST_OBSERVERS observers nobody is rejected.
+    With fewer than FEWEST_OBSERVERS observers nobody is rejected.
     """
     table = _votes_by_pair(votes)
     values = table.to_numpy(float)
@@ -127,11 +111,7 @@ def _votes_by_pair(votes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _far_out(centred: FloatArray) -> FloatArray:
-    """Distance from the mean of each pair's votes from which a vote is far out; inf for none.
-
-    Args:
-        centred: ``(observers, pairs)`` votes less their pair's mean, NaN where not cast.
-    """
+    """Distance from each pair's mean from which a vote is far out; inf for none."""
     count = np.isfinite(centred).sum(axis=0)
     squares, fourths = np.nansum(centred**2, axis=0), np.nansum(centred**4, axis=0)
     deviation = np.sqrt(squares / np.maximum(count - 1, 1))
@@ -143,11 +123,7 @@ def _far_out(centred: FloatArray) -> FloatArray:
 
 
 def mean_preference(votes: pd.DataFrame) -> pd.DataFrame:
-    """Average the votes on each pair.
-
-    Returns:
-        Rows as in pairs.csv without MOS, with ``preference`` (mean over observers) and ``votes``.
-    """
+    """Average the votes on each pair: rows as in pairs.csv, with ``preference`` and ``votes``."""
     groups = votes.groupby(CELL, sort=True)
     table = groups.agg(
         population=("population", "first"),
