@@ -226,14 +226,3 @@ def test_weights_on_a_read_only_disk(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache"))
     monkeypatch.setenv("QUALICLIP_HOME", str(folder / "home"))
     assert "qualiclip: " in refused("weights", "fetch", "qualiclip", code=1)
-
-
-def test_a_model_is_read_from_a_read_only_disk(
-    mounted: tuple[Path, Disk], random_lite: Path
-) -> None:
-    folder, remount = mounted
-    remount("size=32m")
-    copy = folder / "lite.safetensors"
-    copy.write_bytes(random_lite.read_bytes())
-    remount("ro")
-    assert checkpoints.read(copy).digest() == checkpoints.read(random_lite).digest()

@@ -97,7 +97,7 @@ def test_two_commands_with_one_output(
     codes, errors = zip(*sorted(process.wait() for process in processes), strict=True)
     assert codes in ((0, 0), (0, 2)), errors  # one after the other, or one is refused
     if codes == (0, 2):
-        assert "another command is writing it" in errors[1]
+        assert "another command" in errors[1]
     assert len(pd.read_csv(out)) == 5
     assert {path.name for path in tmp_path.iterdir()} == {".scores.csv.lock", "scores.csv"}
 
@@ -127,7 +127,7 @@ def test_a_second_benchmark_run_of_the_same_scores_is_refused(
     code, errors = start("benchmarks", *words, path=tmp_path).wait()
     (tmp_path / "go").touch()
     assert code == 2
-    assert "another run is scoring" in errors
+    assert "another run" in errors
     code, errors = first.wait()
     assert code == 0, errors
 

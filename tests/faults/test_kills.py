@@ -238,19 +238,6 @@ def test_export(start: Start, number: signal.Signals, random_lite: Path, tmp_pat
         assert out.read_bytes()[:2] == b"PK"
 
 
-@signals
-def test_a_quick_export_is_whole_or_not_there(
-    start: Start, number: signal.Signals, random_lite: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "model.safetensors"
-    words = ("export", out, "--model", random_lite, "--format", "safetensors")
-    process = start("qualiclip_metric", *words)
-    process.wait_for(lambda: any(tmp_path.iterdir()))
-    process.end(number)
-    if out.exists():
-        assert checkpoints.read(out).architecture == "lite"
-
-
 # --- benchmark -------------------------------------------------------------------------------
 
 STOPS = """
@@ -292,7 +279,7 @@ def test_benchmark(
     code, errors = process.end(number)
     assert code == {**CODES, signal.SIGTERM: -15}[number]  # the journal needs no cleaning up
     assert "Traceback" not in errors
-    assert ("the same command goes on" in errors) == (number == signal.SIGINT)
+    assert ("goes on" in errors) == (number == signal.SIGINT)
 
     (tmp_path / "go").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -332,7 +319,3 @@ def test_download(start: Start, number: signal.Signals, hub: "Hub", tmp_path: Pa
     assert checkpoints.locate("qualiclip") is None
     hub.hold = None
     assert checkpoints.resolve("qualiclip").read_bytes() == BODY
-
-
-def test_a_model_of_a_killed_run_is_whole(trained: Path) -> None:
-    assert checkpoints.read(trained / checkpoint.MODEL).training["step"] == 8

@@ -58,11 +58,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A random `lite` in our own format, and torch files: tensors alone, and a number."""
+    """A random `lite` in our own format, and torch files: tensors, and a number (old layout)."""
     folder = tmp_path_factory.mktemp("checkpoints")
     tensors, number = folder / "tensors.pth", folder / "number.pth"
     torch.save({"params": {"prompt_learner.ctx": torch.zeros(16, 512)}}, tensors)
-    torch.save({"qualiclip_metric": 5}, number)
+    torch.save({"qualiclip_metric": 5}, number, _use_new_zipfile_serialization=False)
     return [write_lite(folder / "lite.safetensors"), tensors, number]
 
 

@@ -1,6 +1,5 @@
 """`create` on every kind of checkpoint, and the signature that tells what was really loaded."""
 
-import copy
 import os
 import signal
 import subprocess
@@ -45,27 +44,6 @@ def test_published_layout(rn50: QualiCLIP) -> None:
     assert rn50(IMG).shape == (2, 1)
 
 
-def test_everything_is_an_ordinary_module(rn50: QualiCLIP, tmp_path: Path) -> None:
-    state = rn50.state_dict()
-    assert {"text.features", "logit_scale", "encoder.trunk.conv1.weight"} <= state.keys()
-    assert "text.features" in dict(rn50.named_buffers())
-    expected = rn50(IMG)
-    torch.testing.assert_close(copy.deepcopy(rn50)(IMG), expected, atol=0, rtol=0)
-    torch.save(rn50, tmp_path / "m.pt")
-    again = torch.load(tmp_path / "m.pt", weights_only=False)
-    torch.testing.assert_close(again(IMG), expected, atol=0, rtol=0)
-    assert again.signature == rn50.signature
-    torch.testing.assert_close(rn50.to("cpu", torch.float32)(IMG), expected, atol=0, rtol=0)
-
-
-def test_the_image_gets_a_gradient_and_the_weights_none(rn50: QualiCLIP) -> None:
-    img = IMG.clone().requires_grad_(True)
-    rn50(img).sum().backward()
-    assert img.grad is not None
-    assert img.grad.abs().sum() > 0
-    assert all(p.grad is None for p in rn50.parameters())
-
-
 def test_an_image_does_not_depend_on_its_neighbours(rn50: QualiCLIP) -> None:
     alone = torch.cat([rn50(one[None]) for one in IMG])
     assert (rn50(IMG) - alone).abs().max() < 1e-6
@@ -76,11 +54,6 @@ def test_bf16_is_near_and_says_so(rn50: QualiCLIP, seeded_official: Path) -> Non
     assert fast.state_dict()["encoder.trunk.conv1.weight"].dtype == torch.float32
     assert 0 < (fast(IMG) - rn50(IMG)).abs().max() < 0.02
     assert fast.signature == replace(rn50.signature, precision="bf16")  # type: ignore[type-var]
-
-
-def test_lite_in_bf16(random_lite: Path) -> None:
-    exact, fast = create(random_lite), create(random_lite, precision="bf16")
-    assert 0 < (fast(IMG) - exact(IMG)).abs().max() < 0.02
 
 
 def test_learned_prompts_take_encoder_and_text_from_the_base(
@@ -243,22 +216,14 @@ def changed(path: Path, out: Path, **changes: Any) -> Path:
 
 def test_wrong_architectures_are_explained(random_lite: Path, tmp_path: Path) -> None:
     encoder = dict(checkpoints.read(random_lite).encoder)
-    with pytest.raises(CheckpointError, match=r"architecture: expected one of .*got 'vit'"):
+    with pytest.raises(CheckpointError, match="vit"):
         create(changed(random_lite, tmp_path / "a", architecture="vit"))
-    with pytest.raises(CheckpointError, match=r"of a rn50 encoder: missing \['pool\.c_proj"):
+    with pytest.raises(CheckpointError, match="rn50 encoder"):
         create(changed(random_lite, tmp_path / "b", architecture="rn50"))
     encoder["projection.bias"] = torch.zeros(5)
-    with pytest.raises(CheckpointError, match=r"projection\.bias should have shape \(384,\)"):
-        create(changed(random_lite, tmp_path / "c", encoder=encoder))
-
-
-def test_arguments(random_lite: Path) -> None:
-    with pytest.raises(ValueError, match=r"device: expected cpu, cuda, .* got 'gpu'"):
-        create("lite", device="gpu")
-    with pytest.raises(ValueError, match="precision: expected one of"):
-        create(random_lite, precision="fp8")
-    with pytest.raises(ValueError, match="temperature"):
-        create(random_lite, temperature=0.0)
+    path = changed(random_lite, tmp_path / "c", encoder=encoder)
+    with pytest.raises(CheckpointError, match=rf"^{path}: .*projection\.bias"):
+        create(path)
 
 
 def test_the_table_knows_licence_and_temperature_of_published_weights(

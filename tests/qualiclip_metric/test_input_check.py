@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qualiclip_metric import QualiCLIP, create, explain
-from qualiclip_metric.input_check import LOSS_RANGE, TOLERANCE, check_values, extremes
+from qualiclip_metric.input_check import LOSS_RANGE, TOLERANCE, check_values
 
 NAN, INF = float("nan"), float("inf")
 ENGINES = ["torch", *(["openvino"] if find_spec("openvino") else [])]
@@ -49,14 +49,6 @@ def test_one_wrong_value_is_refused_with_its_place(
         explain(tiny, img)
 
 
-@pytest.mark.parametrize(
-    "change", [lambda x: x * 255, lambda x: x - 0.5, lambda x: x / 0, lambda x: (x - x) / 0]
-)
-def test_images_of_another_range_are_refused(tiny: QualiCLIP, change: object) -> None:
-    with pytest.raises(ValueError, match=r"expected RGB in \[0, 1\], got"):
-        tiny(change(batch()))  # type: ignore[operator]
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_rounding_passes_in_every_type(tiny: QualiCLIP, dtype: torch.dtype) -> None:
     img = batch().to(dtype)
@@ -65,14 +57,6 @@ def test_rounding_passes_in_every_type(tiny: QualiCLIP, dtype: torch.dtype) -> N
     assert torch.isfinite(tiny(img)).all()
     with pytest.raises(ValueError, match=r"got 1\.0"):
         tiny(with_value(1 + 20 * TOLERANCE).to(dtype))
-
-
-def test_the_extremes_are_those_of_all_values() -> None:
-    img = batch()
-    views = (img, img.contiguous(memory_format=torch.channels_last), img[..., ::2], img.flip(3))
-    for view in views:
-        assert extremes(view) == (view.min().item(), view.max().item())
-    assert all(value != value for value in extremes(with_value(NAN)))
 
 
 def test_the_check_can_be_switched_off(tiny: QualiCLIP, random_lite: Path) -> None:
@@ -97,13 +81,13 @@ def test_a_loss_takes_what_a_network_gives_while_it_learns(tiny: QualiCLIP) -> N
 
 @pytest.mark.parametrize("value", [NAN, INF, LOSS_RANGE[0] - 0.1, LOSS_RANGE[1] + 0.1])
 def test_a_loss_takes_no_more_than_that(tiny: QualiCLIP, value: float) -> None:
-    with pytest.raises(ValueError, match=r"finite values in \[-1, 2\] where a gradient"):
+    with pytest.raises(ValueError, match=r"\[-1, 2\]"):
         tiny(with_value(value).requires_grad_())
 
 
 def test_without_a_gradient_the_range_is_that_of_images(tiny: QualiCLIP) -> None:
     img = with_value(1.5).requires_grad_()
-    with torch.no_grad(), pytest.raises(ValueError, match=r"RGB in \[0, 1\]"):
+    with torch.no_grad(), pytest.raises(ValueError, match=r"\[0, 1\]"):
         tiny(img)
 
 
@@ -136,7 +120,7 @@ def test_double_weights_score_the_same(random_lite: Path, engine: str) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_metric_without_weights_says_so(random_lite: Path, engine: str) -> None:
     metric = create(random_lite, engine=engine).to("meta")
-    with pytest.raises(ValueError, match="on the device meta"):
+    with pytest.raises(ValueError, match="meta"):
         metric(batch())
 
 

@@ -1,7 +1,6 @@
 """The metric's contract, on a tiny seeded encoder and on `lite`."""
 
 import copy
-import io
 from pathlib import Path
 
 import numpy as np
@@ -98,13 +97,13 @@ def test_what_is_no_batch_of_images_is_refused(tiny: QualiCLIP, img: Tensor, mes
 
 @pytest.mark.parametrize("shape", [(7, 8), (7, 3, 8), (14, 8)])
 def test_prompts_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"prompts: expected .* \(pairs, 2, D\)"):
+    with pytest.raises(ValueError, match="prompts"):
         QualiCLIP(torch.nn.Identity(), torch.ones(shape))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
 def test_temperatures_that_make_no_sense_are_refused(temperature: float) -> None:
-    with pytest.raises(ValueError, match="temperature: expected a number above 0"):
+    with pytest.raises(ValueError, match="temperature"):
         QualiCLIP(torch.nn.Identity(), torch.ones(7, 2, 8), temperature=temperature)
 
 
@@ -192,16 +191,6 @@ def test_state_dict_is_whole(tiny: QualiCLIP) -> None:
     assert torch.equal(other(img), tiny(img))
 
 
-def test_copies_and_files_score_the_same(tiny: QualiCLIP, tmp_path: Path) -> None:
-    img = images(2, 3, 40, 40)
-    buffer = io.BytesIO()
-    torch.save(tiny.state_dict(), buffer)
-    buffer.seek(0)
-    clone = copy.deepcopy(tiny)
-    clone.load_state_dict(torch.load(buffer, weights_only=True))
-    assert torch.equal(clone(img), tiny(img))
-
-
 def test_a_whole_metric_survives_torch_save(random_lite: Path, tmp_path: Path) -> None:
     metric = create(random_lite)
     torch.save(metric, tmp_path / "metric.pt")
@@ -209,14 +198,6 @@ def test_a_whole_metric_survives_torch_save(random_lite: Path, tmp_path: Path) -
     img = images(1, 3, 64, 64)
     assert again.signature == metric.signature
     assert torch.equal(again(img), metric(img))
-
-
-def test_to_moves_everything(tiny: QualiCLIP) -> None:
-    moved = copy.deepcopy(tiny).to("meta")
-    tensors = [*moved.parameters(), *moved.buffers()]
-    assert tensors
-    assert all(tensor.is_meta for tensor in tensors)
-    assert moved.device == torch.device("meta")
 
 
 # --- create ----------------------------------------------------------------------------------
@@ -233,13 +214,6 @@ def test_create_is_ready_and_frozen(random_lite: Path) -> None:
     metric(img).sum().backward()
     assert img.grad is not None
     assert img.grad.abs().sum() > 0
-
-
-def test_create_twice_is_the_same(random_lite: Path) -> None:
-    first, second = create(random_lite), create(str(random_lite))
-    img = images(2, 3, 64, 40)
-    assert first.signature == second.signature
-    assert torch.equal(first(img), second(img))
 
 
 def test_temperature_can_be_told(random_lite: Path) -> None:
@@ -259,21 +233,15 @@ def test_bf16_is_near_and_says_so(random_lite: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"precision": "fp8"}, "precision: expected one of"),
-        ({"temperature": -1.0}, "temperature: expected a number above 0"),
-    ],
+    ("argument", "value"), [("device", "gpu"), ("precision", "fp8"), ("temperature", 0.0)]
 )
-def test_create_refuses_wrong_settings(
-    random_lite: Path, arguments: dict[str, object], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        create(random_lite, **arguments)  # type: ignore[arg-type]
+def test_create_refuses_wrong_settings(random_lite: Path, argument: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{argument}: expected"):
+        create(random_lite, **{argument: value})  # type: ignore[arg-type]
 
 
 def test_create_refuses_unknown_models(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"neither a registered name .* nor a file"):
+    with pytest.raises(ValueError, match="registered name"):
         create(tmp_path / "none.safetensors")
-    with pytest.raises(ValueError, match=r"nor a file; of a folder .* give model.safetensors"):
+    with pytest.raises(ValueError, match="of a folder"):
         create(tmp_path)

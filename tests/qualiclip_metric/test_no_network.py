@@ -7,12 +7,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
 from PIL import Image
 
 GUARD = """
 import json, sys
-asked = open("asked.jsonl", "a", buffering=1)  # children that are forked write to it, too
+asked = open("asked.jsonl", "a", buffering=1)  # children that are forked write to it as well
 def hook(event, args):
     if event in ("socket.connect", "socket.sendto") and isinstance(args[1], tuple):
         what = [event, str(args[1])]
@@ -52,36 +51,25 @@ def attempts(code: str, folder: Path) -> list[list[str]]:
     return found
 
 
-@pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
-    Image.radial_gradient("L").convert("RGB").save(path)
-    return path
-
-
 def test_the_guard_sees_what_is_asked_for(tmp_path: Path) -> None:
     code = """
 import socket
 for ask in (lambda: socket.create_connection(("127.0.0.1", 9)),
-            lambda: socket.getaddrinfo("example.org", 443)):
+            lambda: socket.getaddrinfo("example.org", 443),
+            lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9))):
     try:
         ask()
     except OSError:
         pass
 """
-    assert [name for name, _ in attempts(code, tmp_path)] == ["socket.getaddrinfo"] * 2
-    code = """
-import socket
-try:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"", ("127.0.0.1", 9))
-except OSError:
-    pass
-"""
-    assert attempts(code, tmp_path) == [["socket.sendto", "('127.0.0.1', 9)"]]
+    seen = [name for name, _ in attempts(code, tmp_path)]
+    assert seen == ["socket.getaddrinfo", "socket.getaddrinfo", "socket.sendto"]
 
 
-def test_importing_and_scoring(photo: Path) -> None:
+def test_importing_and_scoring_by_call_command_and_pyiqa(tmp_path: Path) -> None:
+    Image.radial_gradient("L").convert("RGB").save(tmp_path / "photo.png")
     code = f"""
+import importlib.util, sys
 import qualiclip_metric
 for name in qualiclip_metric.__all__:
     getattr(qualiclip_metric, name)
@@ -89,27 +77,15 @@ img = qualiclip_metric.read("photo.png")[None]
 for engine in {["torch"] + ["openvino"] * bool(find_spec("openvino"))}:
     score = float(qualiclip_metric.create("lite", engine=engine)(img))
     assert 0 < score < 1, (engine, score)
-"""
-    assert attempts(code, photo.parent) == []
-
-
-def test_scoring_on_the_command_line(photo: Path) -> None:
-    code = """
-import sys
 from qualiclip_metric.cli import main
 sys.argv = ["qualiclip", "score", "photo.png", "--format", "csv"]
 try:
     main()
 except SystemExit as stop:
     assert not stop.code, stop.code
+if importlib.util.find_spec("pyiqa"):
+    import pyiqa
+    metric = pyiqa.create_metric("qualiclip", weights="lite")
+    assert 0 < float(metric("photo.png")) < 1
 """
-    assert attempts(code, photo.parent) == []
-
-
-def test_scoring_in_pyiqa(photo: Path) -> None:
-    code = """
-import pyiqa
-metric = pyiqa.create_metric("qualiclip", weights="lite")
-assert 0 < float(metric("photo.png")) < 1
-"""
-    assert attempts(code, photo.parent) == []
+    assert attempts(code, tmp_path) == []

@@ -49,7 +49,7 @@ def test_options(published: Path) -> None:
 
 @pytest.mark.parametrize("option", [{"backbone": "ViT-B/32"}, {"pretrained": False}, {"size": 3}])
 def test_options_that_only_pyiqas_class_has(option: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"QUALICLIP_PYIQA=off brings back"):
+    with pytest.raises(ValueError, match="QUALICLIP_PYIQA"):
         build(**option)
 
 
@@ -136,7 +136,7 @@ def test_registered_checkpoints(published: Path, tmp_path: Path) -> None:
     plugin.register_checkpoint("own", tmp_path / "own.safetensors")
     assert "own" in pyiqa.list_models()
     assert str(build("own").net.signature).startswith("model:own|")
-    with pytest.warns(UserWarning, match="pyiqa has a metric 'niqe' of its own"):
+    with pytest.warns(UserWarning, match="niqe"):
         plugin.register_checkpoint("niqe", published)
     assert type(build("qualiclip-lite", weights="own").net) is QualiCLIP
 

@@ -1,4 +1,4 @@
-"""The public names, and what importing them loads."""
+"""The public names, and what importing and scoring load."""
 
 import subprocess
 import sys
@@ -7,11 +7,24 @@ import pytest
 
 import qualiclip_metric
 
+STAGES = """
+import sys
+import qualiclip_metric
+print(*sys.modules)
+import qualiclip_metric.golden.pytest_plugin
+print(*sys.modules)
+from qualiclip_metric import QualiCLIP, create, read, antonym_score, PROMPTS
+print(*sys.modules)
+import torch
+create("lite")(torch.rand(1, 3, 64, 64))
+print(*sys.modules)
+"""
+"""After each stage, the names of the modules that are loaded."""
+
 
 def test_all_is_what_can_be_had() -> None:
     names = qualiclip_metric.__all__
-    assert sorted(names) == dir(qualiclip_metric)
-    assert len(set(names)) == len(names)
+    assert sorted(set(names)) == sorted(names) == dir(qualiclip_metric)
     for name in names:
         assert getattr(qualiclip_metric, name) is not None
 
@@ -21,18 +34,13 @@ def test_other_names_are_refused() -> None:
         qualiclip_metric.nonsense  # noqa: B018
 
 
-def _loaded(code: str) -> set[str]:
-    code = f"{code}\nimport sys; print(*sys.modules)"
-    command = [sys.executable, "-c", code]
-    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-
-
-def test_importing_the_package_imports_next_to_nothing() -> None:
-    loaded = _loaded("import qualiclip_metric")
-    assert not loaded & {"torch", "numpy", "PIL", "pyiqa", "pandas", "matplotlib", "timm", "typer"}
-
-
-def test_the_public_names_need_no_pyiqa() -> None:
-    loaded = _loaded("from qualiclip_metric import QualiCLIP, create, read, antonym_score, PROMPTS")
-    assert "torch" in loaded
-    assert not loaded & {"pyiqa", "pandas", "matplotlib", "typer"}
+def test_each_stage_loads_only_what_it_needs() -> None:
+    command = [sys.executable, "-c", STAGES]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    package, plugin, names, scored = (set(line.split()) for line in done.stdout.splitlines())
+    assert not (package | plugin) & {
+        "torch", "numpy", "PIL", "pandas", "pyiqa", "scipy", "skimage", "typer",
+    }  # fmt: skip
+    assert "torch" in names
+    assert not names & {"pyiqa", "pandas", "matplotlib", "typer"}
+    assert not scored & {"timm", "torchvision", "open_clip"}

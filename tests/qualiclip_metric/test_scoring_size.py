@@ -60,7 +60,7 @@ def test_another_size(size, coffee):
 
 @pytest.mark.parametrize("size", ["big", 31, "0", -5, True, 1.5])
 def test_no_size(size):
-    with pytest.raises(ValueError, match="size: expected 'native' or a shorter side"):
+    with pytest.raises(ValueError, match="size"):
         create("lite", size=size)
 
 
@@ -102,9 +102,9 @@ def test_score_and_diagnosis_are_those_of_either_alone(lite, coffee):
 
 def test_a_model_without_diagnosis_says_so(random_lite):
     metric = create(random_lite)
-    with pytest.raises(ValueError, match="no diagnosis; lite has one"):
+    with pytest.raises(ValueError, match="no diagnosis"):
         metric.diagnose(torch.rand(1, 3, 64, 64))
-    with pytest.raises(ValueError, match="no diagnosis; lite has one"):
+    with pytest.raises(ValueError, match="no diagnosis"):
         list(score_files(metric, [], diagnose=True))
 
 

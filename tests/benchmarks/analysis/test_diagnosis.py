@@ -25,7 +25,7 @@ def test_types_are_those_that_people_would_call_so():
     assert types_by_fault(["noise"]) == {
         "noise": ["whitenoise", "whitenoiseCC", "impulsenoise", "multnoise"]
     }
-    with pytest.raises(ValueError, match="no distortion type shows beauty"):
+    with pytest.raises(ValueError, match="beauty"):
         types_by_fault(["noise", "beauty"])
 
 
@@ -61,4 +61,4 @@ def test_the_command_prints_what_it_writes_and_refuses_a_model_without_diagnosis
     assert shown.out.count("\n| ") == 7  # head, rule and five faults
     assert f"{found['free']} of 1 undegraded photos" in shown.out
     refused = command(*words, "--model", random_lite, code=2)
-    assert "expected a model that has a diagnosis" in refused.err
+    assert "diagnosis" in refused.err

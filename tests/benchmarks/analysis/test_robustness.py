@@ -22,7 +22,6 @@ from benchmarks.datasets.photos import pristine
 from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
-from benchmarks.stats.bootstrap import mean_samples
 from qualiclip_metric.distortions import DISTORTIONS
 
 
@@ -143,13 +142,6 @@ def test_lite_and_sharpness_give_gradients_jpegsize_none(random_lite):
         assert torch.autograd.grad(value.sum(), pixels)[0].any()
 
 
-def test_mean_samples_are_means_of_resamples():
-    values = np.array([[1.0, 10.0], [3.0, 10.0]])
-    samples = mean_samples(values, resamples=400, seed=0)
-    assert samples.shape == (400, 2)
-    assert set(samples[:, 0]) == {1.0, 2.0, 3.0} and set(samples[:, 1]) == {10.0}
-
-
 def test_panel_table_and_page_data_repeat():
     photos = [noise(seed=i)[0] for i in range(2)]
     scorers = [scorer(), build_scorer("jpegsize")]
@@ -157,7 +149,7 @@ def test_panel_table_and_page_data_repeat():
     assert panel == measure_robustness(photos, scorers, resamples=20, seed=0)
     json.dumps(panel, allow_nan=False)
     text = robustness_table({**panel, "left_out": {"pyiqa:x": "no weights"}})
-    assert "jpegsize cannot be attacked: it has no gradient" in text
+    assert "jpegsize cannot be attacked" in text
     assert "left out: no weights" in text
     assert "| resize | x0.5 |" in text and "quality 95" in text
     shown = robustness_panel(panel)
@@ -187,7 +179,7 @@ def test_the_command_feeds_the_report_and_names_what_is_left_out(tmp_path):
     words += ["--metric", "no", "--results", str(tmp_path), "--resamples", "20"]
     result = CliRunner().invoke(application, words)
     assert result.exit_code == 0, result.output
-    assert "left out: unknown metric 'no'" in result.stderr
+    assert "unknown metric 'no'" in result.stderr
     assert "| sharpness |" in result.stdout.splitlines()[0]
     panel = json.loads((tmp_path / ROBUSTNESS).read_text())
     assert (panel["images"], list(panel["left_out"])) == (1, ["no"])

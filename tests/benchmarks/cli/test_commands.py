@@ -70,20 +70,20 @@ def test_run_says_why_some_images_failed_and_that_no_metric_was_there(command, t
     (tmp_path / "pred.csv").write_text("image,score\na.png,1\n")
     words = ["run", "--dataset", f"csv={tmp_path}/mine.csv", "--out", tmp_path / "r"]
     shown = command(*words, "--metric", f"table:{tmp_path}/pred.csv", code=1)
-    assert "1 failed\ntable:pred.csv on mine: most often: the table has no score" in shown.err
+    assert "the table has no score" in shown.err
     shown = command(*words, "--metric", "no_such_module:f", code=1)
-    assert "nothing computed: see above for the reasons" in shown.err
+    assert "nothing computed" in shown.err
     shown = command(*words, "--metric", "sharpness", "--metric", "no_such_module:f", code=1)
-    assert "sharpness on mine: 2 computed, 0 reused\n" in shown.err
+    assert "2 computed, 0 reused" in shown.err
     shown = command(*words, "--metric", "sharpness", "--device", "foo", code=2)
-    assert "device: expected cpu, cuda" in shown.err
+    assert "device" in shown.err
 
 
 def test_datasets_command(command, tmp_path):
     (tmp_path / "kadid10k").mkdir()
     shown = command("datasets", "--root", tmp_path).out
     assert "| kadid | broken |" in shown
-    assert "| spaq | absent | https://github.com/h4nwei/SPAQ" in shown
+    assert "| spaq | absent |" in shown
     assert len(json.loads(command("datasets", "--root", tmp_path, "--json").out)) == len(SPECS)
 
 
@@ -94,7 +94,7 @@ def test_run_notes_the_customary_resolution(command, tmp_path, monkeypatch):
     monkeypatch.setitem(SPECS, "spaq", replace(SPECS["spaq"], read=lambda root: labels, count=1))
     words = ["run", "--metric", "jpegsize", "--dataset", f"spaq={tmp_path}", "--out",
              tmp_path / "r", "--workers", "0", "--resamples", "0"]  # fmt: skip
-    assert "customarily scored at short side 448" in command(*words).err
+    assert "short side 448" in command(*words).err
     assert "customarily" not in command(*words, "--customary").err
     files = list(score_files(tmp_path / "r", "spaq"))
     sizes = {f.key.resolution: (f.rows["height"][0], f.rows["width"][0]) for f in files}

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from benchmarks.gmad.competition import Design, level_centres, rank_scale, select_pairs
+from benchmarks.gmad.competition import Design, rank_scale, select_pairs
 
 
 def brute_force(scores, levels, width):
@@ -62,15 +62,6 @@ def test_rank_scale_is_the_average_rank_in_percent(values):
     np.testing.assert_allclose(rank_scale(column[:, None])[:, 0], expected, atol=1e-12)
 
 
-def test_rank_scale_needs_two_images():
-    with pytest.raises(ValueError, match="n >= 2"):
-        rank_scale(np.zeros((1, 3)))
-
-
-def test_centres_lie_in_the_middle_of_equal_steps():
-    np.testing.assert_allclose(level_centres(np.array([10.0, 70.0, 30.0]), 3), [20, 40, 60])
-
-
 def test_bin_ends_are_included_where_rounding_would_exclude_them():
     # Centre 1.5 * 100 / 6 = 25; 25 - 25/3 = 50/3, which is no float.
     defender = np.array([0.0, 50 / 3, 100 / 3, 100.0])
@@ -88,12 +79,6 @@ def test_a_hand_made_pool():
     assert (second.centre, second.population, second.best, second.worst) == (50, 3, 1, 0)
     assert second.gap == 100
     assert (third.population, third.best, third.worst, third.gap) == (2, 5, 4, 20)
-
-
-def test_an_empty_bin_is_a_row_without_images():
-    scores = np.array([[0, 0], [1, 0], [2, 100], [3, 100]], dtype=float)
-    middle = select_pairs(scores, Design(levels=3, width=5))[1]
-    assert (middle.level, middle.population, middle.best, middle.worst) == (2, 0, -1, -1)
 
 
 def test_small_gaps_give_no_pair():

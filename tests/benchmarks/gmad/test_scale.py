@@ -25,5 +25,5 @@ def test_a_failed_fit_is_said_with_the_metrics_name(table):
     frame["useless"] = 1.0
     frame.to_csv(table, index=False)
     pool = read_wide(table)
-    with pytest.raises(ValueError, match=r"logistic fit failed for useless: .*equal.*--scale rank"):
+    with pytest.raises(ValueError, match="useless"):
         to_common_scale("logistic", pool.scores, pool.metrics, pool.labelled)

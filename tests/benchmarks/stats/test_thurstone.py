@@ -37,12 +37,6 @@ def test_equals_a_general_optimiser(seed, m):
     assert loss(scores) <= loss(expected) + 1e-12
 
 
-def test_recovers_known_scores_from_expected_wins():
-    mu = np.array([1.2, 0.3, -0.4, -1.1])
-    wins = 50 * norm.cdf(mu[:, None] - mu[None, :])
-    np.testing.assert_allclose(thurstone(wins[None]).scores[0], mu, atol=1e-8)
-
-
 def test_scale_order_and_batch_do_not_matter():
     wins = np.stack([wins_of(seed, 5) for seed in range(4)])
     order = np.array([3, 1, 4, 0, 2])

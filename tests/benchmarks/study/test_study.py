@@ -50,7 +50,7 @@ def test_the_study_is_named_by_its_pairs_and_seed():
 
 def test_the_limit_keeps_the_widest_gaps():
     assert len(design_study(PAIRS, 1, limit=2)["trials"]) == 1
-    with pytest.raises(ValueError, match="nothing to vote on"):
+    with pytest.raises(ValueError, match="vote"):
         design_study(PAIRS[3:], 1)
 
 
@@ -163,7 +163,7 @@ def test_two_people_of_one_name_stay_two(tmp_path):
 
 
 def test_other_csv_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="is it a study's csv"):
+    with pytest.raises(ValueError, match="study"):
         read_votes(write(tmp_path, [PAIRS]))
 
 

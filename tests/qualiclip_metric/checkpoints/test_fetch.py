@@ -54,7 +54,7 @@ def test_a_file_whose_digest_is_not_known_is_not_called_verified(home: Path) -> 
 
 def test_a_pinned_file_must_have_its_digest(home: Path) -> None:
     put(home / "RN50.pt")
-    with pytest.raises(WeightsError, match="not the published one, afeb0e10"):
+    with pytest.raises(WeightsError, match="afeb0e10"):
         checkpoints.resolve("openai")
 
 
@@ -86,7 +86,7 @@ def test_the_digest_that_the_hub_announced_is_compared_at_every_use(hub: "Hub") 
     hub.files[f"{REPO}/QualiCLIP.pth"] = BODY
     path = checkpoints.resolve("qualiclip").resolve()
     path.write_bytes(BODY + b"!")
-    with pytest.raises(WeightsError, match="not the one that the hub announced"):
+    with pytest.raises(WeightsError, match="announced"):
         checkpoints.resolve("qualiclip")
 
 

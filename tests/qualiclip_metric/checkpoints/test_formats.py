@@ -71,13 +71,6 @@ def test_what_we_write_we_read(write: Any, changes: dict[str, Any], tmp_path: Pa
     assert [file.name for file in path.parent.iterdir()] == ["model.any"]
 
 
-def test_pyiqas_layout_has_params(tmp_path: Path) -> None:
-    checkpoints.save_pyiqa(model(), tmp_path / "m.pth")
-    content = torch.load(tmp_path / "m.pth", weights_only=True)
-    expected = {"encoder.a.weight", "encoder.n.num_batches_tracked", "text.features", "logit_scale"}
-    assert content["params"].keys() == expected
-
-
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="JSON"):
         checkpoints.save(model(training={"not": object()}), tmp_path / "m.safetensors")
@@ -98,20 +91,22 @@ def test_official(legacy: bool, tmp_path: Path) -> None:
     assert checkpoint.licence == "CC BY-NC 4.0"
 
 
-@pytest.mark.parametrize("wrap", [dict, lambda t: {"state_dict": t, "epoch": 3}])
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_clip_of_openai_and_open_clip(wrap: Any, prefix: str, tmp_path: Path) -> None:
-    content = wrap({prefix + k: v.half() for k, v in CLIP.items()})
-    checkpoint = checkpoints.read(saved(content, tmp_path / "RN50.pt"))
+@pytest.mark.parametrize(
+    ("wrap", "prefix", "write"),
+    [
+        (dict, "", saved),
+        (dict, "", save_file),
+        (lambda tensors: {"state_dict": tensors, "epoch": 3}, "module.", saved),
+    ],
+)
+def test_clip_of_openai_and_open_clip(wrap: Any, prefix: str, write: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"RN50.{'pt' if write is saved else 'safetensors'}"
+    write(wrap({prefix + k: v.half() for k, v in CLIP.items()}), path)
+    checkpoint = checkpoints.read(path)
     assert checkpoint.encoder.keys() == ENCODER_KEYS
     assert checkpoint.encoder["trunk.conv1.weight"].dtype == torch.float32
     assert checkpoint.prompts is None
     assert checkpoint.logit_scale == pytest.approx(100.0, rel=1e-2)
-
-
-def test_clip_in_safetensors(tmp_path: Path) -> None:
-    save_file(CLIP, tmp_path / "open_clip_model.safetensors")
-    assert checkpoints.read(tmp_path / "open_clip_model.safetensors").encoder.keys() == ENCODER_KEYS
 
 
 def test_learned_prompts_take_the_rest_from_a_base(tmp_path: Path) -> None:
@@ -160,7 +155,7 @@ def test_a_torchscript_archive_is_opened_if_its_digest_is_pinned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = scripted(tmp_path / "RN50.pt")
-    with pytest.raises(CheckpointError, match="refused: a TorchScript archive"):
+    with pytest.raises(CheckpointError, match="TorchScript"):
         checkpoints.read(path)
     source = Source("RN50.pt", sha256=checkpoints.sha256_of(path))
     monkeypatch.setitem(PUBLISHED, "scripted", Published((source,), "CC0", "a test's archive"))
@@ -186,18 +181,16 @@ def test_a_pickle_that_would_run_code_is_refused(zipped: bool, tmp_path: Path) -
     path, mark = tmp_path / "bomb.pth", tmp_path / "ran"
     content = {**OFFICIAL, "bomb": Bomb(mark)}
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(CheckpointError, match=r"bomb\.pth: refused: .* could run code") as caught:
+    with pytest.raises(CheckpointError, match="code") as caught:
         checkpoints.read(path)
     assert not mark.exists()
-    assert "only tensors are read" in str(caught.value)
-    assert "weights_only" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)  # torch's own message tells how to load it
 
 
 def test_a_photo_is_no_checkpoint_and_nobody_is_told_to_load_it(tmp_path: Path) -> None:
-    photo = tmp_path / "photo.jpg"
-    Image.new("RGB", (32, 32)).save(photo)
-    with pytest.raises(CheckpointError, match="refused: no torch file") as caught:
-        checkpoints.read(photo)
+    Image.new("RGB", (32, 32)).save(tmp_path / "photo.jpg")
+    with pytest.raises(CheckpointError, match="torch file") as caught:
+        checkpoints.read(tmp_path / "photo.jpg")
     assert "weights_only" not in str(caught.value)
 
 
@@ -213,11 +206,11 @@ def test_truncated(suffix: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"a": torch.rand(2)}, r"layout: expected a tensor named prompts_features.*\['a'\]"),
-        ([1, 2], "expected tensors by name, got list"),
-        ({k: v for k, v in CLIP.items() if k != "logit_scale"}, "logit_scale: missing"),
-        ({**OFFICIAL, "prompts_features": torch.rand(13, 6)}, r"expected \(2 x pairs, D\)"),
-        ({"params": {}, "qualiclip_metric": {"format": "x"}}, "the header lacks 'architecture'"),
+        ({"a": torch.rand(2)}, "layout"),
+        ([1, 2], "got list"),
+        ({k: v for k, v in CLIP.items() if k != "logit_scale"}, "logit_scale"),
+        ({**OFFICIAL, "prompts_features": torch.rand(13, 6)}, "2 x pairs"),
+        ({"params": {}, "qualiclip_metric": {"format": "x"}}, "architecture"),
     ],
 )
 def test_another_layout_is_named(content: Any, message: str, tmp_path: Path) -> None:
@@ -225,14 +218,11 @@ def test_another_layout_is_named(content: Any, message: str, tmp_path: Path) -> 
         checkpoints.read(saved(content, tmp_path / "other.pth"))
 
 
-def test_safetensors_without_our_header(tmp_path: Path) -> None:
+def test_neither_header_nor_file(tmp_path: Path) -> None:
     save_file({"a": torch.rand(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(CheckpointError, match="expected a safetensors file with format"):
+    with pytest.raises(CheckpointError, match="format"):
         checkpoints.read(tmp_path / "other.safetensors")
-
-
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(FileNotFoundError):
         checkpoints.read(tmp_path / "none.pth")
 
 

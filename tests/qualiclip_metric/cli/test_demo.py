@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(
 
 def test_missing_photos_name_their_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "skimage", None)
-    with pytest.raises(ImportError, match="pip install scikit-image"):
+    with pytest.raises(ImportError, match="scikit-image"):
         sample_photo("coffee")
 
 

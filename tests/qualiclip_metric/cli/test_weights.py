@@ -38,7 +38,7 @@ def test_verify(home: Path) -> None:
     put(home / "QualiCLIP.pth")
     unknown = run("verify", "qualiclip")
     assert unknown.exit_code == 0
-    assert "digest not known, sha256 is " in unknown.stdout
+    assert "digest not known" in unknown.stdout
     assert run("verify", "openai").exit_code == 1
     put(home / "RN50.pt")
     bad = run("verify")

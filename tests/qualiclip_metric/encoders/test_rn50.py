@@ -8,7 +8,7 @@ from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from qualiclip_metric.encoders import ENCODERS, Encoder, RN50Encoder
+from qualiclip_metric.encoders import RN50Encoder
 from qualiclip_metric.encoders.rn50 import MeanTokenPool
 
 
@@ -67,28 +67,3 @@ def test_pool_has_no_intermediate_that_grows_with_the_square_of_the_area() -> No
     with torch.no_grad(), Sizes():  # type: ignore[no-untyped-call]
         own(torch.randn(1, 32, 40, 50))
     assert positions * 32 <= largest < positions**2
-
-
-def test_it_is_an_encoder_of_the_table(encoder: RN50Encoder) -> None:
-    assert isinstance(ENCODERS["rn50"](()), RN50Encoder)
-    assert isinstance(encoder, Encoder)
-    assert encoder.last_stage is encoder.trunk.layer4
-
-
-@pytest.mark.parametrize("size", [(32, 32), (97, 131), (224, 64)])
-def test_any_size(encoder: RN50Encoder, size: tuple[int, int]) -> None:
-    assert encoder(torch.rand(2, 3, *size)).shape == (2, 1024)
-
-
-def test_an_image_does_not_depend_on_its_batch(encoder: RN50Encoder) -> None:
-    img = torch.rand(3, 3, 64, 96)
-    alone = torch.cat([encoder(one[None]) for one in img])
-    torch.testing.assert_close(encoder(img), alone, atol=1e-5, rtol=1e-5)
-
-
-def test_state_is_parameters_and_buffers_only(encoder: RN50Encoder) -> None:
-    names = encoder.state_dict().keys()
-    assert {"trunk.conv1.weight", "trunk.layer4.2.bn3.running_var", "pool.c_proj.bias"} <= names
-    assert not any("positional" in name or name in {"mean", "std"} for name in names)
-    assert sum(p.numel() for p in encoder.parameters()) == 38_316_896 - 50 * 2048
-    assert {"mean", "std"} <= dict(encoder.named_buffers()).keys()

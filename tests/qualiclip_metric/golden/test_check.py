@@ -57,7 +57,7 @@ def test_a_new_signature_alone_is_no_failure(tmp_path: Path) -> None:
 
 def test_a_change_under_the_same_signature_points_elsewhere(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
-    assert "look at the code, the libraries" in golden.check(Mean(2.0), frozen).describe()
+    assert "look at the code" in golden.check(Mean(2.0), frozen).describe()
 
 
 @pytest.mark.parametrize(("gain", "ok"), [(1 + 1e-5, True), (1 + 1e-3, False)])
@@ -110,15 +110,15 @@ def test_refusals(tmp_path: Path) -> None:
         with pytest.raises(golden.GoldenError, match="is no golden file"):
             golden.load(tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text('{"format": 9}')
-    with pytest.raises(golden.GoldenError, match="expected format 2, got 9"):
+    with pytest.raises(golden.GoldenError, match="format 2"):
         golden.load(tmp_path / "bad.json")
-    with pytest.raises(golden.GoldenError, match="unknown image 'x'; expected one of code/gra"):
+    with pytest.raises(golden.GoldenError, match="unknown image"):
         golden.score_images(Mean(), ["x"])
-    with pytest.raises(golden.GoldenError, match="expected one finite score"):
+    with pytest.raises(golden.GoldenError, match="finite"):
         golden.score_images(Mean(float("nan")), CODE)
-    with pytest.raises(golden.GoldenError, match="expected one finite score"):
+    with pytest.raises(golden.GoldenError, match="finite"):
         golden.score_images(lambda images: images.flatten()[:2], CODE)
-    with pytest.raises(ValueError, match="tolerance of at least 0"):
+    with pytest.raises(ValueError, match="tolerance"):
         golden.freeze(Mean(), tmp_path / "g.json", tolerance=-1)
 
 

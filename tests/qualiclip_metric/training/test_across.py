@@ -53,5 +53,5 @@ def test_the_figure_is_of_levels_across_contents(photos):
 
 
 def test_one_photo_is_too_few(photos):
-    with pytest.raises(ValueError, match="at least two photos, got 1"):
+    with pytest.raises(ValueError, match="two photos"):
         across_contents(Stub(lambda img: img.mean(dim=(1, 2, 3))), photos[:1])

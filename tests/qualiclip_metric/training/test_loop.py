@@ -263,7 +263,7 @@ def test_the_learning_rate_rises_to_its_peak_and_ends_at_0(warmup):
 
 
 def test_a_start_of_another_architecture_is_refused(origin):
-    with pytest.raises(ValueError, match="expected a 'rn50' checkpoint"):
+    with pytest.raises(ValueError, match="rn50"):
         initial_checkpoint(TrainConfig(model="rn50"), origin)
     with pytest.raises(ValueError, match="give --pretrained"):
         initial_checkpoint(TrainConfig(model="rn50"))
@@ -290,7 +290,7 @@ def test_validation_counts_what_it_says(photos):
     assert result.photos == 5
     crops = run_validation(Brightness(), photos, types=("darken",), crop_size=64)
     assert crops.consistency_gap > 0
-    with pytest.raises(ValueError, match="at least one pristine photo"):
+    with pytest.raises(ValueError, match="pristine"):
         run_validation(Brightness(), [])
 
 
@@ -302,7 +302,7 @@ def test_validation_leaves_out_what_cannot_be_read(photos, tmp_path, caplog):
     assert (result.photos, result.skipped) == (4, 1)
     assert result.to_dict()["skipped"] == 1
     assert "0.png" in caplog.text
-    with pytest.raises(ValueError, match="none of 1 can be read"):
+    with pytest.raises(ValueError, match="none of 1"):
         run_validation(Brightness(), broken[:1])
 
 
@@ -333,6 +333,6 @@ def test_a_run_with_no_readable_photo_held_out_ends_before_its_first_step(photos
     config = dataclasses.replace(TINY, validate_share=1e-9)
     files, held = with_broken_held_out(photos, tmp_path / "photos", 1e-9)
     assert len(held) == 1
-    with pytest.raises(ValueError, match="none of the 1 photos that it takes can be read"):
+    with pytest.raises(ValueError, match="none of the 1"):
         train(config, files, tmp_path / "run", pretrained=origin)
     assert not (tmp_path / "run" / "state.pt").exists()

@@ -89,13 +89,13 @@ def test_what_cannot_be_read_at_random_is_refused_with_the_cure(
         with pytest.raises(ValueError, match=rf"bad.tar: .*whole.*{what}.*; gunzip"):
             find_photos([tmp_path / "bad.tar"])
     (tmp_path / "z.tar.gz").write_bytes(gzip.compress(content))
-    with pytest.raises(ValueError, match="expected an uncompressed tar file"):
+    with pytest.raises(ValueError, match="uncompressed"):
         find_photos([tmp_path / "z.tar.gz"])
-    with pytest.raises(ValueError, match=r"e\.tar: no image found"):
+    with pytest.raises(ValueError, match="no image"):
         find_photos([pack(tmp_path / "e.tar", {"a.txt": b""})])
     with pytest.raises(ValueError, match="no such file"):
         find_photos([tmp_path / "none.tar"])
-    with pytest.raises(ValueError, match="copy them here"):
+    with pytest.raises(ValueError, match="copy"):
         find_photos(["https://host/a.tar"])
 
 
@@ -117,7 +117,7 @@ def test_a_shard_that_went_away_or_was_cut_later_is_a_damaged_photo(
 ) -> None:
     photos = find_photos([shard])
     shard.write_bytes(shard.read_bytes()[:600])
-    with pytest.raises(images.ImageError, match=r"10\.png: the shard ends after 88 of its"):
+    with pytest.raises(images.ImageError, match="shard ends"):
         read(photos[0])
     with caplog.at_level(logging.WARNING):
         assert digest_photos(photos) == {}

@@ -76,30 +76,20 @@ def test_a_run_fits_moves_only_the_context_and_resumes(labels, seeded_official, 
 
 
 def test_what_is_off_is_named(labels, tmp_path):
-    with pytest.raises(ValueError, match="columns image, mos"):
+    with pytest.raises(ValueError, match="image, mos"):
         read_labels(tmp_path / "none.csv")
     (tmp_path / "bad.csv").write_text("image,mos\nmissing.png,3\n")
-    with pytest.raises(ValueError, match="1 rows without image file or number"):
+    with pytest.raises(ValueError, match="1 rows"):
         read_labels(tmp_path / "bad.csv")
     with pytest.raises(ValueError, match="batch_size"):
         PlusConfig(batch_size=2)
-    with pytest.raises(ValueError, match="at least 8 labelled images"):
+    with pytest.raises(ValueError, match="labelled"):
         train_plus(PlusConfig(), read_labels(labels)[:5], tmp_path, pretrained="lite")
 
 
 def test_the_command_wants_photos_or_labels(labels, tmp_path):
     run = CliRunner()
     assert run.invoke(app, ["train", "--out", str(tmp_path)]).exit_code == 2
-    both = [
-        "train",
-        "--out",
-        str(tmp_path),
-        "--images",
-        str(labels.parent),
-        "--labels",
-        str(labels),
-    ]
-    assert run.invoke(app, both).exit_code == 2
-    lite = ["train", "--out", str(tmp_path), "--labels", str(labels), "--pretrained", "lite"]
-    result = run.invoke(app, lite)
-    assert result.exit_code == 1
+    words = ["train", "--out", str(tmp_path), "--labels", str(labels)]
+    assert run.invoke(app, [*words, "--images", str(labels.parent)]).exit_code == 2
+    assert run.invoke(app, [*words, "--pretrained", "lite"]).exit_code == 1

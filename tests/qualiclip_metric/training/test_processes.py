@@ -137,7 +137,7 @@ def test_one_process_goes_on_from_two_and_two_from_one(folder, one):
     photos = sorted((folder / "photos").iterdir())
     start = {"pretrained": folder / "origin.safetensors", "resume": True}
     assert checkpoint.load_state(folder / "from_two")["step"] == 2
-    with pytest.raises(ValueError, match="then 4, now 2"):
+    with pytest.raises(ValueError, match="now 2"):
         train(halved(CONFIG), photos, folder / "from_two", **start)
     train(CONFIG, photos, folder / "from_two", **start)
     assert apart(folder, "from_one", "one") < TOLERANCE
