@@ -1,4 +1,4 @@
-"""What every test gets: no network, a browser, and small metrics that need no weights.
+"""Shared by all tests: no network, a browser, and small metrics that need no weights.
 
 All tests together run in a process per core, each with one thread; tests that are named on the
 command line run in pytest's own process.
@@ -44,7 +44,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with files that have a slow test: begun last, one of them would keep a core waiting."""
+    """Begin with files that have a slow test: begun last, they would leave other cores idle."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -1,4 +1,4 @@
-"""What README and the pages show in Python runs: examples in docstrings, and code blocks."""
+"""The Python of docstrings, README and pages runs."""
 
 import ast
 import doctest

@@ -99,7 +99,7 @@ Start = Callable[..., Command]
 
 
 def _run(module: str, words: list[str], folders: list[str], output: str) -> None:
-    """What the process does."""
+    """Run the command in this new process, its output in files."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
     for stream in (1, 2):
         os.dup2(os.open(f"{output}/{stream}", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)

@@ -68,7 +68,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scored(many: Path, random_lite: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What a command writes that nobody interrupts."""
+    """Scores that an uninterrupted command writes."""
     out = tmp_path_factory.mktemp("scored") / "scores.csv"
     run("score", many, "-m", random_lite, "-o", out)
     assert len(pd.read_csv(out)["score"].unique()) == 2

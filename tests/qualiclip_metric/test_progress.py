@@ -49,15 +49,6 @@ def test_what_was_done_before_a_resume_does_not_count_as_speed(clock: Clock) -> 
     assert str(progress) == "95 of 100, 5.0 images/s, 0:00:01 left"
 
 
-def test_a_total_may_come_late(clock: Clock) -> None:
-    progress = Progress("listing", None, unit="files")
-    clock.now += 2
-    progress.update(10)
-    assert str(progress) == "10, 5.0 files/s"
-    progress.update(10, total=20)
-    assert str(progress) == "10 of 20, 5.0 files/s, 0:00:02 left"
-
-
 @pytest.mark.parametrize("show", [True, False])
 def test_where_there_is_no_terminal_a_line_comes_every_30_seconds(
     clock: Clock, capsys: pytest.CaptureFixture[str], show: bool
@@ -96,11 +87,3 @@ def test_a_terminal_gets_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -
     assert "[scoring]" in shown
     assert "3 of 8, 1 failed" in shown
     assert "\x1b[2K" in shown  # the line is wiped
-
-
-def test_no_bar_where_results_are_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with progress_bar("scoring", 7, show=False) as progress:
-        progress.update(3)
-    assert terminal.getvalue() == ""

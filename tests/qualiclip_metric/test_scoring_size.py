@@ -104,8 +104,9 @@ def test_a_model_without_diagnosis_says_so(random_lite):
     metric = create(random_lite)
     with pytest.raises(ValueError, match="no diagnosis"):
         metric.diagnose(torch.rand(1, 3, 64, 64))
-    with pytest.raises(ValueError, match="no diagnosis"):
-        list(score_files(metric, [], diagnose=True))
+    result = run("score", "--diagnose", "--model", random_lite, __file__)
+    assert result.exit_code == 2
+    assert "no diagnosis" in result.stderr
 
 
 def test_the_command_names_faults(large, tmp_path):
@@ -117,11 +118,8 @@ def test_the_command_names_faults(large, tmp_path):
     assert first["faults"][first["fault"]] == max(first["faults"].values())
     assert sum(first["faults"].values()) == pytest.approx(1, abs=1e-4)
     assert "fault" not in second
-    rows = list(
-        csv.DictReader(
-            io.StringIO(run("score", "--diagnose", "--format", "csv", broken, large).stdout)
-        )
-    )
+    table = run("score", "--diagnose", "--format", "csv", broken, large).stdout
+    rows = list(csv.DictReader(io.StringIO(table)))
     assert [row["fault"] for row in rows] == ["", first["fault"]]
     assert np.isclose(float(rows[1]["probability"]), first["faults"][first["fault"]], atol=1e-4)
     table = run("score", "--diagnose", large).stdout
@@ -132,9 +130,3 @@ def test_the_command_takes_a_size(large):
     native = json.loads(run("score", "--size", "native", "--format", "json", large).stdout)
     assert native["signature"]["size"] == "native"
     assert run("score", "--size", "tiny", large).exit_code == 2
-
-
-def test_wrong_model_for_a_diagnosis(random_lite, large):
-    result = run("score", "--diagnose", "--model", random_lite, large)
-    assert result.exit_code == 2
-    assert "no diagnosis" in result.stderr

@@ -268,7 +268,7 @@ def small() -> QualiCLIP:
 
 @pytest.fixture(scope="module")
 def two_processes(small: QualiCLIP, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """What each of two processes (gloo) found: uneven shares, and a process without images."""
+    """Results of each of two processes (gloo) with uneven shares, or with all in one."""
     folder = tmp_path_factory.mktemp("processes")
     torch.save(small, folder / "model.pt")
     first, second, third = batches()

@@ -26,7 +26,7 @@ CASES = {
         "ref_name,dist_name,dmos,std\nI01.png,I01_01_01.png,4.57,0.25\n",
         ("kadid10k/images/I01_01_01.png", 4.57, 0.5, "I01.png", ""),
     ),
-    "flive": (  # splits are numbers; patches are listed, too
+    "flive": (  # splits are numbers, and patches are listed
         "img_name/patch_name,mos,split\nvoc/a.jpg,71,0\nvoc/c.jpg,72,1\nvoc/b.jpg,70.5,2\n"
         "voc/b_patch_1.jpg,3,2\n",
         ("FLIVE_Database/database/voc/b.jpg", 70.5, None, "", "test"),

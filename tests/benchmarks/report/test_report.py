@@ -1,4 +1,4 @@
-"""What goes into a report, and that it is one bounded, escaped page."""
+"""Contents of a report, which is one bounded, escaped page."""
 
 import json
 import re

@@ -14,7 +14,6 @@ from benchmarks.datasets.splits import random_tests
 from benchmarks.results.folder import load, read_frame
 from benchmarks.results.store import Key, Row, Store, write_parquet
 from benchmarks.results.summary import (
-    COLUMNS,
     Statistics,
     note_unavailable,
     summarise,
@@ -22,25 +21,6 @@ from benchmarks.results.summary import (
 )
 from benchmarks.results.summary_markdown import summary_markdown
 from benchmarks.scoring.runner import prepare
-
-
-def test_summary_rows(folder, summary, one):
-    assert tuple(summary.columns) == COLUMNS
-    assert set(summary["dataset"]) == {"part (subset, 120 of 200)"}
-    wide = load(folder)
-    for metric in ("good", "poor"):
-        row = one(metric, "all")
-        scores = wide[f"table:{metric}.csv"]
-        assert row["srcc"] == pytest.approx(stats.spearmanr(scores, wide["mos"]).statistic)
-        assert row["plcc"] == pytest.approx(stats.pearsonr(scores, wide["mos"]).statistic)
-        assert row["srcc_low"] <= row["srcc"] <= row["srcc_high"]
-        assert row["n"] == 120
-        assert row["status"] == "ok"
-    test = one("good", "test")
-    part = wide[wide["split"] == "test"]
-    assert test["n"] == len(part) == 40
-    expected = stats.spearmanr(part["table:good.csv"], part["mos"]).statistic
-    assert test["srcc"] == pytest.approx(expected)
 
 
 def test_failed_images_are_counted_and_left_out(one):

@@ -109,7 +109,7 @@ def test_printable(text: str, shown: str) -> None:
 
 
 def test_sigterm_to_a_whole_job_ends_it_without_an_error() -> None:
-    """As from a job scheduler: torch raises an error where a worker ends with the signal, too."""
+    """As from a job scheduler: torch raises an error when a worker ends with the same signal."""
 
     def worker_killed(_number: int, _frame: object) -> None:
         raise RuntimeError("DataLoader worker is killed by signal: Terminated.")

@@ -12,20 +12,11 @@ from typer.testing import CliRunner
 from qualiclip_metric import QualiCLIP, distortions, sample_photos
 from qualiclip_metric.cli import _metric, app
 from qualiclip_metric.cli import demo as demo_module
-from qualiclip_metric.cli.demo import DISTORTIONS, PHOTOS, TILE, crop, score_ladder
+from qualiclip_metric.cli.demo import DISTORTIONS, PHOTOS, TILE, crop
 from qualiclip_metric.images import from_uint8
 from qualiclip_metric.sample_photos import sample_photo
 
 pytest.importorskip("skimage")
-
-
-def test_photos_are_in_the_wheel() -> None:
-    """They load with the network blocked, as conftest does."""
-    assert set(PHOTOS) == set(sample_photos.CREDITS)
-    for name in PHOTOS:
-        image = from_uint8(sample_photo(name))
-        assert image.shape[0] == 3
-        assert min(image.shape[1:]) >= max(TILE)
 
 
 def test_demo(tmp_path: Path, tiny: QualiCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,10 +72,3 @@ def test_missing_photos_name_their_cure(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(__import__("sys").modules, "skimage", None)
     with pytest.raises(ImportError, match="scikit-image"):
         sample_photo("coffee")
-
-
-def test_the_embedded_model_falls_with_blur() -> None:
-    metric = _metric.load_metric("lite", "cpu")
-    image = from_uint8(sample_photo("astronaut"))[:, :256, 100:356]
-    scores = score_ladder(metric, "astronaut", image, "gaublur").scores
-    assert scores[0] > scores[3] > scores[5]

@@ -15,7 +15,6 @@ from typer.testing import Result as Outcome
 
 from qualiclip_metric import create, images
 from qualiclip_metric.cli import app
-from qualiclip_metric.cli.explain import file_names
 from qualiclip_metric.explanations import explanation
 from qualiclip_metric.explanations.explanation import (
     MAPS,
@@ -161,14 +160,6 @@ def test_the_page_is_escaped_self_contained_and_sorted(tmp_path: Path) -> None:
         assert not {"href", "onclick", "onerror"} & attributes.keys()
 
 
-def test_memory_holds_only_the_places_of_cards(tmp_path: Path) -> None:
-    with CardPage(tmp_path) as page:
-        for number in range(3):
-            page.add(explanation_card(an_explanation(str(number))))
-        assert len(page._stored) == 3
-        assert all(isinstance(field, int | float) for card in page._stored for field in card)
-
-
 def test_figures_of_every_aspect_hold_their_pictures() -> None:
     for size in ((40, 160), (160, 40), (100, 100)):
         picture = Image.open(io.BytesIO(draw(an_explanation(size=size), "signature")))
@@ -256,18 +247,6 @@ def test_a_figure_draws_the_diagnosis_with_the_fault_in_red() -> None:
     )
     assert red(faulty) > 1000
     assert red(plain) == red(pristine) == 0
-
-
-def test_names_of_figures_never_collide() -> None:
-    paths = [Path(p) for p in ("a/x.jpg", "b/x.png", "c/X.png", "x-explained.png", "x.webp")]
-    names = file_names(paths)
-    assert list(names.values()) == [
-        "x-explained.png",
-        "x-explained-2.png",
-        "X-explained-3.png",
-        "x-explained-explained.png",
-        "x-explained-4.png",
-    ]
 
 
 @pytest.mark.parametrize("form", ["png", "html"])

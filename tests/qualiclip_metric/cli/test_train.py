@@ -5,15 +5,13 @@ import gzip
 import tarfile
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
-from qualiclip_metric import progress
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli.training_progress import TrainingProgress
-from qualiclip_metric.images import to_picture
 from qualiclip_metric.training.loop import Report
 from qualiclip_metric.training.validation import Validation
+from tests.photos import write_photos
 
 TINY = (
     "--set steps=2 --set batch_size=1 --set crop_size=64 --set workers=0 --set precision=fp32 "
@@ -23,14 +21,8 @@ TINY = (
 
 @pytest.fixture
 def photos(tmp_path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    rng = torch.Generator().manual_seed(0)
-    for number in range(4):
-        coarse = torch.rand(1, 3, 12, 12, generator=rng)
-        img = torch.nn.functional.interpolate(coarse, (80, 90), mode="nearest")[0]
-        to_picture(img).save(folder / f"{number}.png")
-    return folder
+    write_photos(tmp_path / "photos", 4, (80, 90))
+    return tmp_path / "photos"
 
 
 @pytest.fixture
@@ -46,17 +38,11 @@ def run(*args):
     return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
-def test_training_from_published_weights_without_network_says_what_to_do(photos, tmp_path, nowhere):
+def test_published_weights_without_network_name_the_cure(photos, tmp_path, nowhere):
     result = run("train", "--images", photos, "--out", tmp_path / "run", "--pretrained", "openai")
-    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
-    assert "openai" in result.stderr
-    assert "put it  into" in result.stderr
-
-
-def test_validating_published_weights_without_network_says_what_to_do(photos, nowhere):
+    assert result.exit_code == 1 and "put it  into" in result.stderr
     result = run("validate", "--images", photos, "--model", "qualiclip")
-    assert result.exit_code == 2 and isinstance(result.exception, SystemExit)
-    assert "qualiclip" in result.stderr
+    assert result.exit_code == 2 and "put it  into" in result.stderr
 
 
 def test_validate_refuses_options_that_it_would_ignore(photos):
@@ -142,21 +128,6 @@ def test_resume_takes_the_stored_settings(photos, random_lite, tmp_path, monkeyp
     assert "2 steps" in resumed.stderr and "stored steps used" in resumed.stderr
     refused = run(*words, "--resume", "--set", "learning_rate=1.0")
     assert refused.exit_code == 1 and "learning_rate" in refused.stderr
-
-
-def test_a_line_every_30_seconds_where_there_is_no_terminal(monkeypatch, capsys):
-    clock = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
-    with TrainingProgress() as show:
-        for second in range(0, 100, 10):
-            clock[0] = float(second)
-            show(Report("training", 1 + second, 200, {"total": 0.25}, crops_per_second=12.0))
-        show(Report("validation", 7, 9))
-    assert capsys.readouterr().err.splitlines() == [
-        "training: 31 of 200, 1.0 steps/s, 0:02:44 left, loss 0.2500, 12 crops/s",
-        "training: 61 of 200, 1.0 steps/s, 0:02:17 left, loss 0.2500, 12 crops/s",
-        "training: 91 of 200, 1.0 steps/s, 0:01:48 left, loss 0.2500, 12 crops/s",
-    ]
 
 
 def test_validations_are_always_shown_and_silent_processes_never(capsys):

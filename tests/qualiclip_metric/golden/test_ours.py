@@ -13,7 +13,7 @@ OURS = sorted((Path(__file__).parents[3] / "benchmarks" / "golden").glob("*.json
 
 @pytest.mark.parametrize("file", OURS, ids=lambda file: file.stem)
 def test_our_golden_values_hold(file: Path) -> None:
-    """On the images that code makes; `python -m benchmarks golden check` does the photos, too."""
+    """On generated images; `python -m benchmarks golden check` includes the photos."""
     pytest.importorskip("pyarrow")
     from benchmarks.metrics.build import build_scorer
 

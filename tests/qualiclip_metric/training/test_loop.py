@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import qualiclip_metric
@@ -23,6 +22,7 @@ from qualiclip_metric.training.data import PristineDataset, degrade
 from qualiclip_metric.training.loop import set_learning_rate
 from qualiclip_metric.training.run import stored_settings
 from qualiclip_metric.training.start import initial_checkpoint, parameter_groups
+from tests.photos import write_photos
 
 TINY = TrainConfig(
     steps=4,
@@ -41,13 +41,7 @@ TINY = TrainConfig(
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = torch.Generator().manual_seed(0)
-    for number in range(5):
-        coarse = torch.rand(1, 3, 12, 12, generator=rng)
-        img = torch.nn.functional.interpolate(coarse, (90, 110), mode="nearest")[0]
-        Image.fromarray(img.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
-    return sorted(folder.iterdir())
+    return write_photos(tmp_path_factory.mktemp("photos"), 5)
 
 
 @pytest.fixture(scope="module")

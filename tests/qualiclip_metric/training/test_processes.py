@@ -12,8 +12,8 @@ import torch
 
 from qualiclip_metric import checkpoints
 from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.images import to_picture
 from qualiclip_metric.training import checkpoint, train
+from tests.photos import write_photos
 
 from .two_processes import CONFIG, gradient_norms, halved, train_until_killed
 
@@ -26,23 +26,18 @@ TOLERANCE = 1e-2
 def folder(tmp_path_factory):
     """Runs of one process, and those of two that the script beside this file makes."""
     folder = tmp_path_factory.mktemp("processes")
-    (folder / "photos").mkdir()
-    rng = torch.Generator().manual_seed(0)
-    for number in range(7):
-        coarse = torch.rand(1, 3, 12, 12, generator=rng)
-        img = torch.nn.functional.interpolate(coarse, (90, 110), mode="nearest")[0]
-        to_picture(img).save(folder / "photos" / f"{number}.png")
+    photos = write_photos(folder / "photos", 7)
+    for number, path in enumerate(photos):
         with tarfile.open(folder / f"{number // 4}.tar", "a") as tar:
-            tar.add(folder / "photos" / f"{number}.png", f"{number}.png")
-    prompts = torch.nn.functional.normalize(torch.randn(7, 2, 384, generator=rng), dim=-1)
+            tar.add(path, path.name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         encoder = LiteEncoder().state_dict()
+        prompts = torch.nn.functional.normalize(torch.randn(7, 2, 384), dim=-1)
     checkpoints.save(
         checkpoints.Checkpoint("lite", encoder, prompts, temperature=5.0),
         folder / "origin.safetensors",
     )
-    photos = sorted((folder / "photos").iterdir())
     train_until_killed(
         CONFIG, photos, folder / "from_one", pretrained=folder / "origin.safetensors"
     )

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from qualiclip_metric import checkpoints
 from qualiclip_metric.distortions import DISTORTIONS
 from qualiclip_metric.training import TrainConfig, train
+from tests.photos import write_photos
 
 RECIPE = dataclasses.replace(
     TrainConfig.read(Path(__file__).parents[3] / "configs" / "qualiclip-rn50.toml"),
@@ -27,13 +27,7 @@ RECIPE = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = torch.Generator().manual_seed(0)
-    for number in range(3):
-        coarse = torch.rand(1, 3, 30, 30, generator=rng)
-        img = torch.nn.functional.interpolate(coarse, (90, 90), mode="nearest")[0]
-        Image.fromarray(img.mul(255).byte().permute(1, 2, 0).numpy()).save(folder / f"{number}.png")
-    return sorted(folder.iterdir())
+    return write_photos(tmp_path_factory.mktemp("photos"), 3, (90, 90), grid=30)
 
 
 @pytest.fixture(scope="module")
