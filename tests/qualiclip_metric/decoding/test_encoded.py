@@ -47,7 +47,7 @@ def test_errors_name_the_place_and_the_reason(name: str, content: bytes, reason:
 def test_limits_hold() -> None:
     file = BytesIO()
     Image.new("RGB", (50, 40)).save(file, "PNG")
-    with pytest.raises(ImageError, match="2000 pixels by its header"):
+    with pytest.raises(ImageError, match="2000 pixels"):
         decoding.pixels(Encoded("a.png", file.getvalue()), max_pixels=1999)
     short = Encoded("a.png", file.getvalue()[:-40])
     with pytest.raises(ImageError, match=r"^a\.png: "):
