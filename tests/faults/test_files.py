@@ -4,7 +4,6 @@ import shutil
 import signal
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -86,20 +85,6 @@ def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
         second.write_text("second")
     assert path.read_text() == "first"  # whose block ended last
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_two_commands_with_one_output(
-    start: Start, photos: Path, random_lite: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "scores.csv"
-    words = ("score", photos, "-m", random_lite, "-o", out)
-    processes = [start("qualiclip_metric", *words) for _ in range(2)]
-    codes, errors = zip(*sorted(process.wait() for process in processes), strict=True)
-    assert codes in ((0, 0), (0, 2)), errors  # one after the other, or one is refused
-    if codes == (0, 2):
-        assert "another command" in errors[1]
-    assert len(pd.read_csv(out)) == 5
-    assert {path.name for path in tmp_path.iterdir()} == {".scores.csv.lock", "scores.csv"}
 
 
 WAITS = """

@@ -52,13 +52,6 @@ def test_the_one_pair_that_knows_the_labels_is_found(index):
         assert rows["left out", other]["gain"] == pytest.approx(0, abs=0.02)
 
 
-def test_one_side_is_messages_from_the_other():
-    for side, rich, poor in ((0, "positive", "negative"), (1, "negative", "positive")):
-        rows = found(*only(1, side))
-        assert rows[rich, "all pairs"]["value"] > 0.95
-        assert abs(rows[poor, "all pairs"]["value"]) < 0.25
-
-
 def test_intervals_hold_the_value_and_gains_are_paired():
     rows = found(*only(0, 0))
     for record in rows.values():

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from benchmarks.results.store import Busy, Key, Row, Store, read
+from benchmarks.results.store import Key, Row, Store, read
 
 KEY = Key("mini", "sharpness", "sharpness|v1", False, "native")
 
@@ -72,8 +71,3 @@ def test_kill_between_parquet_and_journal_removal(tmp_path: Path) -> None:
     with Store(tmp_path, KEY) as again:
         assert len(again.rows()) == 2
     assert len(read(store.path, store.journal)[1]) == 2
-
-
-def test_two_writers_are_told(tmp_path: Path) -> None:
-    with Store(tmp_path, KEY), pytest.raises(Busy, match="another run"):
-        Store(tmp_path, KEY).__enter__()

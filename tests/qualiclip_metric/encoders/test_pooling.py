@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qualiclip_metric.encoders import ENCODERS, LiteEncoder
+from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.encoders.lite import CHANNELS, Pooling, joined
 
 SEED = 0
@@ -99,11 +99,3 @@ def test_gradients_reach_the_image_and_are_finite(encoder):
         encoder(given).sum().backward()
         assert given.grad.isfinite().all()
         assert img is not some or given.grad.abs().sum() > 0
-
-
-def test_the_weights_file_tells_which_pooling():
-    plain, weighted = LiteEncoder(), LiteEncoder(weighted=True)
-    for encoder in (plain, weighted):
-        again = ENCODERS["lite"](encoder.state_dict().keys())
-        again.load_state_dict(encoder.state_dict())
-        assert (again.pooling is None) == (encoder.pooling is None)
