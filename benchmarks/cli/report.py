@@ -22,11 +22,11 @@ from benchmarks.datasets.photos import sample_photos
 from benchmarks.formatting import write_json
 from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import Scorer
-from benchmarks.report.data import MONOTONICITY, gather
+from benchmarks.report.data import gather
 from benchmarks.report.example import SIDE, distorted_copies, score_copies
+from benchmarks.report.measured import MONOTONICITY, ROBUSTNESS
 from benchmarks.report.page import report_page
 from benchmarks.report.provenance import made_on, software, written_on
-from benchmarks.report.robustness import ROBUSTNESS
 from qualiclip_metric.files import write_text
 from qualiclip_metric.images import find, read
 

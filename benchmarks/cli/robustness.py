@@ -12,7 +12,7 @@ from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, write_json
 from benchmarks.metrics.build import build_scorer, display_name
 from benchmarks.metrics.scorer import MetricError, Scorer
-from benchmarks.report.robustness import ROBUSTNESS
+from benchmarks.report.measured import ROBUSTNESS
 
 __all__ = ["robustness", "robustness_table"]
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmarks.gmad.scale import Labelled
 from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats.significance import COVERAGE
 
 __all__ = ["Pool", "pool_from_results", "read_wide"]
 
@@ -67,22 +68,21 @@ def pool_from_results(
     frame: pd.DataFrame,
     metrics: Sequence[str] | None = None,
     *,
-    coverage: float = 0.0,
     source: str = "results",
 ) -> Pool:
     """Build a pool of the images that every metric scored, from a results folder's data frame.
 
-    A metric that scored less than the share ``coverage`` of the images is left out with a note:
-    each image that it lacks would be lost to the others.
+    A metric that scored less than `COVERAGE` of the images is left out with a note: each image
+    that it lacks would be lost to the others.
     """
     present = list(frame.attrs["metrics"])
     asked = list(metrics or present)
     _check_names(Path(source), asked, present)
     covered = frame[asked].notna().mean()
-    names = [name for name in asked if covered[name] > 0 and covered[name] >= coverage]
+    names = [name for name in asked if covered[name] >= COVERAGE]
     if len(names) < 2:
         raise ValueError(
-            f"{source}: expected scores of two metrics on at least {coverage:.0%} of images, got "
+            f"{source}: expected scores of two metrics on at least {COVERAGE:.0%} of images, got "
             + ", ".join(f"{name} on {covered[name]:.0%}" for name in asked)
         )
     pool = _pool(frame, names, (), source=source)

@@ -11,13 +11,12 @@ from benchmarks.formatting import is_number
 from benchmarks.html import album
 from benchmarks.report.agreement import against_best, agreement_panel, json_numbers
 from benchmarks.report.gmad import gmad_panel
-from benchmarks.report.robustness import ROBUSTNESS, robustness_panel
+from benchmarks.report.measured import measured_panels
 from benchmarks.results.folder import dataset_names, load
 from benchmarks.results.summary import Statistics, summarise
 
-__all__ = ["MONOTONICITY", "gather"]
+__all__ = ["gather"]
 
-MONOTONICITY = "monotonicity.json"
 MOS = "MOS"
 
 LARGE_SHARE = 0.55
@@ -36,8 +35,7 @@ def gather(results: Path, *, budget: int, resamples: int, seed: int) -> dict[str
     return {
         "datasets": datasets,
         "pictures": pictures,
-        "monotonicity": _read_json(results / MONOTONICITY),
-        "robustness": robustness_panel(_read_json(results / ROBUSTNESS)),
+        **measured_panels(results),
     }
 
 
@@ -47,11 +45,6 @@ def _summary(results: Path, what: Statistics) -> pd.DataFrame:
     if not path.is_file():
         return summarise(results, what)
     return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"])
-
-
-def _read_json(path: Path) -> Any:
-    """A JSON file's content; None where there is no such file."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def _dataset(

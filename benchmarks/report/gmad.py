@@ -9,7 +9,6 @@ from benchmarks.gmad.competition import Design
 from benchmarks.gmad.pool import pool_from_results
 from benchmarks.gmad.result import mos_preference, run_competition, summarise
 from benchmarks.report.agreement import json_numbers
-from benchmarks.stats.significance import COVERAGE
 
 __all__ = ["gmad_panel"]
 
@@ -32,7 +31,7 @@ def gmad_panel(
 def _panel(
     table: pd.DataFrame, name: str, *, opinions: bool, resamples: int, seed: int
 ) -> dict[str, Any]:
-    pool = pool_from_results(table, coverage=COVERAGE, source=name)
+    pool = pool_from_results(table, source=name)
     design = Design()
     result = run_competition(pool, design, "rank")
     rows = result.pairs_table()

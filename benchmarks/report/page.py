@@ -21,6 +21,7 @@ DRAWN = (
 def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str) -> str:
     """Write the HTML page from what `benchmarks.report.data.gather` gave."""
     datasets = gathered["datasets"]
+    measured = {name: gathered[name] for name in ("monotonicity", "robustness")}
     for dataset in datasets:
         dataset["marks"] = _marks(dataset["rows"])
         dataset["leaders"] = [row["metric"] for row in dataset["rows"] if is_number(row["srcc"])]
@@ -29,8 +30,10 @@ def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str
         {
             "datasets": [{key: dataset[key] for key in DRAWN} for dataset in datasets],
             "pictures": gathered["pictures"],
-            "monotonicity": gathered["monotonicity"],
-            "robustness": gathered["robustness"],
+            **{
+                name: None if panel is None or "reason" in panel else panel
+                for name, panel in measured.items()
+            },
         }
     )
     return render(
@@ -40,8 +43,7 @@ def report_page(gathered: dict[str, Any], provenance: dict[str, Any], title: str
         data=data,
         datasets=datasets,
         several=len(datasets) > 1,
-        monotonicity=gathered["monotonicity"],
-        robustness=gathered["robustness"],
+        **measured,
         provenance=provenance,
     )
 

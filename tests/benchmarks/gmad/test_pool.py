@@ -71,7 +71,7 @@ def test_a_metric_that_scored_half_of_the_images_does_not_cost_the_others_their_
     frame = pd.DataFrame({"image": list("abcd"), "x": [1.0, 2, 3, 4], "y": [3.0, 2, 1, 0]})
     frame["z"] = [1.0, 2, np.nan, np.nan]
     frame.attrs = {"metrics": ["x", "y", "z"], "signatures": {}}
-    pool = pool_from_results(frame, coverage=0.9)
+    pool = pool_from_results(frame)
     assert (pool.metrics, len(pool.images)) == (["x", "y"], 4)
 
 

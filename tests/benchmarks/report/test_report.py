@@ -15,6 +15,7 @@ from benchmarks.datasets.photos import sample_photos
 from benchmarks.report.data import gather
 from benchmarks.report.example import distorted_copies
 from benchmarks.report.gmad import gmad_panel
+from benchmarks.report.measured import MONOTONICITY, ROBUSTNESS
 from benchmarks.report.page import _marks
 from benchmarks.report.provenance import made_on, written_on
 
@@ -139,6 +140,29 @@ def test_monotonicity_command_feeds_the_report(command, tmp_path):
     assert (data["images"], len(data["metrics"][0]["types"])) == (2, 24)
     shown = command("report", "monotonicity", "--metric", "no", "--results", out, code=2)
     assert "unknown metric 'no'" in shown.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not json",
+        "[]",
+        "{}",
+        '{"images": 1, "metrics": []}',
+        '{"images": 1, "metrics": [{"name": "x"}]}',
+        '{"images": 1, "metrics": [{"name": "x", "spread": 1, "changes": null}]}',
+    ],
+)
+def test_a_malformed_panel_is_shown_with_its_reason(command, results, tmp_path, text):
+    folder = tmp_path / "results"
+    shutil.copytree(results, folder)
+    for name in (MONOTONICITY, ROBUSTNESS):
+        (folder / name).write_text(text)
+    command("report", "--results", folder, "--out", tmp_path / "r.html", "--resamples", 10)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "monotonicity.json: " in page and "robustness.json: " in page
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    assert data["monotonicity"] is None and data["robustness"] is None
 
 
 def test_dates_can_be_fixed(monkeypatch, tmp_path):
