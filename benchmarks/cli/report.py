@@ -28,7 +28,8 @@ from benchmarks.report.measured import MONOTONICITY, ROBUSTNESS
 from benchmarks.report.page import report_page
 from benchmarks.report.provenance import made_on, software, written_on
 from qualiclip_metric.files import write_text
-from qualiclip_metric.images import find, read
+from qualiclip_metric.images import read
+from qualiclip_metric.sources.folders import find
 
 __all__ = ["app"]
 

@@ -11,7 +11,8 @@ from benchmarks.cli._console import message
 from benchmarks.cli._options import JsonOut, Model
 from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create
-from qualiclip_metric.images import find, read, size
+from qualiclip_metric.images import read, size
+from qualiclip_metric.sources.folders import find
 
 __all__ = ["sizes", "sizes_table"]
 

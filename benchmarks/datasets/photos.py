@@ -8,8 +8,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from qualiclip_metric.images import find, read, to_tensor
+from qualiclip_metric.images import read, to_tensor
 from qualiclip_metric.sample_photos import NAMES, sample_photo
+from qualiclip_metric.sources.folders import find
 
 __all__ = ["pristine", "sample_photos", "shrunk"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from qualiclip_metric import images
 from qualiclip_metric.sample_photos import sample_photo
+from qualiclip_metric.sources.folders import find
 
 SIZES = ((512, 512), (500, 500), (321, 481), (481, 321), (384, 512), (683, 512))
 """(height, width) of the photos made at run time: sizes usual in this field's datasets."""
@@ -19,7 +19,7 @@ SIZES = ((512, 512), (500, 500), (321, 481), (481, 321), (384, 512), (683, 512))
 def photos(folders: Sequence[Path], count: int) -> Iterator[list[Path]]:
     """Yield paths of photos in mixed order; photos made at run time where there is no folder."""
     with tempfile.TemporaryDirectory() as name:
-        found = images.find(folders) if folders else write_photos(Path(name), count)
+        found = find(folders) if folders else write_photos(Path(name), count)
         random.Random(0).shuffle(found)
         yield found[:count]
 

@@ -95,7 +95,8 @@ def explain(
     be explained is a line on stderr, and the exit code is 1 at the end.
     """
     from qualiclip_metric.explanations.explanation import MAPS, default_map, explain_image
-    from qualiclip_metric.images import find, read
+    from qualiclip_metric.images import read
+    from qualiclip_metric.sources.folders import find
 
     try:
         files = find(paths, recursive)

@@ -86,10 +86,21 @@ _SIGNATURES = (
     (0, b"#?RADIANCE", "Radiance HDR"),
     (0, b"DDS ", "DDS"),
     (0, b"<svg", "SVG"),
+    (0, b"\x93NUMPY", "NumPy"),
+    (0, b"PK\x03\x04", "zip"),
+    (0, b"7z\xbc\xaf", "7z"),
+    (0, b"Rar!", "RAR"),
+    (0, b"\x1f\x8b", "gzip"),
+    (0, b"BZh", "bzip2"),
+    (0, b"\xfd7zXZ\0", "xz"),
+    (0, b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (0, b"\x89HDF", "HDF5"),
+    (0, b"PAR1", "Parquet"),
+    (257, b"ustar", "tar"),
 )
 """Offset, bytes, name. A TIFF may still be a camera's raw data: see `with_tifffile.is_raw`."""
 
-HEAD = 32
+HEAD = 264
 """Bytes at the start of a file that the signatures need."""
 
 

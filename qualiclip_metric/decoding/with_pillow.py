@@ -60,7 +60,7 @@ def _refusal(name: str, source: Source) -> str:
     """Why a file whose format is known was not opened."""
     package = next((one.package for one in FORMATS if one.pillow == name), None)
     if package is None:
-        return f"a {name} file, a format that is not read"
+        return f"a {name} file: convert or unpack it"
     if name not in Image.OPEN:
         return f"needs {package}; {CURE}" if package else f"needs a build of Pillow with {name}"
     with open_binary(source) as file:

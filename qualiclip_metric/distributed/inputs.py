@@ -76,7 +76,7 @@ def _read_files(
         if is_shard(name):
             items = shard_source.items(place, name)
         else:
-            items = table_source.open_table(place, column, root, name).items()
+            items = table_source.open_table(place, column, root or folder, name).items()
         yield from _to_tables(items, schema, READ_ROWS)
 
 
@@ -110,6 +110,7 @@ def _to_row(item: Item) -> dict[str, Any]:
         return {**row, IMAGE: item.image.content}
     if item.image is None:
         return row
+    assert isinstance(item.image, Path | Url)  # pixels come from Python alone
     place = item.image.address if isinstance(item.image, Url) else str(item.image.absolute())
     return {**row, PATH: os.fsencode(place)}
 

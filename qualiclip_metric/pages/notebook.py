@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from qualiclip_metric.images import ImageError
-from qualiclip_metric.pages.pictures import thumbnail, thumbnail_of
+from qualiclip_metric.pages.pictures import data_uri, thumbnail
 
 SIDE = 64
 """Longer side of a thumbnail, px."""
@@ -22,8 +20,8 @@ BAR = (
 )
 
 
-class ImagePosition(int):
-    """Position of an image in memory within the list that was scored, with its thumbnail.
+class ImagePosition(str):
+    """`#` and the position of an image in memory in the list that was scored, with its thumbnail.
 
     The thumbnail belongs to the value and not to the table, so that it survives whatever pandas
     does with rows: copies, filters, sorting, joining, pickling.
@@ -32,10 +30,10 @@ class ImagePosition(int):
     thumbnail = ""
 
     @classmethod
-    def of(cls, position: int, image: Image.Image | NDArray[np.uint8]) -> "ImagePosition":
-        """Make the position of an image, a Pillow image or an array (H, W, 3)."""
-        made = cls(position)
-        made.thumbnail = thumbnail_of(image, SIDE)
+    def of(cls, position: int, pixels: NDArray[Any]) -> "ImagePosition":
+        """Make the position of an image, (H, W, 3), uint8 in 0..255 or floats in [0, 1]."""
+        made = cls(f"#{position}")
+        made.thumbnail = data_uri(pixels, SIDE)
         return made
 
 
@@ -60,7 +58,7 @@ class Scores(pd.DataFrame):
         rest = [name for name in self.columns if name not in ("path", "score")]
         head = "".join(f"<th>{escape(str(name))}</th>" for name in ("", "score", "", "path", *rest))
         shown = self.head(MAX_ROWS)[["path", "score", *rest]]
-        # not to_dict("records"), which makes plain integers of positions
+        # not to_dict("records"), which makes plain text of positions
         rows = "".join(_row(*row) for row in shown.itertuples(index=False, name=None))
         more = f"<p>{MAX_ROWS} of {len(self)} rows</p>" if len(self) > MAX_ROWS else ""
         signature = escape(str(self.attrs.get("signature", "")))
@@ -82,7 +80,7 @@ def scores_table(rows: list[dict[str, Any]], signature: str, numbers: Sequence[s
     table = table.astype(dict.fromkeys(["score", *numbers], "float64"))
     paths = [row["path"] for row in rows]
     if any(isinstance(path, ImagePosition) for path in paths):
-        # pandas would convert a column of positions alone to int64, without thumbnails
+        # pandas would make plain text of them, without thumbnails
         table["path"] = pd.Series(paths, dtype=object)
     table.attrs["signature"] = signature
     return table
@@ -107,8 +105,8 @@ def _cell(value: Any) -> str:
 
 
 def _thumbnail(path: Any) -> str:
-    if not isinstance(path, str):
-        return str(getattr(path, "thumbnail", ""))
+    if isinstance(path, ImagePosition):
+        return path.thumbnail
     try:
         return thumbnail(path, SIDE)
     except ImageError:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from qualiclip_metric.images import pixels, to_pixels
+from qualiclip_metric.images import pixels
 
 THUMBNAIL = 160
 """Longer side of a thumbnail, px."""
@@ -38,12 +38,3 @@ def encoded(content: bytes, form: str) -> str:
 def thumbnail(path: str | Path, side: int = THUMBNAIL, form: str = "JPEG", **options: Any) -> str:
     """Read an image file and encode it as `data_uri` does; a JPEG is reduced during decoding."""
     return data_uri(pixels(path, side=side), side, form, **options)
-
-
-def thumbnail_of(image: Image.Image | NDArray[np.uint8], side: int = THUMBNAIL) -> str:
-    """Encode an image in memory, a Pillow image or an array (H, W, 3), as a data URI."""
-    if isinstance(image, np.ndarray):
-        return data_uri(image, side)
-    # A coarse reduction first: `to_pixels` would convert every pixel of a large image to RGB.
-    step = max(1, min(image.size) // (2 * side))
-    return data_uri(to_pixels(image.reduce(step) if step > 1 else image), side)

@@ -1,23 +1,28 @@
 """`qualiclip_metric.score`: a number for one image of any kind, a table for several."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from glob import has_magic
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from qualiclip_metric.build import create
-from qualiclip_metric.decoding import Colour, ImageError
-from qualiclip_metric.images import find_images, from_uint8, to_tensor
+from qualiclip_metric.decoding import WHITE, Colour, Encoded, ImageError
+from qualiclip_metric.decoding.convert import copy_with_exif, to_pixels
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.scoring.columns import CHECKS
-from qualiclip_metric.scoring.pipeline import score_files
-from qualiclip_metric.statistics import statistics_of_pixels
+from qualiclip_metric.scoring.options import ScoreOptions
+from qualiclip_metric.scoring.pipeline import score_items
+from qualiclip_metric.sources.arguments import open_sources
+from qualiclip_metric.sources.folders import LeftOut
+from qualiclip_metric.sources.item import Item
+from qualiclip_metric.sources.table_source import held, image_column
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,6 +32,7 @@ def score(
     what: Any,
     model: str | Path | QualiCLIP = "lite",
     *,
+    column: str | None = None,
     recursive: bool = True,
     colour: Colour = "srgb",
     checks: bool = False,
@@ -35,10 +41,14 @@ def score(
     """Score an image, or many, of any kind.
 
     Args:
-        what: The path of a file, a Pillow image or an array (H, W, 3) of uint8, each of which gives
-            a number; a folder, a pattern, or any iterable of all these, which give a table.
+        what: One image gives a number: a path or URL, a file's content (bytes, or a binary file
+            that is open), a mapping of `bytes` and `path` as `datasets` makes it, a Pillow image,
+            or an array of uint8: (H, W), (H, W, 3), or (H, W, 4) with alpha. Many give a table: a
+            folder, pattern, table or shard as `qualiclip score` takes them; a pandas, polars,
+            pyarrow or `datasets` table with a column of images; or any iterable of all these.
         model: As for `create`, or a metric that `create` made. The last two models that were named
             are kept with their options; a checkpoint whose file has changed is read again.
+        column: Tables: the column of images; by default `image`, `path` or `key`.
         recursive: Whether folders are entered to any depth.
         colour: As for `images.read`; an array is scored as it is.
         checks: Whether to give pixel statistics as further columns; `statistics.statistics` defines
@@ -47,34 +57,44 @@ def score(
 
     Returns:
         The score in [0, 1], higher is better. Of several images a pandas.DataFrame with the columns
-        `path` (for an image in memory its position), `score` (NaN where it failed) and `error`, and
-        the metric's signature in `attrs["signature"]`. In a notebook it shows thumbnails.
+        `path` (for an image in memory `#` and its position), `score` (NaN where it failed) and
+        `error`; it has the index of a pandas table or column with a row for each image. What is
+        no image, such as None in a list, is a row with an error. `attrs["signature"]` is the
+        metric's signature, `attrs["left_out"]` says which files of folders and shards were left
+        out. In a notebook the table shows thumbnails.
 
     Raises:
-        ImageError: If a single file is no image.
+        ImageError: If a single image cannot be read or scored.
         ValueError: If `what` is none of these, or an argument is wrong.
     """
     metric = model if isinstance(model, QualiCLIP) else _kept(str(model), **options)
-    if checks and (_is_in_memory(what) or isinstance(what, str | Path)):
+    scoring = ScoreOptions(colour=colour, checks=checks)
+    if checks and _stands_alone(what):
         what = [what]
-    if _is_in_memory(what):
-        return _score_in_memory(metric, what, colour)
-    if not isinstance(what, str | Path):
-        if not isinstance(what, Iterable) or isinstance(what, bytes | Mapping):
-            raise ValueError(f"expected {_EXPECTED}, got {type(what).__name__}")
-        return _table(metric, list(what), recursive, colour, checks)
-    path = Path(what)
-    if path.is_dir() or (has_magic(str(what)) and not path.exists()):
-        return _table(metric, [what], recursive, colour, checks)
-    (row,) = score_files(metric, [path], colour=colour)
-    if row.score is None:
-        raise ImageError(f"{path}: {row.error}")
-    return row.score
+    finder = _Finder(column, recursive, colour)
+    if _stands_alone(what):
+        items = finder.items_of(what)
+        first = list(islice(items, 2))
+        names = (str(what), str(Path(what))) if isinstance(what, _NAMES) else ("",)
+        if len(first) == 1 and first[0].key in names:
+            (row,) = score_items(metric, first, scoring)
+            if row.score is None:
+                raise ImageError(f"{row.key}: {row.error}".removeprefix(": "))
+            return row.score
+        return _table(metric, chain(first, items), scoring, finder.left_out)
+    values = _column_of(what, column)
+    if not isinstance(values, Iterable) or isinstance(values, Mapping):
+        raise ValueError(f"expected {_EXPECTED}; got {type(what).__name__}")
+    table = _table(metric, finder.items(values), scoring, finder.left_out)
+    if hasattr(what, "iloc") and len(what) == len(table):  # of pandas: rows belong to each other
+        table.index = what.index
+    return table
 
 
 _EXPECTED = (
-    "a path, a Pillow image, an array (H, W, 3) of uint8, or an iterable of these; tensors "
-    "(N, 3, H, W) in [0, 1] are scored by metric(img) with metric = create(...)"
+    "a path, a URL, a file's content, a Pillow image, an array (H, W), (H, W, 3) or (H, W, 4) of "
+    "uint8, or an iterable of these; tensors (N, 3, H, W) in [0, 1] are scored by metric(img) with "
+    "metric = create(...)"
 )
 
 
@@ -91,65 +111,110 @@ def _made(model: str, _stamp: object, **options: Any) -> QualiCLIP:
     return create(model, **options)
 
 
-def _is_in_memory(what: Any) -> bool:
-    return isinstance(what, Image.Image | np.ndarray | Tensor)
+def _stands_alone(value: Any) -> bool:
+    """Whether a value is one image, or the name of many, and no iterable of them."""
+    if isinstance(value, Mapping):
+        return bool({"bytes", "path"} & value.keys())
+    return _is_picture(value) or isinstance(value, _NAMES + _CONTENTS) or hasattr(value, "read")
 
 
-def _score_in_memory(metric: QualiCLIP, image: Any, colour: Colour) -> float:
-    return _score_tensor(metric, _to_tensor(image, colour))
+def _column_of(table: Any, column: str | None) -> Any:
+    """The images of a table of pandas, polars, pyarrow or `datasets`; other values as given."""
+    names = getattr(table, "column_names", getattr(table, "columns", None))
+    if names is None or isinstance(table, Mapping):
+        return table
+    values = table[image_column(type(table).__name__, [str(name) for name in names], column)]
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
 
 
-def _to_tensor(image: Any, colour: Colour) -> Tensor:
-    """(3, H, W) in [0, 1]."""
-    if isinstance(image, Image.Image):
-        return to_tensor(image, colour=colour)
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,):
-        return from_uint8(image)
-    shape = f" of shape {tuple(image.shape)}, {image.dtype}"
-    raise ValueError(f"expected {_EXPECTED}; got {type(image).__name__}{shape}")
+def _is_picture(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind not in "OU"  # those are lists of names
+    return isinstance(value, Image.Image | Tensor)
 
 
-def _score_tensor(metric: QualiCLIP, img: Tensor) -> float:
-    with torch.inference_mode():
-        return float(metric(img[None].to(metric.device)))
+_NAMES = (str, Path)
+_CONTENTS = (bytes, bytearray, memoryview)
+
+
+@dataclass
+class _Finder:
+    """Finds the images of values in Python; the fields are as in `score`."""
+
+    column: str | None
+    recursive: bool
+    colour: Colour
+    left_out: LeftOut = field(default_factory=LeftOut)
+
+    def items(self, values: Iterable[Any]) -> Iterator[Item]:
+        """Images of all values, in their order; with an error for a value that has none."""
+        from qualiclip_metric.pages.notebook import ImagePosition
+
+        for position, value in enumerate(values):
+            key = f"#{position}"
+            try:
+                for item in self.items_of(value, key):
+                    if isinstance(item.image, np.ndarray):
+                        yield replace(item, key=ImagePosition.of(position, item.image))
+                    else:
+                        yield item
+            except (ValueError, OSError) as err:
+                named = isinstance(value, _NAMES) and str(value)
+                yield Item(named or key, None, error=str(err))
+
+    def items_of(self, value: Any, key: str = "") -> Iterator[Item]:
+        """Images that one value stands for.
+
+        Args:
+            value: The value.
+            key: Of an image without a name.
+
+        Raises:
+            OSError: If a file cannot be read.
+            ValueError: If it stands for none.
+        """
+        if isinstance(value, _NAMES):
+            sources = open_sources([str(value)], column=self.column, recursive=self.recursive)
+            yield from sources.items()
+            self.left_out.update(sources.left_out)
+        elif not _stands_alone(value):
+            raise ValueError(f"expected {_EXPECTED}; got {str(value)[:40] or type(value).__name__}")
+        elif _is_picture(value):
+            yield Item(key, self._pixels(value))
+        elif isinstance(value, Mapping):
+            yield held(key, value)
+        else:
+            content = value if isinstance(value, _CONTENTS) else value.read()
+            yield Item(key, Encoded(key, bytes(content)))
+
+    def _pixels(self, picture: Any) -> NDArray[Any]:
+        """(H, W, 3) of a Pillow image or an array: uint8 in 0..255, or float32 in [0, 1].
+
+        Raises:
+            ValueError: If it has another type or shape.
+        """
+        if isinstance(picture, np.ndarray) and picture.dtype == np.uint8:
+            if picture.ndim == 2 or picture.shape[2:] == (4,):
+                picture = Image.fromarray(picture)
+            elif picture.shape[2:] == (3,):
+                return picture
+        if isinstance(picture, Image.Image):
+            return to_pixels(copy_with_exif(picture), WHITE, self.colour)
+        shape = f" of shape {tuple(picture.shape)}, {picture.dtype}"
+        raise ValueError(f"expected {_EXPECTED}; got {type(picture).__name__}{shape}")
 
 
 def _table(
-    metric: QualiCLIP, items: list[Any], recursive: bool, colour: Colour, checks: bool
+    metric: QualiCLIP, items: Iterable[Item], scoring: ScoreOptions, left_out: LeftOut
 ) -> "DataFrame":
     """A row per image, in the order of the items."""
-    from qualiclip_metric.pages.notebook import ImagePosition, scores_table
+    from qualiclip_metric.pages.notebook import scores_table
 
-    paths: list[Path] = []
-    rows: list[dict[str, Any]] = []
-    for position, item in enumerate(items):
-        if _is_in_memory(item):
-            row = _row_in_memory(metric, item, position, colour, checks)
-            if row["error"] is None:
-                row["path"] = ImagePosition.of(position, item)
-            rows.append(row)
-        elif isinstance(item, str | Path):
-            files = find_images([item], recursive).files
-            paths += files
-            rows += [{"path": str(file)} for file in files]
-        else:
-            raise ValueError(f"item {position}: expected {_EXPECTED}; got {type(item).__name__}")
-    results = score_files(metric, paths, colour=colour, checks=checks)
-    for row in rows:
-        if "score" not in row:
-            result = next(results)
-            row.update(score=result.score, error=result.error, **result.checks)
-    signature = metric.signature and metric.signature.of_files(colour)
-    return scores_table(rows, str(signature), CHECKS if checks else ())
-
-
-def _row_in_memory(
-    metric: QualiCLIP, image: Any, position: int, colour: Colour, checks: bool
-) -> dict[str, Any]:
-    try:
-        img = _to_tensor(image, colour)
-        score = _score_tensor(metric, img)
-    except ValueError as err:
-        return {"path": position, "score": None, "error": str(err)}
-    found = statistics_of_pixels(img.permute(1, 2, 0).numpy()) if checks else {}
-    return {"path": position, "score": score, "error": None, **found}
+    rows = [
+        {"path": row.key, "score": row.score, "error": row.error, **row.checks}
+        for row in score_items(metric, items, scoring)
+    ]
+    signature = metric.signature and metric.signature.of_files(scoring.colour)
+    table = scores_table(rows, str(signature), CHECKS if scoring.checks else ())
+    table.attrs["left_out"] = left_out.note()
+    return table

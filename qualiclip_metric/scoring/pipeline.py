@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from qualiclip_metric.decoding import Source
 from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.scoring.batches import (
     WINDOW_BATCHES,
@@ -31,7 +30,7 @@ from qualiclip_metric.scoring.batches import (
 )
 from qualiclip_metric.scoring.columns import Row, pair_columns
 from qualiclip_metric.scoring.options import ScoreOptions
-from qualiclip_metric.scoring.reader import Reader
+from qualiclip_metric.scoring.reader import Image, Reader
 from qualiclip_metric.sources.item import Item, Url, fetch_urls
 from qualiclip_metric.statistics import statistics_of_pixels
 
@@ -210,7 +209,7 @@ class _Job:
         self.found[index] = replace(item, image=None), size  # free an encoded image
         return pixels
 
-    def _statistics(self, image: Source, pixels: Pixels, stored: Size) -> dict[str, float]:
+    def _statistics(self, image: Image, pixels: Pixels, stored: Size) -> dict[str, float]:
         """Statistics of all pixels of an image; none of one that is too small to be scored."""
         if 2 * math.prod(pixels.shape[:2]) < math.prod(stored):
             # reduced while decoded, by a factor that only this model needs: sharpness, noise and

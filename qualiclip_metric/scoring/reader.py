@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from qualiclip_metric import decoding
 from qualiclip_metric.decoding.formats import NOISY_SUFFIXES
 from qualiclip_metric.scoring.batches import Pixels, Size
@@ -11,6 +13,10 @@ from qualiclip_metric.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
     from qualiclip_metric.decoding.process import DecoderProcess
+
+
+Image = decoding.Source | Pixels
+"""An image in a file, or its pixels."""
 
 
 class Reader:
@@ -31,21 +37,26 @@ class Reader:
         self._local = threading.local()
         self._processes: list[DecoderProcess] = []
 
-    def size(self, image: decoding.Source) -> Size:
+    def size(self, image: Image) -> Size:
         """Height and width by the file's header; 0x0 if unreadable, `pixels` then says why."""
+        if isinstance(image, np.ndarray):
+            height, width, _ = image.shape
+            return height, width
         try:
             height, width = self._call(image, "size", self.timeout is not None, **self.limits)
         except decoding.ImageError:
             return 0, 0
         return height, width
 
-    def pixels(self, image: decoding.Source, whole: bool = False) -> Pixels | str:
+    def pixels(self, image: Image, whole: bool = False) -> Pixels | str:
         """The image's pixels, or an error message.
 
         Args:
             image: To read.
             whole: Whether a JPEG is decoded at its own size, however small it will be scored.
         """
+        if isinstance(image, np.ndarray):
+            return image
         noisy = Path(str(image)).suffix.lower() in NOISY_SUFFIXES
         options = {**self.look, **self.limits, **({"side": 0} if whole else {})}
         try:

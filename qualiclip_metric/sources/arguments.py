@@ -3,8 +3,6 @@
 A kind of source is a function that returns a `Source`; `open_sources` chooses it by the name.
 """
 
-import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from glob import glob, has_magic
@@ -12,20 +10,22 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from qualiclip_metric import images
 from qualiclip_metric.decoding.formats import is_image
 from qualiclip_metric.extras import require
 from qualiclip_metric.files import is_special
+from qualiclip_metric.sources import folders
+from qualiclip_metric.sources.folders import LeftOut
 from qualiclip_metric.sources.item import (
     REMOTE_CURE,
     Item,
     Url,
+    file_name,
     is_shard,
     is_url,
     item_for,
 )
 
-TABLES = (".csv", ".jsonl", ".parquet")
+TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 Columns = dict[str, Any]
 """Column -> its pyarrow type; None for text, as in csv and jsonl."""
@@ -57,13 +57,13 @@ class Sources:
         parts: One for each argument, in their order.
         column: Tables: the column of images that was asked for.
         root: Folder or URL of relative paths in lists and tables.
-        left_out: What was left out of folders, as in `images.Found`; it is filled by `items`.
+        left_out: What was left out of folders, shards and tables; it is filled by `items`.
     """
 
     parts: Sequence[Source]
     column: str | None = None
     root: str = ""
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def columns(self) -> Columns:
@@ -94,7 +94,7 @@ class Sources:
 
     def note(self) -> str | None:
         """One line about what was left out, with the cure; None if nothing was."""
-        return images.Found([], self.left_out).note()
+        return self.left_out.note()
 
 
 def open_sources(
@@ -108,8 +108,8 @@ def open_sources(
     """Find out what each argument is; only tables' columns and a first image are read.
 
     Args:
-        arguments: Image files (with any suffix), folders, patterns, tables (`TABLES`) and tar
-            shards, each a path or a URL that fsspec opens. Tables and shards may have braces,
+        arguments: Image files (with any suffix), folders, patterns, tables (`TABLES`) and shards
+            (tar or zip), each a path or a URL that fsspec opens. Tables and shards may have braces,
             `{000..099}`. `-` is a list of paths on standard input.
         from_file: Lists of paths, one a line or NUL-separated.
         recursive: Whether folders are entered to any depth.
@@ -125,14 +125,15 @@ def open_sources(
     for name in arguments:
         if not name:
             raise ValueError("expected a file, a folder or a pattern, got an empty name")
+        is_folder = not is_url(name) and Path(name).is_dir()
         if name == "-":
             parts.append(_list(name, root))
-        elif is_shard(name):
-            parts.append(_shards(expand(name)))
-        elif name.lower().endswith(TABLES):
-            parts.append(_tables(expand(name), column, root))
+        elif is_shard(name) and not is_folder:
+            parts.append(_shards(expand(name), found.left_out))
+        elif file_name(name).endswith(TABLES) and not is_folder:
+            parts.append(_tables(expand(name), column, root, found.left_out))
         elif is_url(name):
-            parts.append(_remote(name, recursive))
+            parts.append(_remote(name, recursive, found.left_out))
         else:
             parts.append(_local(name, recursive, found.left_out))
     parts += [_list(name, root) for name in from_file]
@@ -143,15 +144,16 @@ def open_sources(
 # --- shards and tables -----------------------------------------------------------------------
 
 
-def _shards(names: Sequence[str]) -> Source:
+def _shards(names: Sequence[str], left_out: LeftOut) -> Source:
     from qualiclip_metric.sources import shard_source
 
     return Source(
-        lambda: (item for name in names for item in shard_source.items(name)), files=names
+        lambda: (item for name in names for item in shard_source.items(name, left_out=left_out)),
+        files=names,
     )
 
 
-def _tables(names: Sequence[str], column: str | None, root: str) -> Source:
+def _tables(names: Sequence[str], column: str | None, root: str, left_out: LeftOut) -> Source:
     from qualiclip_metric.sources import table_source
 
     first = table_source.open_table(names[0], column, root)
@@ -168,7 +170,7 @@ def _tables(names: Sequence[str], column: str | None, root: str) -> Source:
             yield table
 
     return Source(
-        lambda: (item for table in tables() for item in table.items()),
+        lambda: (item for table in tables() for item in table.items(left_out)),
         lambda: sum(table.count() for table in tables()),
         dict(first.columns),
         names if first.holds_images else (),
@@ -192,7 +194,7 @@ def expand(name: str) -> list[str]:
             raise ValueError(f"{name}: braces that do not match ({err})") from err
     files: list[str] = []
     for one in names:
-        if not has_magic(one):
+        if not _is_pattern(one):
             files.append(one)
         elif matches := _remote_glob(one) if is_url(one) else sorted(glob(one, recursive=True)):
             files += matches
@@ -226,69 +228,73 @@ def _files(names: Sequence[str], argument: str) -> Source:
         ValueError: If there are none.
     """
     if not names:
-        raise ValueError(images.nothing_found(argument, Counter()))
+        raise ValueError(f"{argument}: {LeftOut().nothing_found()}")
     return Source(lambda: (item_for(name) for name in names), lambda: len(names))
 
 
-def _local(name: str, recursive: bool, left_out: Counter[str]) -> Source:
+def _local(name: str, recursive: bool, left_out: LeftOut) -> Source:
     path = Path(name)
     if path.is_dir():
-        left: Counter[str] = Counter()
-        if next(images.walk(path, recursive, left), None) is None:
-            raise ValueError(images.nothing_found(name, left))
+        left = LeftOut()
+        if next(folders.walk(path, recursive, left), None) is None:
+            raise ValueError(f"{name}: {left.nothing_found()}")
         return Source(
-            lambda: (Item(str(p), p) for p in images.walk(path, recursive, left_out)),
-            lambda: _count(name, recursive),
+            lambda: (Item(str(p), p) for p in folders.walk(path, recursive, left_out)),
+            lambda: folders.count(path, recursive),
         )
-    if has_magic(name) and not path.exists():
-        matches = (Path(match) for match in sorted(glob(name, recursive=True)))
-        return _files([str(match) for match in matches if match.is_file()], name)
+    if folders.is_pattern(name):
+        return _files([str(match) for match in folders.matches(name)], name)
     return _files([str(path)], name)
-
-
-def _count(folder: str, recursive: bool) -> int:
-    """How many images a folder has, by their names."""
-    total, folders = 0, [folder]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if recursive and entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += is_image(entry.name)
-        except OSError:  # `images.walk` reports it
-            continue
-    return total
 
 
 # --- URLs ------------------------------------------------------------------------------------
 
 
-def _remote(name: str, recursive: bool) -> Source:
-    if has_magic(name):
+def _is_pattern(name: str) -> bool:
+    """Whether a path or URL is a glob pattern; of web addresses, `?` begins the query."""
+    return "*" in name if name.startswith(("http://", "https://")) else has_magic(name)
+
+
+def _remote(name: str, recursive: bool, left_out: LeftOut) -> Source:
+    if _is_pattern(name):
         return _files(_remote_glob(name), name)
-    if is_image(name):
+    if is_image(file_name(name)) or _is_remote_file(name):
         return _files([name], name)
-    if next(_remote_walk(name, recursive), None) is None:
-        raise ValueError(images.nothing_found(name, Counter()))
-    return Source(lambda: (Item(p, Url(p)) for p in _remote_walk(name, recursive)))
+    left = LeftOut()
+    if next(_remote_walk(name, recursive, left), None) is None:
+        raise ValueError(f"{name}: {left.nothing_found()}")
+    return Source(lambda: (Item(p, Url(p)) for p in _remote_walk(name, recursive, left_out)))
 
 
-def _remote_walk(name: str, recursive: bool) -> Iterator[str]:
+def _is_remote_file(name: str) -> bool:
+    """Whether a URL names a file; a web page may be the list of a folder."""
+    fs, path = _file_system(name)
+    try:
+        info = fs.info(path)
+    except FileNotFoundError:
+        return False
+    return bool(info["type"] == "file" and info.get("mimetype") != "text/html")
+
+
+def _remote_walk(name: str, recursive: bool, left_out: LeftOut) -> Iterator[str]:
     """Image files below a URL, one folder after the other."""
     fs, root = _file_system(name)
     for folder, _, files in fs.walk(root, maxdepth=None if recursive else 1):
         for file in sorted(files):
-            if is_image(file) and not file.startswith("."):
-                yield fs.unstrip_protocol(f"{folder}/{file}")
+            if not file.startswith(".") and left_out.admits(file):
+                yield _url_of(fs, f"{folder}/{file}" if folder else file, name)
 
 
 def _remote_glob(name: str) -> list[str]:
     fs, pattern = _file_system(name)
-    return [fs.unstrip_protocol(path) for path in sorted(fs.glob(pattern))]
+    return [_url_of(fs, path, name) for path in sorted(fs.glob(pattern))]
+
+
+def _url_of(fs: Any, path: str, name: str) -> str:
+    """URL of a path within the file system of a URL, which fsspec may have opened by a chain."""
+    first, chained, rest = name.partition("::")
+    url = fs.unstrip_protocol(path)
+    return f"{url}{chained}{rest}" if is_url(first) else f"{first}{chained}{url}"
 
 
 def _file_system(name: str) -> tuple[Any, str]:

@@ -3,15 +3,20 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
+
+from numpy.typing import NDArray
 
 from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.extras import require
 
 REMOTE_CURE = "pip install 'qualiclip-metric[remote]' has what URLs need"
-SHARDS = (".tar", ".tar.gz", ".tgz")
+ZIPS = (".zip",)
+ZSTD = (".tar.zst", ".tzst")
+SHARDS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", *ZSTD, *ZIPS)
 FETCHES = 16
 """Files behind URLs that are fetched at once."""
 
@@ -30,13 +35,14 @@ class Item:
     Args:
         key: Identifies the image: its path or URL as it was given, or its place within a shard or
             table, as in `shard-000.tar/a.jpg` and `photos.parquet#7`.
-        image: Where it is, or its content; None if there is none, and `error` says why.
+        image: Where it is, its file's content, or its pixels, (H, W, 3), uint8 in 0..255 or float32
+            in [0, 1]; None if there is none, and `error` says why.
         columns: Columns of the table that named it; they are written with its score.
         error: One line on why there is no image.
     """
 
     key: str
-    image: Path | Encoded | Url | None
+    image: Path | Encoded | Url | NDArray[Any] | None
     columns: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
 
@@ -46,9 +52,19 @@ def is_url(name: str) -> bool:
     return "://" in name
 
 
+def file_name(name: str) -> str:
+    """What tells the kind of a file, in lower case: a path, or a URL without its query.
+
+    Of URLs that fsspec chains, the first: `zip://a.png::https://host/b.zip?id=1` is `zip://a.png`.
+    """
+    if is_url(name):
+        name = next(part for part in name.split("::") if is_url(part)).partition("?")[0]
+    return name.lower()
+
+
 def is_shard(name: str) -> bool:
-    """Whether a name is that of a tar file."""
-    return name.lower().endswith(SHARDS)
+    """Whether a name is that of a tar or zip file."""
+    return file_name(name).endswith(SHARDS)
 
 
 def item_for(name: str, root: str = "", columns: Mapping[str, Any] | None = None) -> Item:
@@ -63,7 +79,8 @@ def item_for(name: str, root: str = "", columns: Mapping[str, Any] | None = None
     return Item(name, Url(place) if is_url(place) else Path(place), columns or {})
 
 
-def open_binary(name: str) -> IO[bytes]:
+@contextmanager
+def open_binary(name: str) -> Iterator[IO[bytes]]:
     """Open a path or a URL for reading.
 
     Raises:
@@ -71,13 +88,16 @@ def open_binary(name: str) -> IO[bytes]:
         ValueError: If the package for the URL's protocol is missing.
     """
     if not is_url(name):
-        return Path(name).open("rb")
+        with Path(name).open("rb") as file:
+            yield file
+        return
     fsspec = require("fsspec", "remote", name)
     try:
-        file: IO[bytes] = fsspec.open(name, "rb").open()
+        opened = fsspec.open(name, "rb")
     except (ImportError, ValueError) as err:  # no such protocol, or its package is missing
         raise ValueError(f"{name}: {err}; {REMOTE_CURE}") from err
-    return file
+    with opened as file:  # of a chain of URLs, `opened` holds the file system of the file
+        yield file
 
 
 def fetch_urls(items: Iterable[Item], at_once: int = FETCHES) -> Iterator[Item]:

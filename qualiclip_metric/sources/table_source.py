@@ -1,15 +1,16 @@
-"""Tables that name images, or hold them: csv, jsonl, Parquet."""
+"""Tables that name images, or hold them: csv, tsv, jsonl, Parquet."""
 
-import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from io import TextIOWrapper
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.extras import require
-from qualiclip_metric.sources.item import Item, item_for, open_binary
+from qualiclip_metric.sources.delimited import open_text, read_rows
+from qualiclip_metric.sources.folders import LeftOut
+from qualiclip_metric.sources.item import Item, file_name, item_for, open_binary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,6 +22,9 @@ KEY_COLUMNS = ("key", "path")
 PARQUET_ROWS = 16
 """Rows that are read at once of a table that holds images."""
 
+Record = dict[str, Any] | str
+"""A row by its columns, or the reason why it cannot be read."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -29,23 +33,34 @@ class Table:
     Args:
         name: Path or URL.
         columns: The other columns, with their pyarrow types; None for text.
-        items: Reads its rows.
+        rows: Reads its rows; counts values that are in none of the columns.
         count: How many rows it has.
         holds_images: Whether the images are in the table, not their paths.
     """
 
     name: str
     columns: Mapping[str, Any]
-    items: Callable[[], Iterator[Item]]
+    rows: Callable[[LeftOut], Iterator[Item]]
     count: Callable[[], int]
     holds_images: bool = False
+
+    def items(self, left_out: LeftOut | None = None) -> Iterator[Item]:
+        """Read its rows; if that fails on the way, the last item says so under the table's name.
+
+        Args:
+            left_out: Counts values that are in none of the columns.
+        """
+        try:
+            yield from self.rows(LeftOut() if left_out is None else left_out)
+        except (OSError, ValueError) as err:  # pyarrow's errors are among them
+            yield Item(self.name, None, error=f"cannot be read to its end ({err})")
 
 
 def open_table(name: str, column: str | None = None, root: str = "", prefix: str = "") -> Table:
     """Read a table's columns.
 
     Args:
-        name: Path or URL of a csv, jsonl or Parquet file.
+        name: Path or URL of a csv, tsv, jsonl or Parquet file.
         column: The column of paths, URLs or (in Parquet) images; by default the first of
             `IMAGE_COLUMNS`.
         root: Folder or URL of relative paths; the current folder if empty.
@@ -54,21 +69,33 @@ def open_table(name: str, column: str | None = None, root: str = "", prefix: str
     Raises:
         ValueError: If it cannot be read, has no such column, or a package is missing.
     """
-    opener = _parquet if name.lower().endswith(".parquet") else _text_table
+    opener = _parquet if file_name(name).endswith(".parquet") else _text_table
     try:
         return opener(name, column, root, prefix or name)
-    except (OSError, csv.Error, UnicodeDecodeError) as err:
+    except (OSError, UnicodeError) as err:
         reason = "no such file" if isinstance(err, FileNotFoundError) else str(err)
         raise ValueError(f"{name}: cannot be read as a table ({reason})") from err
 
 
-def _image_column(name: str, there: list[str], wanted: str | None) -> str:
+def image_column(name: str, there: Sequence[str], wanted: str | None) -> str:
+    """Choose the column of images: the one that is asked for, or the first of `IMAGE_COLUMNS`.
+
+    Args:
+        name: Of the table, for messages.
+        there: Its columns.
+        wanted: The one that is asked for.
+
+    Raises:
+        ValueError: If it is not there, or two columns have one name.
+    """
+    if twice := sorted({one for one in there if list(there).count(one) > 1}):
+        raise ValueError(f"{name}: several columns are called {', '.join(twice)}: rename them")
     for column in [wanted] if wanted else IMAGE_COLUMNS:
         if column in there:
             return column
     raise ValueError(
         f"{name}: expected a column {wanted or ', '.join(IMAGE_COLUMNS)}, got "
-        f"{', '.join(there) or 'none'}; --column names the one with the images"
+        f"{', '.join(there) or 'none'}; --column (in Python column=) names the one with the images"
     )
 
 
@@ -76,45 +103,47 @@ def _image_column(name: str, there: list[str], wanted: str | None) -> str:
 
 
 def _text_table(name: str, column: str | None, root: str, prefix: str) -> Table:
-    def rows() -> Iterator[dict[str, Any]]:
-        with _open_text(name) as file:
-            yield from csv.DictReader(file) if is_csv else _objects(name, file)
-
-    is_csv = name.lower().endswith(".csv")
-    if is_csv:
-        with _open_text(name) as file:
-            there = list(csv.DictReader(file).fieldnames or [])
-    else:
-        there = list(next(rows(), {}))
-    column = _image_column(name, there, column)
+    """Open a csv, tsv or jsonl file; the columns of jsonl are those of its first row."""
+    is_json = file_name(name).endswith(".jsonl")
+    header = next(_json_objects(name) if is_json else read_rows(name), [])
+    if isinstance(header, str):
+        raise ValueError(f"{name}, {header}")
+    there = list(header)
+    column = image_column(name, there, column)
     others = [one for one in there if one != column]
 
-    def found() -> Iterator[Item]:
-        for number, row in enumerate(rows()):
-            columns = {one: row.get(one) for one in others}
-            yield _named(f"{prefix}#{number}", row.get(column), root, columns)
+    def records() -> Iterator[Record]:
+        if is_json:
+            yield from _json_objects(name)
+        for fields in () if is_json else islice(read_rows(name), 1, None):
+            yield fields if isinstance(fields, str) else dict(zip(there, fields, strict=False))
 
-    return Table(name, dict.fromkeys(others), found, lambda: sum(1 for _ in rows()))
+    def rows(left_out: LeftOut) -> Iterator[Item]:
+        for number, record in enumerate(records()):
+            place = f"{prefix}#{number}"
+            if isinstance(record, str):
+                yield Item(place, None, error=record)
+                continue
+            for other in record.keys() - header:
+                left_out[f"values of {other}, a column that the first row of {name} lacks"] += 1
+            columns = {one: record.get(one) for one in others}
+            yield _named(place, record.get(column), root, columns)
+
+    return Table(name, dict.fromkeys(others), rows, lambda: sum(1 for _ in records()))
 
 
-def _open_text(name: str) -> TextIOWrapper:
-    file = open_binary(name)
-    return TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _objects(name: str, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            found = json.loads(line)
-        except json.JSONDecodeError as err:
-            raise ValueError(f"{name}, line {number}: no JSON ({err})") from err
-        if not isinstance(found, dict):
-            raise ValueError(
-                f"{name}, line {number}: expected a JSON object, got {line.strip()[:40]}"
-            )
-        yield found
+def _json_objects(name: str) -> Iterator[Record]:
+    with open_text(name) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except json.JSONDecodeError as err:
+                yield f"line {number}: no JSON ({err})"
+                continue
+            got = f"line {number}: expected a JSON object, got {line.strip()[:40]}"
+            yield found if isinstance(found, dict) else got
 
 
 def _named(key: str, path: Any, root: str, columns: Mapping[str, Any]) -> Item:
@@ -134,14 +163,18 @@ def _parquet(name: str, column: str | None, root: str, prefix: str) -> Table:
             schema, count = pq.read_schema(file), pq.read_metadata(file).num_rows
     except pa.ArrowInvalid as err:
         raise ValueError(f"{name}: no Parquet file ({err})") from err
-    column = _image_column(name, schema.names, column)
+    column = image_column(name, schema.names, column)
     holds_images = _is_binary(schema.field(column).type)
     keys = [one for one in KEY_COLUMNS if one in schema.names and one != column]
-    key = next((one for one in keys if pa.types.is_string(schema.field(one).type)), None)
+    key = next((one for one in keys if _is_text(schema.field(one).type)), None)
     own = {column, key} if holds_images else {column}
-    columns = {field.name: field.type for field in schema if field.name not in own}
+    columns = {
+        field.name: pa.string() if _is_text(field.type) else field.type
+        for field in schema
+        if field.name not in own
+    }
 
-    def found() -> Iterator[Item]:
+    def rows(_: LeftOut) -> Iterator[Item]:
         number = 0
         with open_binary(name) as file:
             # not prefetched: a whole row group of images can be gigabytes
@@ -151,12 +184,23 @@ def _parquet(name: str, column: str | None, root: str, prefix: str) -> Table:
                     rest = {one: row[one] for one in columns}
                     place = f"{prefix}#{number}"
                     if holds_images:
-                        yield _held((key and row[key]) or place, row[column], rest)
+                        name_there = key and row[key]
+                        yield held(name_there or place, row[column], root, rest)
                     else:
                         yield _named(place, row[column], root, rest)
                     number += 1
 
-    return Table(name, columns, found, lambda: count, holds_images)
+    return Table(name, columns, rows, lambda: count, holds_images)
+
+
+def _is_text(kind: "pa.DataType") -> bool:
+    """Whether a column has text, as one of the types that pandas, polars and categories make."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    of_types = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(of_type(kind) for of_type in of_types)
 
 
 def _is_binary(kind: "pa.DataType") -> bool:
@@ -165,15 +209,25 @@ def _is_binary(kind: "pa.DataType") -> bool:
 
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" and _is_binary(field.type) for field in kind)
-    return bool(
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
+    of_types = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return any(of_type(kind) for of_type in (*of_types, pa.types.is_fixed_size_binary))
+
+
+def held(key: str, value: Any, root: str = "", columns: Mapping[str, Any] | None = None) -> Item:
+    """The item of an image in a table.
+
+    Args:
+        key: Identifies it.
+        value: Its content, or, as the `datasets` library has it, a mapping of `bytes` and `path`,
+            which names the file if there are no bytes.
+        root: Folder or URL of a relative path.
+        columns: Columns that go with it.
+    """
+    content, path = (
+        (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (value, None)
     )
-
-
-def _held(key: str, value: Any, columns: Mapping[str, Any]) -> Item:
-    content = value.get("bytes") if isinstance(value, dict) else value
-    if content is None:
-        return Item(key, None, columns, "the table holds no image in this row")
-    return Item(key, Encoded(key, content), columns)
+    if content is not None:
+        return Item(key, Encoded(key, bytes(content)), columns or {})
+    if path:
+        return replace(item_for(path, root, columns), key=key)
+    return Item(key, None, columns or {}, "the table holds no image in this row")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from qualiclip_metric import images
 from qualiclip_metric.decoding import Encoded
+from qualiclip_metric.sources import folders
 from qualiclip_metric.sources.arguments import expand
 from qualiclip_metric.sources.item import is_shard, is_url
 from qualiclip_metric.sources.shard_source import Member, members
@@ -30,7 +31,7 @@ def find(arguments: Iterable[str | Path]) -> list[Photo]:
             for shard in expand(name):
                 found += members(Path(shard))
         else:
-            found += images.find([name])
+            found += folders.find([name])
     return list(dict.fromkeys(found))
 
 

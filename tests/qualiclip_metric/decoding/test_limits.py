@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from qualiclip_metric import decoding, images
 from qualiclip_metric.decoding import ImageError, formats
 from qualiclip_metric.decoding.convert import to_pixels
-from qualiclip_metric.images import find_images
+from qualiclip_metric.sources.folders import LeftOut, find, walk
 from tests.qualiclip_metric.decoding.sample_files import DEEP, PHOTO, png
 
 
@@ -168,13 +168,14 @@ def test_without_the_package_files_are_left_out_and_counted(
     for name in ("a.png", "b.HEIC", "c.heic", "d.nef", "e.txt"):
         write(tmp_path / "a.png")
         (tmp_path / name).touch()
-    found = find_images([tmp_path])
-    assert [path.name for path in found.files] == ["a.png"]
-    assert found.note() is not None
-    assert "2 .heic, 1 .nef" in str(found.note())
+    left_out = LeftOut()
+    assert [path.name for path in walk(tmp_path, left_out=left_out)] == ["a.png"]
+    note = str(left_out.note())
+    assert "2 .heic, 1 .nef" in note
+    assert note.endswith("; left out: 1 .txt")
     (tmp_path / "a.png").unlink()
     with pytest.raises(ValueError, match=r"2 \.heic"):
-        find_images([tmp_path])
+        find([tmp_path])
     (tmp_path / "d.nef").write_bytes(b"sensor data")
     with pytest.raises(ImageError, match="rawpy"):
         decoding.pixels(tmp_path / "d.nef")

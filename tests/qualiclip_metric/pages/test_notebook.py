@@ -46,7 +46,7 @@ def test_thumbnails_survive_what_pandas_does(derive: Callable[[Any], Any], rows:
 
 def test_files_failures_and_positions_in_one_table(tmp_path: Path) -> None:
     Image.new("RGB", (80, 40)).save(tmp_path / "a.png")
-    wide = Image.fromarray(np.zeros((500, 4000, 3), np.uint8))
+    wide = np.zeros((500, 4000, 3), np.uint8)
     rows = [
         {"path": str(tmp_path / "a.png"), "score": 0.25, "error": None},
         {"path": str(tmp_path / "<b>gone.png"), "score": None, "error": "no such file"},

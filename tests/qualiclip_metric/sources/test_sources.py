@@ -1,12 +1,15 @@
 """What arguments name: files, folders, patterns, lists, tables, shards, and these behind URLs."""
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import sys
 import tarfile
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,9 @@ import pytest
 from PIL import Image
 
 from qualiclip_metric.decoding import Encoded
+from qualiclip_metric.sources import shard_source
 from qualiclip_metric.sources.arguments import open_sources
-from qualiclip_metric.sources.item import Item, Url, fetch_urls
+from qualiclip_metric.sources.item import Item, Url, fetch_urls, is_shard
 
 
 def png(grey: int = 128) -> bytes:
@@ -33,8 +37,9 @@ def shard(names: list[str], content: bytes = b"") -> bytes:
     with tarfile.open(fileobj=file, mode="w") as archive:
         for name in names:
             info = tarfile.TarInfo(name)
-            info.size = len(content or png())
-            archive.addfile(info, io.BytesIO(content or png()))
+            member = b"{}" if name.endswith(".json") else content or png()
+            info.size = len(member)
+            archive.addfile(info, io.BytesIO(member))
     return file.getvalue()
 
 
@@ -61,7 +66,7 @@ def whole(item: Item) -> bytes:
     assert not isinstance(there.image, Url)
     if isinstance(there.image, Encoded):
         return there.image.content
-    assert there.image is not None, there.error
+    assert isinstance(there.image, Path), there.error
     return there.image.read_bytes()
 
 
@@ -253,6 +258,8 @@ def test_rows_without_an_image_are_errors(tmp_path: Path) -> None:
     [
         ("a.csv", b"file,score\nx,1\n", "expected a column image, path, key, got file, score"),
         ("a.csv", b"", "got none"),
+        ("a.csv", b"path,path\na,b\n", "several columns are called path"),
+        ("a.csv", b'"path\na', "lines 1 to 2: .*quote"),
         ("a.jsonl", b"[1]\n", "line 1: expected a JSON object"),
         ("a.jsonl", b"{nope\n", "line 1: no JSON"),
         ("a.parquet", b"PAR1", "no Parquet file"),
@@ -275,6 +282,84 @@ def test_several_tables_have_the_same_columns(tmp_path: Path) -> None:
         ValueError, match=r"1\.csv: expected the columns of .*0\.csv, id; got other"
     ):
         keys(f"{tmp_path}/?.csv")
+
+
+def test_a_null_of_datasets_is_read_from_its_path(tmp_path: Path) -> None:
+    """`Dataset.to_parquet` of files on disk writes their paths alone."""
+    rows = [{"bytes": None, "path": "a.png"}, {"bytes": b"x", "path": "b.png"}, None]
+    pq.write_table(pa.table({"image": rows}), tmp_path / "t.parquet")
+    first, second, third = open_sources([f"{tmp_path}/t.parquet"], root="in").items()
+    assert first.image == Path("in/a.png")
+    assert isinstance(second.image, Encoded)
+    assert third.error == "the table holds no image in this row"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())],
+    ids=["large", "view", "dictionary"],
+)
+def test_keys_and_columns_are_text_of_any_type(tmp_path: Path, kind: pa.DataType) -> None:
+    """pandas 3, polars and categories write other types than `string`."""
+    text = pa.array(["k0", "k1"]).cast(kind)
+    pq.write_table(pa.table({"image": [b"x", b"y"], "key": text, "tag": text}),
+                   tmp_path / "t.parquet")  # fmt: skip
+    found = open_sources([f"{tmp_path}/t.parquet"])
+    assert [item.key for item in found.items()] == ["k0", "k1"]
+    assert dict(found.columns) == {"tag": pa.string()}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("semicolons.csv", b"path;id\n%;1\n"),
+        ("tabs.csv", b"id\tpath\n1\t%\n"),
+        ("t.tsv", b"path\tid, or not\n%\t1\n"),
+        ("bom.csv", "\ufeffpath,id\n%,1\n".encode()),
+        ("utf-16.csv", "path,id\n%,1\n".encode("utf-16")),
+        ("utf-16.jsonl", '{"path": "%"}\n'.encode("utf-16")),
+        ("utf-16-be.csv", "path,id\n%,1\n".encode("utf-16-be")),
+        ("utf-16-le.csv", "path,id\n%,1\n".encode("utf-16-le")),
+        ("surplus-delimiter.csv", b"path,id\n%,1,,\n"),
+        ("long.csv", b"path,id\n%," + b"x" * 200_000 + b"\n"),
+    ],
+)
+def test_tables_of_other_programs(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert keys(tmp_path / name) == ["%"]
+
+
+def test_a_damaged_row_costs_itself(tmp_path: Path) -> None:
+    rows = ["path,id", "a,b.png,1", '"c"d.png,1', "e.png,1", '"f.png,1', "g.png,1"]
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    (tmp_path / "t.jsonl").write_text('{"path": "a.png"}\n{"path\n{"path": "c.png"}\n')
+    found = open_sources([f"{tmp_path}/t.csv", f"{tmp_path}/t.jsonl"])
+    errors = {item.key.removeprefix(f"{tmp_path}/"): item.error for item in found.items()}
+    assert [key for key, error in errors.items() if not error] == ["e.png", "a.png", "c.png"]
+    assert "line 2: 3 fields" in str(errors["t.csv#0"])
+    assert "lines 5 to 6" in str(errors["t.csv#3"]) and "quote" in str(errors["t.csv#3"])
+    assert "line 2: no JSON" in str(errors["t.jsonl#1"])
+
+
+def test_a_parquet_file_that_is_damaged_gives_an_error_and_not_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(
+        pa.table({"path": [f"{n}.png" for n in range(50_000)]}), path, row_group_size=500
+    )
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 5000] = bytes(5000)
+    path.write_bytes(content)
+    items = list(open_sources([str(path), "next.png"]).items())
+    assert items[0].key == "0.png" and items[-1].key == "next.png"
+    assert "cannot be read to its end" in str(items[-2].error)
+
+
+def test_fields_that_begin_later_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"path": "a.png"}\n{"path": "b.png", "tag": 1}\n')
+    found = open_sources([f"{tmp_path}/t.jsonl"])
+    assert len(list(found.items())) == 2
+    assert "1 values of tag" in str(found.note())
 
 
 # --- shards ----------------------------------------------------------------------------------
@@ -325,6 +410,89 @@ def test_a_damaged_header_does_not_end_a_shard_in_silence(
     assert last.error == "cannot be read as a tar file to its end (damaged header)"
 
 
+def zipped(names: list[str]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, png())
+    return file.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    compressed: bytes = pa.compress(content, "zstd", asbytes=True)
+    return compressed
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [
+        ("s.zip", zipped),
+        ("s.tar.bz2", lambda names: bz2.compress(shard(names))),
+        ("s.tar.xz", lambda names: lzma.compress(shard(names))),
+        ("s.tar.zst", lambda names: zstd(shard(names))),
+    ],
+)
+def test_archives_of_other_kinds(
+    tmp_path: Path,
+    remote: Callable[[str, bytes], str],
+    name: str,
+    pack: Callable[[list[str]], bytes],
+) -> None:
+    content = pack(["d/a.png", "b.img", "__MACOSX/._a.png"])
+    (tmp_path / name).write_bytes(content)
+    for place in (f"{tmp_path}/{name}", remote(name, content)):
+        items = list(open_sources([place]).items())
+        assert [item.key for item in items] == [f"{place}/d/a.png", f"{place}/b.img"]
+        assert whole(items[0]) == png()
+
+
+def test_members_are_images_by_suffix_or_content_and_the_rest_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "s.tar").write_bytes(shard(["a.png", "b.seg", "c.json", "d.json"]))
+    found = open_sources([f"{tmp_path}/s.tar"])
+    assert [item.key for item in found.items()] == [
+        f"{tmp_path}/s.tar/{n}" for n in ("a.png", "b.seg")
+    ]
+    assert found.note() == "left out: 2 .json"
+
+
+@pytest.mark.parametrize("name", ["s.tar", "s.zip"])
+def test_a_shard_without_an_image_is_an_error(tmp_path: Path, name: str) -> None:
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.writestr("a.txt", "a caption")
+    (tmp_path / "s.tar").write_bytes(shard(["a.txt"], b"a caption"))
+    (item,) = open_sources([f"{tmp_path}/{name}"]).items()
+    assert item.error == "no image found; left out: 1 .txt"
+
+
+def test_links_in_a_shard_are_rows_with_an_error(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "s.tar", "w") as tar:
+        for name, kind in (("a.png", tarfile.REGTYPE), ("b.png", tarfile.LNKTYPE),
+                           ("c.png", tarfile.SYMTYPE), ("d.txt", tarfile.SYMTYPE)):  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.png" if kind != tarfile.REGTYPE else ""
+            info.size = 0 if info.linkname else len(png())
+            tar.addfile(info, None if info.linkname else io.BytesIO(png()))
+    errors = [item.error for item in open_sources([f"{tmp_path}/s.tar"]).items()]
+    assert errors[0] is None and len(errors) == 3
+    assert all("a link to a.png" in str(error) for error in errors[1:])
+    with pytest.raises(ValueError, match="a link to"):
+        shard_source.members(tmp_path / "s.tar")
+
+
+def test_a_damaged_member_of_a_zip_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(zipped(["a.png", "b.png"]))
+    place = content.index(b"a.png") + 12
+    content[place : place + 8] = b"\xff" * 8
+    (tmp_path / "s.zip").write_bytes(content)
+    first, second = open_sources([f"{tmp_path}/s.zip"]).items()
+    assert "cannot be read from the zip file" in str(first.error)
+    assert whole(second) == png()
+    monkeypatch.setattr(shard_source, "MEMBER_BYTES", 10)
+    assert "expected at most 10" in str(next(open_sources([f"{tmp_path}/s.zip"]).items()).error)
+
+
 # --- URLs ------------------------------------------------------------------------------------
 
 
@@ -337,6 +505,27 @@ def test_files_folders_and_patterns_behind_urls(remote: Callable[[str, bytes], s
     assert len(keys("memory://in/*.png")) == 1
     (item,) = open_sources(["memory://in/a.jpg"]).items()
     assert whole(item) == png()
+
+
+def test_chained_urls(tmp_path: Path) -> None:
+    (tmp_path / "p.zip").write_bytes(zipped(["d/a.png", "d/b.png", "c.txt"]))
+    for name in ("zip://d/*.png", "zip://d", "zip://"):
+        found = open_sources([f"{name}::{tmp_path}/p.zip"])
+        items = list(found.items())
+        assert [item.key for item in items] == [f"zip://d/{n}.png::{tmp_path}/p.zip" for n in "ab"]
+        assert whole(items[0]) == png()
+    assert found.note() == "left out: 1 .txt"
+    (item,) = open_sources([f"simplecache::file://{tmp_path}/p.z*"]).items()
+    assert item.key == f"simplecache::file://{tmp_path}/p.zip"
+
+
+def test_a_url_without_a_suffix_is_a_file_where_there_is_one(
+    remote: Callable[[str, bytes], str],
+) -> None:
+    (item,) = open_sources([remote("photo", png())]).items()
+    assert whole(item) == png()
+    assert is_shard("https://host/a.tar?signed=1") and not is_shard("zip://a.png::b.zip")
+    assert keys("https://host/a.png?size=1") == ["https://host/a.png?size=1"]
 
 
 def test_what_cannot_be_fetched_is_an_error(remote: Callable[[str, bytes], str]) -> None:
