@@ -46,8 +46,8 @@ def score(
         list[str] | None,
         typer.Argument(
             metavar="IMAGE",
-            help="Image files, folders, patterns; tables (.csv, .jsonl, .parquet) and tar shards, "
-            "which may have braces ({000..099}); any of these as URLs; - for a list on stdin.",
+            help="Image files, folders, patterns; tables (.csv, .tsv, .jsonl, .parquet) and shards "
+            "(.tar, .zip), which may have braces ({000..099}); all as URLs; - for a list on stdin.",
             show_default=False,
         ),
     ] = None,
@@ -80,6 +80,9 @@ def score(
     recursive: RecursiveOption = True,
     raw: Annotated[
         bool, typer.Option("--raw", help="csv: leave names that look like formulas as they are.")
+    ] = False,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="csv: begin with a byte order mark, for Excel.")
     ] = False,
     sort: Annotated[bool, typer.Option("--sort", help="Best first, failures last.")] = False,
     pairs: Annotated[
@@ -132,7 +135,9 @@ def score(
     if not (paths or from_file):
         fail("expected images, folders, patterns, tables, shards, or --from-file LIST")
     try:
-        output = OutputOptions(out, choose_format(out, form), raw, sort, overwrite, retry_errors)
+        output = OutputOptions(
+            out, choose_format(out, form), raw, bom, sort, overwrite, retry_errors
+        )
         _check_ray(ray, output, html)
         sources = open_sources(
             paths or (), from_file=from_file or (), recursive=recursive, column=column, root=root

@@ -132,6 +132,7 @@ class OutputOptions:
         out: File; a folder of Parquet parts if it ends in a slash or is a URL; None for stdout.
         format: As `choose_format` chooses it.
         raw: csv: whether fields that look like formulas stay as they are.
+        bom: csv: whether the file begins with a byte order mark, which Excel needs.
         sort: Whether the best come first and failures last.
         overwrite: Whether to start afresh.
         retry_errors: Whether rows without a score are made again.
@@ -143,13 +144,15 @@ class OutputOptions:
     out: str | None = None
     format: Format = Format.table
     raw: bool = False
+    bom: bool = False
     sort: bool = False
     overwrite: bool = False
     retry_errors: bool = False
 
     def __post_init__(self) -> None:
-        if self.raw and self.format is not Format.csv:
-            raise ValueError(f"--raw: expected the format csv, got {self.format.value}")
+        for option in ("raw", "bom"):
+            if getattr(self, option) and self.format is not Format.csv:
+                raise ValueError(f"--{option}: expected the format csv, got {self.format.value}")
         if self.sort and self.to_parts:
             raise ValueError(
                 "--sort: expected one file, such as scores.parquet, for Parquet parts are written "
@@ -205,7 +208,8 @@ def choose_format(out: str | None, given: Format | None) -> Format:
     if given is None and by_name is None and suffix:
         raise ValueError(
             f"--out {out}: expected a name that ends in {', '.join(SUFFIXES)}, a folder for Parquet"
-            f" parts ({out.removesuffix(suffix)}/), or --format for another name; got {suffix}"
+            f" parts ({out.removesuffix(suffix)}/), or --format for another name; got {suffix} "
+            "(Excel opens scores.csv with --bom)"
         )
     if given is not None and by_name not in (None, given):
         raise ValueError(

@@ -8,6 +8,7 @@
 | FOLDER/ or URL | `PartsFolder` | yes |
 """
 
+import codecs
 import os
 import sys
 import time
@@ -30,7 +31,14 @@ from qualiclip_metric.files import (
 )
 from qualiclip_metric.scoring.columns import Layout, Row
 from qualiclip_metric.scoring.options import Format, OutputOptions
-from qualiclip_metric.scoring.text_formats import Lines, ParsedRow, lines_for, render, whole_rows
+from qualiclip_metric.scoring.text_formats import (
+    BOM,
+    Lines,
+    ParsedRow,
+    lines_for,
+    render,
+    whole_rows,
+)
 from qualiclip_metric.sources.item import Item, is_url
 
 FLUSH_SECONDS = 1.0
@@ -158,7 +166,7 @@ def open_output(options: OutputOptions, layout: Layout) -> Iterator[Output]:
         with nullcontext() if is_url(out) else exclusive_lock(Path(out.rstrip("/"))):
             yield PartsFolder(options, layout)
         return
-    lines = lines_for(options.format, layout, options.raw)
+    lines = lines_for(options.format, layout, options.raw, options.bom)
     if out is None or is_special(out):
         yield Stream(options, layout)
     elif lines is None:
@@ -179,13 +187,16 @@ class Stream(Output):
         """Write rows as they come; all at the end if they are sorted, or json."""
         options = self.options
         ordered = sorted(rows, key=_best_first) if options.sort else rows
+        texts = render(ordered, options.format, self.layout, options.raw, options.bom)
         if options.out is not None:
             with writing(options.out) as file:
-                file.writelines(render(ordered, options.format, self.layout, options.raw))
+                file.writelines(texts)
             return ""
         if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="surrogateescape")  # any bytes in a path
-        for text in render(ordered, options.format, self.layout, options.raw):
+            # in UTF-8 any bytes of a path; escaped, what the encoding of another terminal lacks
+            in_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+            sys.stdout.reconfigure(errors="surrogateescape" if in_utf8 else "backslashreplace")
+        for text in texts:
             sys.stdout.write(text)
         return ""
 
@@ -280,7 +291,9 @@ class GrowingFile(Output):
         for text, end in whole_rows(path, self.lines):
             row = None
             if self.lines.header and not self._end:
-                held = names if text == self.lines.header else text.rstrip("\n").split(",")
+                text_there = text.removeprefix(BOM)
+                same = text_there == self.lines.header.removeprefix(BOM)
+                held = names if same else text_there.rstrip("\n").split(",")
                 self.layout.check_same(path, self.layout.signature, held[:-1])
             else:
                 try:

@@ -16,11 +16,13 @@ from qualiclip_metric.prompts import likeliest_fault
 from qualiclip_metric.scoring.columns import Layout, Row
 from qualiclip_metric.scoring.options import Format
 from qualiclip_metric.signature import from_string, to_string
+from qualiclip_metric.sources.delimited import csv_reader
 
 DIGITS = 6
 """Decimals of a score in text; further ones differ between machines in fp32."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet take a cell for a formula."""
+BOM = "\ufeff"
 WORST = 3
 """Images that a table names at its end."""
 
@@ -46,12 +48,13 @@ class CsvLines:
         layout: The columns.
         raw: Whether fields are written as they are. Otherwise a field that a spreadsheet would take
             for a formula gets an apostrophe before it.
+        bom: Whether the file begins with a byte order mark, by which Excel knows UTF-8.
     """
 
-    def __init__(self, layout: Layout, raw: bool = False) -> None:
+    def __init__(self, layout: Layout, raw: bool = False, bom: bool = False) -> None:
         self.columns, self.signature, self.raw = layout.flat, layout.signature, raw
         self.names = [*(column.name for column in self.columns), "signature"]
-        self.header = csv_line(self.names)
+        self.header = BOM * bom + csv_line(self.names)
         self._key, self._score = self.names.index("path"), self.names.index("score")
 
     def line(self, row: Row) -> str:
@@ -69,7 +72,7 @@ class CsvLines:
         Raises:
             ValueError: If it is not a row of this format.
         """
-        fields = next(csv.reader([line]), [])
+        fields: list[str] = next(csv_reader([line]), [])
         if len(fields) != len(self.names):
             raise ValueError(f"expected {len(self.names)} fields, got {line.strip()[:60]!r}")
         score = float(fields[self._score]) if fields[self._score] else None
@@ -125,14 +128,16 @@ Lines = CsvLines | JsonLines
 """The formats that can be resumed: their rows can be read back one by one."""
 
 
-def lines_for(form: Format, layout: Layout, raw: bool = False) -> Lines | None:
+def lines_for(form: Format, layout: Layout, raw: bool = False, bom: bool = False) -> Lines | None:
     """The format's lines; None if it cannot be resumed."""
     if form is Format.csv:
-        return CsvLines(layout, raw)
+        return CsvLines(layout, raw, bom)
     return JsonLines(layout) if form is Format.jsonl else None
 
 
-def render(rows: Iterable[Row], form: Format, layout: Layout, raw: bool = False) -> Iterator[str]:
+def render(
+    rows: Iterable[Row], form: Format, layout: Layout, raw: bool = False, bom: bool = False
+) -> Iterator[str]:
     """Format rows as text, as they come.
 
     Args:
@@ -140,8 +145,9 @@ def render(rows: Iterable[Row], form: Format, layout: Layout, raw: bool = False)
         form: Any format but Parquet; json waits for all rows.
         layout: Their columns.
         raw: csv: whether fields that look like formulas stay as they are.
+        bom: csv: whether a byte order mark comes first.
     """
-    if lines := lines_for(form, layout, raw):
+    if lines := lines_for(form, layout, raw, bom):
         yield lines.header
         yield from map(lines.line, rows)
     elif form is Format.json:

@@ -180,6 +180,7 @@ def test_background(run: Any, tmp_path: Path) -> None:
         ("x.png --out s/ --sort", "--sort"),
         ("x.png --out s.json --raw", "--raw"),
         ("x.png --raw", "--raw"),
+        ("x.png --out s.jsonl --bom", "--bom"),
         ("x.png --retry-errors", "--retry-errors"),
         ("x.png --retry-errors --out s.parquet", "--retry-errors"),
         ("x.png --html no/page.html", "--html: there is no folder"),

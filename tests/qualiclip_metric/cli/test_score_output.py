@@ -20,8 +20,9 @@ from qualiclip_metric import scoring
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli.terminal import Terminated
 from qualiclip_metric.scoring.columns import Row, layout_for
-from qualiclip_metric.scoring.options import Format
-from qualiclip_metric.scoring.text_formats import render
+from qualiclip_metric.scoring.options import Format, OutputOptions
+from qualiclip_metric.scoring.results import Stream
+from qualiclip_metric.scoring.text_formats import CsvLines, render
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,39 @@ def test_names_are_no_formulas_unless_raw(name: str) -> None:
         text = "".join(render([Row(name, None, "=bad")], Format.csv, layout_for("s"), raw))
         (_, row) = csv.reader(io.StringIO(text, newline=""))
         assert row == [expected, "", "=bad" if raw else "'=bad", "", "", "s"]
+
+
+def test_names_that_the_encoding_of_stdout_lacks_are_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On Windows, redirected: cp1252."""
+    rows = [Row("caf\u00e9-\u732b.png", 0.5), Row("\udcff.png", 0.25)]
+    for encoding, first in (("cp1252", b"caf\xe9-\\u732b.png"), ("utf-8", rows[0].key.encode())):
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, newline=""))
+        Stream(OutputOptions(format=Format.csv), layout_for("s")).write(rows, lambda: False)
+        sys.stdout.flush()
+        names = [line.split(b",")[0] for line in written.getvalue().splitlines()[1:]]
+        assert names == [first, b"\\udcff.png" if encoding == "cp1252" else b"\xff.png"]
+
+
+def test_a_byte_order_mark_for_excel_outlives_resuming(
+    run: Any, photo: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "s.csv"
+    assert run(photo, "--out", out, "--bom").exit_code == 0
+    content = out.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfpath,score")
+    for options in (["--bom"], []):  # the rows that are there are found again
+        out.rename(f"{out}.part")
+        assert run(photo, "--out", out, *options).exit_code == 0
+        assert out.read_bytes() == content
+    assert run(photo, "--format", "csv", "--bom").stdout_bytes == content
+
+
+def test_a_field_of_any_length_can_be_read_back() -> None:
+    lines = CsvLines(layout_for("s"))
+    assert lines.parse(lines.line(Row("a" * 200_000, 0.5))).key == "a" * 200_000
 
 
 def test_a_table_ends_with_count_mean_and_the_worst() -> None:
