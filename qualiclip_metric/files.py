@@ -24,6 +24,12 @@ def error_text(err: object) -> str:
     return f"{err.filename}: {err.strerror}"
 
 
+def first_line(err: BaseException) -> str:
+    """First line of an error's text, or its type."""
+    lines = str(err).strip().splitlines()
+    return lines[0] if lines else type(err).__name__
+
+
 def printable(text: object) -> str:
     """Escape control characters and lone surrogates, for a terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))

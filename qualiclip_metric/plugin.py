@@ -74,10 +74,12 @@ def takes_over() -> bool:
 def register_checkpoint(name: str, path: str | os.PathLike[str]) -> None:
     """Give a checkpoint a name, for `create` here and for `pyiqa.create_metric`.
 
-    Args: name: A new name, valid until the process ends. path: Checkpoint in any format that
-    `create` reads.
+    Args:
+        name: A new name, valid until the process ends.
+        path: Checkpoint in any format that `create` reads.
 
-    Raises: ValueError: When the name is taken, or there is no such file.
+    Raises:
+        ValueError: When the name is taken, or there is no such file.
     """
     from qualiclip_metric import checkpoints
 

@@ -20,6 +20,7 @@ from qualiclip_metric.app.photos import (
     scored,
 )
 from qualiclip_metric.explanations.explanation import Explanation, Panel
+from qualiclip_metric.files import first_line
 from qualiclip_metric.metric import QualiCLIP
 
 CSV = "scores.csv"
@@ -252,8 +253,7 @@ def _status(text: str) -> str:
 
 
 def _failure(err: BaseException) -> str:
-    lines = str(err).strip().splitlines() or [type(err).__name__]
-    return parts.EMPTY.format(escape(lines[0]))
+    return parts.EMPTY.format(escape(first_line(err)))
 
 
 def _summary(photos: Sequence[ScoredPhoto]) -> str:

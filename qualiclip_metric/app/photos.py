@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from qualiclip_metric.explanations.explanation import MAPS, Explanation, Panel, explain_image
 from qualiclip_metric.explanations.overlay import grey
 from qualiclip_metric.explanations.positions import has_positions
-from qualiclip_metric.images import ImageError, read
+from qualiclip_metric.images import read
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.pages.pictures import thumbnail
+from qualiclip_metric.pages.pictures import thumbnail_if_readable
 from qualiclip_metric.prompts import likeliest_fault
 from qualiclip_metric.scoring.columns import Row, layout_for
 from qualiclip_metric.scoring.options import Format, ScoreOptions
@@ -63,14 +63,7 @@ def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[ScoredPhoto]:
     items = [Item(path.name, path) for path in paths]
     rows = score_items(metric, items, ScoreOptions(diagnose=bool(metric.faults)))
     for path, row in zip(paths, rows, strict=True):
-        yield ScoredPhoto(row, path, "" if row.score is None else _thumbnail(path))
-
-
-def _thumbnail(path: Path) -> str:
-    try:
-        return thumbnail(path)
-    except ImageError:  # gone since it was scored
-        return ""
+        yield ScoredPhoto(row, path, "" if row.score is None else thumbnail_if_readable(path))
 
 
 def as_csv(photos: Sequence[ScoredPhoto], signature: str) -> str:

@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.checkpoints.layouts import from_torch
 from qualiclip_metric.checkpoints.own_format import FORMAT, from_safetensors
-from qualiclip_metric.checkpoints.torch_file import first_line, read_torch
+from qualiclip_metric.checkpoints.torch_file import read_torch
 from qualiclip_metric.checkpoints.validation import check_values
+from qualiclip_metric.files import first_line
 
 _PARSER_ERRORS = (
     ArithmeticError,

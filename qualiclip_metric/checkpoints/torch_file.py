@@ -17,6 +17,7 @@ import torch
 from qualiclip_metric.checkpoints.checkpoint import CheckpointError
 from qualiclip_metric.checkpoints.download import sha256_of
 from qualiclip_metric.checkpoints.published import pinned_digests
+from qualiclip_metric.files import first_line
 
 MAX_EXPANSION = 2
 SLACK_BYTES = 16 << 20
@@ -48,12 +49,6 @@ def read_torch(path: Path) -> Any:
         ) from err  # torch's own text advises weights_only=False
     except (RuntimeError, EOFError, ValueError, KeyError) as err:
         raise CheckpointError(f"damaged, or no torch file ({first_line(err)})") from err
-
-
-def first_line(err: BaseException) -> str:
-    """First line of an error's text, or its type."""
-    lines = str(err).strip().splitlines()
-    return lines[0] if lines else type(err).__name__
 
 
 def _names_in(path: Path) -> list[str]:

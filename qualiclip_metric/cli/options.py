@@ -8,7 +8,7 @@ import typer
 
 
 class Precision(str, Enum):
-    """What `create` takes as precision."""
+    """Precisions that `create` takes."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -16,7 +16,7 @@ class Precision(str, Enum):
 
 
 class Engine(str, Enum):
-    """What `create` takes as engine."""
+    """Engines that `create` takes."""
 
     torch = "torch"
     openvino = "openvino"
@@ -24,7 +24,7 @@ class Engine(str, Enum):
 
 
 class Colour(str, Enum):
-    """What `images.read` takes as colour."""
+    """Treatments of colour that `images.read` takes."""
 
     srgb = "srgb"
     raw = "raw"
@@ -106,6 +106,6 @@ SizeOption = Annotated[
     typer.Option(
         "--size",
         help="Shorter side in px that larger images are reduced to before scoring, or native for "
-        "none; the model's own unless told.",
+        "none; default: the model's own.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""What all commands share of a terminal: errors on stderr, exit codes, signals."""
+"""Errors on stderr, exit codes and signals of all commands."""
 
 import errno
 import os
@@ -85,7 +85,7 @@ class Stop:
     code = 0
 
     def __call__(self) -> bool:
-        """Whether it was."""
+        """Return whether it was asked."""
         return bool(self.code)
 
 

@@ -36,12 +36,12 @@ from qualiclip_metric.decoding.source import (
 from qualiclip_metric.limits import MAX_PIXELS
 
 MAX_RESIZED_PIXELS = 2**24
-"""The same for an image once it has been resized to the scoring size: a network takes more memory
-for a pixel than a decoder. With `lite` only an image 64 times as long as wide comes near this."""
+"""Most pixels of an image after it is resized to the scoring size: a network takes more memory for
+a pixel than a decoder. With `lite` only an image 64 times as long as wide comes near this."""
 
 WHOLE_FORMATS = frozenset({"AVIF", "HEIF", "JPEG2000", "WEBP"})
 WHOLE_PIXELS = MAX_PIXELS // 2
-"""The same for these formats, unless max_pixels is raised: their libraries hold an image several
+"""Limit for these formats, unless max_pixels is raised: their libraries hold an image several
 times, WebP's 16 bytes for a pixel."""
 
 OVERSIZE = 2

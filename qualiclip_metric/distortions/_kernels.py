@@ -27,7 +27,7 @@ def disk(radius: float) -> Float[Tensor, "k k"]:
     return _normalised(F.avg_pool2d(inside[None, None], samples)[0, 0])
 
 
-def line(length: float, angle: float, *, samples: int = 32) -> Float[Tensor, "k k"]:
+def line(length: float, angle: float) -> Float[Tensor, "k k"]:
     """Segment of ``length`` px through the centre, ``angle`` radians counter-clockwise from right.
 
     Points on the segment are split bilinearly among their four neighbours, so that every length and
@@ -35,7 +35,7 @@ def line(length: float, angle: float, *, samples: int = 32) -> Float[Tensor, "k 
     """
     half = math.ceil(length / 2)
     size = 2 * half + 1
-    steps = math.ceil(length * samples)
+    steps = math.ceil(32 * length)  # points
     along = ((torch.arange(steps, dtype=torch.float64) + 0.5) / steps - 0.5) * length
     x, y = half + along * math.cos(angle), half - along * math.sin(angle)
     columns, rows = (_tent(x, size), _tent(y, size))

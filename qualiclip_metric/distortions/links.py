@@ -135,8 +135,9 @@ def _encoded(light: Image) -> Image:
     return srgb
 
 
-def _walk(rng: torch.Generator, steps: int = 64, finer: int = 8) -> Float[Tensor, "2 points"]:
+def _walk(rng: torch.Generator) -> Float[Tensor, "2 points"]:
     """Draw a smooth random path around 0 whose bounding box has a diagonal of 1."""
+    steps, finer = 64, 8
     bend = _random.between(0.0, 0.45, rng)
     turn = torch.randn(steps, generator=rng) * bend  # radians per step; 0 is a straight line
     heading = turn.cumsum(0) + _random.angle(1.0, rng)

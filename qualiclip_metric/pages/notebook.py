@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from qualiclip_metric.images import ImageError
-from qualiclip_metric.pages.pictures import data_uri, thumbnail
+from qualiclip_metric.pages.pictures import data_uri, thumbnail_if_readable
 
 SIDE = 64
 """Longer side of a thumbnail, px."""
@@ -107,7 +106,4 @@ def _cell(value: Any) -> str:
 def _thumbnail(path: Any) -> str:
     if isinstance(path, ImagePosition):
         return path.thumbnail
-    try:
-        return thumbnail(path, SIDE)
-    except ImageError:
-        return ""
+    return thumbnail_if_readable(path, SIDE)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from qualiclip_metric.images import pixels
+from qualiclip_metric.images import ImageError, pixels
 
 THUMBNAIL = 160
 """Longer side of a thumbnail, px."""
@@ -38,3 +38,11 @@ def encoded(content: bytes, form: str) -> str:
 def thumbnail(path: str | Path, side: int = THUMBNAIL, form: str = "JPEG", **options: Any) -> str:
     """Read an image file and encode it as `data_uri` does; a JPEG is reduced during decoding."""
     return data_uri(pixels(path, side=side), side, form, **options)
+
+
+def thumbnail_if_readable(path: str | Path, side: int = THUMBNAIL) -> str:
+    """Return the thumbnail of an image file; empty for a URL and for a file that is gone or bad."""
+    try:
+        return thumbnail(path, side)
+    except ImageError:
+        return ""

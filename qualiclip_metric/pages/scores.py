@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qualiclip_metric.files import atomic_write
-from qualiclip_metric.images import ImageError
 from qualiclip_metric.pages.cards import Card, CardPage
-from qualiclip_metric.pages.pictures import thumbnail
+from qualiclip_metric.pages.pictures import thumbnail_if_readable
 from qualiclip_metric.prompts import likeliest_fault
 
 AnyRow = TypeVar("AnyRow")
@@ -44,11 +43,5 @@ def _add(page: CardPage, row: Any) -> None:
     if row.score is None:
         page.add_failure(row.key, row.error or "")
         return
-    page.add(Card(row.key, row.score, _thumbnail(row.key), likeliest_fault(row.faults)))
-
-
-def _thumbnail(key: str) -> str:
-    try:
-        return thumbnail(key)
-    except ImageError:  # the key is a URL or a place in a shard, or the file is gone
-        return ""
+    # none where the key is a URL or a place in a shard
+    page.add(Card(row.key, row.score, thumbnail_if_readable(row.key), likeliest_fault(row.faults)))

@@ -121,20 +121,18 @@ def prompt_features(text: Mapping[str, Tensor], pairs: Sequence[Pair] = PROMPTS)
 def initial_learner(
     text: Mapping[str, Tensor],
     rng: torch.Generator,
-    pairs: Sequence[Pair] = PROMPTS,
-    context: int = CONTEXT_TOKENS,
     std: float = 0.02,
 ) -> dict[str, Tensor]:
     """Make the state dict of a `PromptLearner` before training, in the published layout.
 
     Its context is random, normal with standard deviation `std`.
     """
-    texts = [" ".join(["x"] * context + [text]) for pair in pairs for text in pair]
+    texts = [" ".join(["x"] * CONTEXT_TOKENS + [text]) for pair in PROMPTS for text in pair]
     embedded = text["token_embedding.weight"].float()[tokenize(texts)]
     return {
-        "ctx": torch.randn(len(texts), context, WIDTH, generator=rng) * std,
+        "ctx": torch.randn(len(texts), CONTEXT_TOKENS, WIDTH, generator=rng) * std,
         "token_prefix": embedded[:, :1].clone(),
-        "token_suffix": embedded[:, 1 + context :].clone(),
+        "token_suffix": embedded[:, 1 + CONTEXT_TOKENS :].clone(),
         **{f"tower.{key}": value for key, value in tower_state(text).items()},
     }
 

@@ -38,7 +38,6 @@ def across_contents(
     metric: QualiCLIP,
     paths: Sequence[str | Photo],
     *,
-    crop_size: int = 224,
     per_photo: int = 4,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
@@ -52,7 +51,7 @@ def across_contents(
     """
     if len(paths) < 2:
         raise ValueError(f"across contents: expected at least two photos, got {len(paths)}")
-    config, scores, quality = TrainConfig(crop_size=crop_size, min_scale=0.5), [], []
+    config, scores, quality = TrainConfig(min_scale=0.5), [], []
     for number, path in enumerate(paths):
         photo = photos.read(path)
         for draw in range(number * per_photo, (number + 1) * per_photo):

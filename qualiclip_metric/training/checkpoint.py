@@ -54,16 +54,9 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 def log_validation(folder: Path, step: int, values: dict[str, Any]) -> None:
     """Append one validation; drop this step and later ones, which a resumed run repeats."""
-    path = folder / LOG
-    lines = path.read_text().splitlines() if path.is_file() else []
-    kept = [line for line in lines if json.loads(line)["step"] < step]
-    kept.append(json.dumps({"step": step, **values}))
-    write_text(path, "\n".join(kept) + "\n")
-
-
-def drop_validations(folder: Path) -> None:
-    """Delete the log of validations, if there is one."""
-    (folder / LOG).unlink(missing_ok=True)
+    kept = [one for one in read_validations(folder) if one["step"] < step]
+    lines = [json.dumps(one) + "\n" for one in (*kept, {"step": step, **values})]
+    write_text(folder / LOG, "".join(lines))
 
 
 def read_validations(folder: Path) -> list[dict[str, Any]]:

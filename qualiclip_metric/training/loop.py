@@ -22,12 +22,7 @@ from qualiclip_metric.training.data import DrawBatchSampler, Ladders, ladder_bat
 from qualiclip_metric.training.digests import read_split
 from qualiclip_metric.training.photos import Photo, read
 from qualiclip_metric.training.run import Run
-from qualiclip_metric.training.start import (
-    initial_checkpoint,
-    parameter_groups,
-    trainable,
-    trainable_parameters,
-)
+from qualiclip_metric.training.start import initial_checkpoint, parameter_groups, trainable
 from qualiclip_metric.training.validation import Validation, score_photos, summarise
 
 if TYPE_CHECKING:
@@ -212,9 +207,8 @@ class _Loop:
         # be added, but DistributedDataParallel averages them.
         accelerator.backward(total * accelerator.num_processes)
         # clipping at infinity multiplies by exactly 1 and returns the norm
-        norm = accelerator.clip_grad_norm_(
-            list(trainable_parameters(self.run.metric)), config.clip_norm or math.inf
-        )
+        learning = [p for p in self.run.metric.parameters() if p.requires_grad]
+        norm = accelerator.clip_grad_norm_(learning, config.clip_norm or math.inf)
         self.optimizer.step()
         return values, rate, float(norm)
 

@@ -106,7 +106,7 @@ class Run:
     def _drop_earlier_run(self) -> None:
         """Delete the validations of another run: comparing with them would pick a wrong best."""
         if self.fresh:
-            files.drop_validations(self.folder)
+            (self.folder / files.LOG).unlink(missing_ok=True)
             self.fresh = False
 
     def _settings(self) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The model before its first step, and the parameters that learn."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +100,3 @@ def _rate(name: str, config: TrainConfig) -> float:
     if config.frozen_blocks and name.startswith(frozen):
         return 0.0
     return config.trunk_learning_rate
-
-
-def trainable_parameters(metric: QualiCLIP) -> Iterator[Tensor]:
-    """Iterate over the parameters that learn."""
-    return (p for p in metric.parameters() if p.requires_grad)
