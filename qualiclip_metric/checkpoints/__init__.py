@@ -2,7 +2,6 @@
 
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.checkpoints.download import (
-    LocalFile,
     WeightsError,
     cache_folder,
     fetch,
@@ -21,7 +20,7 @@ from qualiclip_metric.checkpoints.model_names import (
     signature_name,
 )
 from qualiclip_metric.checkpoints.own_format import save, save_pyiqa
-from qualiclip_metric.checkpoints.published import PUBLISHED, Published, Source
+from qualiclip_metric.checkpoints.published import PUBLISHED, Published
 from qualiclip_metric.checkpoints.reading import read
 
 __all__ = [
@@ -29,9 +28,7 @@ __all__ = [
     "PUBLISHED",
     "Checkpoint",
     "CheckpointError",
-    "LocalFile",
     "Published",
-    "Source",
     "WeightsError",
     "cache_folder",
     "fetch",

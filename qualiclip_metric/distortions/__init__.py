@@ -22,7 +22,6 @@ from qualiclip_metric.distortions._checks import check_images, check_level
 from qualiclip_metric.distortions.chains import (
     LINKS,
     Chain,
-    Link,
     chain_ladder,
     draw_chain,
     parse_chain,
@@ -42,10 +41,8 @@ __all__ = [
     "GROUPS",
     "LEVELS",
     "LINKS",
-    "MAX_TYPES",
     "Chain",
     "Distortion",
-    "Link",
     "chain_ladder",
     "distort",
     "draw_chain",
