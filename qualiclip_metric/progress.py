@@ -49,10 +49,6 @@ class Progress:
         self.note = self.note if note is None else note
         self.show(self)
 
-    def advance(self) -> None:
-        """Count one more."""
-        self.update(self.done + 1)
-
     def __str__(self) -> str:
         parts = [f"{self.done:,}" + ("" if self.total is None else f" of {self.total:,}")]
         if self.failed:

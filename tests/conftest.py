@@ -114,7 +114,7 @@ def tiny() -> QualiCLIP:
 def random_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint file of a `lite` with random weights and prompts, for what needs a file."""
     from qualiclip_metric import checkpoints
-    from qualiclip_metric.encoders import LiteEncoder
+    from qualiclip_metric.encoders.lite import LiteEncoder
 
     with torch.random.fork_rng():
         torch.manual_seed(SEED)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from qualiclip_metric.checkpoints import Checkpoint, save
 from qualiclip_metric.checkpoints.layouts import from_torch
-from qualiclip_metric.encoders import LiteEncoder, RN50Encoder
+from qualiclip_metric.encoders.lite import LiteEncoder
+from qualiclip_metric.encoders.rn50 import RN50Encoder
 from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.text.clip import initial_learner
 

@@ -71,7 +71,7 @@ def demo(
         for name, photo in photos.items():
             for distortion in DISTORTIONS:
                 ladders.append(score_ladder(metric, name, photo, distortion))
-                progress.advance()
+                progress.update(len(ladders))
     typer.echo(_table(ladders))
     typer.echo(metric.signature, err=True)
     try:

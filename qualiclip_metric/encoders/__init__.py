@@ -5,24 +5,10 @@ module is imported at its first use.
 """
 
 from collections.abc import Callable, Collection
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric.encoders.encoder import Encoder
 
-if TYPE_CHECKING:
-    from qualiclip_metric.encoders.lite import LiteEncoder
-    from qualiclip_metric.encoders.rn50 import RN50Encoder
-
-__all__ = ["ENCODERS", "Encoder", "LiteEncoder", "RN50Encoder"]
-
-_MODULES = {"LiteEncoder": "lite", "RN50Encoder": "rn50"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__all__ = ["ENCODERS", "Encoder"]
 
 
 def _lite(names: Collection[str] = ()) -> Encoder:

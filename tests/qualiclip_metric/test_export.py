@@ -11,7 +11,7 @@ from qualiclip_metric import export as exporting
 from qualiclip_metric.build import create
 from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.cli import app
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.export import ExportError, deviation, export
 
 onnx = pytest.importorskip("onnx")

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.anchored.draws import DrawDataset, draw_batches
 from qualiclip_metric.training.anchored.pieces import Pieces

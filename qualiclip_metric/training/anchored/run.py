@@ -12,7 +12,7 @@ from qualiclip_metric import checkpoints
 from qualiclip_metric.build import from_checkpoint
 from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.distortions import FAULTS
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.prompts import FAULT_PAIRS, PROMPTS
 from qualiclip_metric.text.minilm import sentence_features
 from qualiclip_metric.training import checkpoint as files

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from qualiclip_metric import create
-from qualiclip_metric.encoders import LiteEncoder
 from qualiclip_metric.encoders.efficientnet import EfficientNetLite0
 from qualiclip_metric.encoders.imagenet import (
     ARCHITECTURE,
@@ -18,6 +17,7 @@ from qualiclip_metric.encoders.imagenet import (
     fold_batchnorm,
     imagenet_state_dict,
 )
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.images import to_tensor
 
 TABBY_TO_EGYPTIAN = range(281, 286)  # ImageNet's domestic cats

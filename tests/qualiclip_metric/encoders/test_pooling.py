@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from qualiclip_metric.encoders import LiteEncoder
-from qualiclip_metric.encoders.lite import CHANNELS, Pooling, joined
+from qualiclip_metric.encoders.lite import CHANNELS, LiteEncoder, Pooling, joined
 
 SEED = 0
 

@@ -8,8 +8,7 @@ from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from qualiclip_metric.encoders import RN50Encoder
-from qualiclip_metric.encoders.rn50 import MeanTokenPool
+from qualiclip_metric.encoders.rn50 import MeanTokenPool, RN50Encoder
 
 
 @pytest.fixture(scope="module")

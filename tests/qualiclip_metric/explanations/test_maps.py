@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qualiclip_metric import create, explain
-from qualiclip_metric.encoders import RN50Encoder
+from qualiclip_metric.encoders.rn50 import RN50Encoder
 from qualiclip_metric.explanations import METHODS
 from qualiclip_metric.metric import QualiCLIP
 from tests.qualiclip_metric.explanations.light_meter import (

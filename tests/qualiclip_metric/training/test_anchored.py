@@ -17,7 +17,7 @@ import qualiclip_metric
 from qualiclip_metric import checkpoints
 from qualiclip_metric.cli import app
 from qualiclip_metric.distortions import FAULTS
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.metric import cosine
 from qualiclip_metric.training.anchored import AnchoredConfig, fit, train_anchored
 from qualiclip_metric.training.anchored.draws import DrawDataset

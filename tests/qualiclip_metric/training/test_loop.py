@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import qualiclip_metric
 from qualiclip_metric import checkpoints
 from qualiclip_metric.checkpoints import Checkpoint
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.training import TrainConfig, checkpoint, digests, find_photos, losses, train
 from qualiclip_metric.training import validate as run_validation
 from qualiclip_metric.training.data import PristineDataset, degrade

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qualiclip_metric import checkpoints
-from qualiclip_metric.encoders import LiteEncoder
+from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.training import checkpoint, train
 from tests.photos import write_photos
 
