@@ -2,6 +2,7 @@
 
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.checkpoints.download import (
+    LocalFile,
     WeightsError,
     cache_folder,
     fetch,
@@ -20,7 +21,7 @@ from qualiclip_metric.checkpoints.model_names import (
     signature_name,
 )
 from qualiclip_metric.checkpoints.own_format import save, save_pyiqa
-from qualiclip_metric.checkpoints.published import PUBLISHED, Published
+from qualiclip_metric.checkpoints.published import PUBLISHED, Published, Source
 from qualiclip_metric.checkpoints.reading import read
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
     "PUBLISHED",
     "Checkpoint",
     "CheckpointError",
+    "LocalFile",
     "Published",
+    "Source",
     "WeightsError",
     "cache_folder",
     "fetch",
