@@ -57,12 +57,7 @@ def test_a_photo_that_vanishes_while_training(
     copies: list[Path], random_lite: Path, tmp_path: Path
 ) -> None:
     config = TrainConfig(
-        steps=3,
-        batch_size=1,
-        crop_size=64,
-        workers=0,
-        precision="fp32",
-        validate_share=0.0,
+        steps=3, batch_size=1, crop_size=64, workers=0, precision="fp32", validate_share=0.0
     )
 
     def lose(report: object) -> None:

@@ -1,4 +1,4 @@
-"""`create` on every kind of checkpoint, and the signature that tells what was really loaded."""
+"""`create` on every kind of checkpoint, and the signature of what was loaded."""
 
 import os
 import signal

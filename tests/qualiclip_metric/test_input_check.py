@@ -1,4 +1,4 @@
-"""No plausible score for what is no image: values, losses; weights' precision, autocast."""
+"""Values and weights that give no valid score are refused: images, losses, precision, autocast."""
 
 import copy
 from importlib.util import find_spec

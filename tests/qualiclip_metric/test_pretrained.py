@@ -105,7 +105,7 @@ def test_what_the_hub_refuses(random_lite: Path, hub: "Hub") -> None:
 
 
 @pytest.mark.parametrize("name", ["name", "a/b/c", "user/name@", "../x"])
-def test_names_that_are_none(name: str) -> None:
+def test_wrong_repository_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="expected hf://user/name"):
         create(f"hf://{name}")
 

@@ -59,7 +59,7 @@ def test_another_size(size, coffee):
 
 
 @pytest.mark.parametrize("size", ["big", 31, "0", -5, True, 1.5])
-def test_no_size(size):
+def test_wrong_sizes_are_refused(size):
     with pytest.raises(ValueError, match="size"):
         create("lite", size=size)
 

@@ -204,7 +204,7 @@ def test_no_garbage_is_scored_or_counted(
     torch.testing.assert_close(metric.compute(), wanted)
 
 
-def test_arguments_that_are_none(tiny: QualiCLIP) -> None:
+def test_wrong_arguments_are_refused(tiny: QualiCLIP) -> None:
     wrong: Any = "sum"
     with pytest.raises(ValueError, match="reduction"):
         QualiCLIPScore(tiny, wrong)

@@ -135,7 +135,7 @@ def test_names_outside_the_set_need_consent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive at all"])
-def test_excel_and_matlab_files_that_are_none(content: bytes, tmp_path: Path) -> None:
+def test_damaged_excel_and_matlab_files_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "csiq.DMOS.xlsx").write_bytes(content)
     with pytest.raises(DatasetError, match="Excel"):
         read("csiq", tmp_path)

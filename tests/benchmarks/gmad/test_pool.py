@@ -67,7 +67,7 @@ def test_results_frames_become_pools():
     np.testing.assert_array_equal(pool.scores, [[0.9, -2], [0.1, -3]])
 
 
-def test_a_metric_that_scored_half_of_the_images_does_not_cost_the_others_their_images():
+def test_a_metric_with_half_of_the_scores_is_left_out_and_no_image_is():
     frame = pd.DataFrame({"image": list("abcd"), "x": [1.0, 2, 3, 4], "y": [3.0, 2, 1, 0]})
     frame["z"] = [1.0, 2, np.nan, np.nan]
     frame.attrs = {"metrics": ["x", "y", "z"], "signatures": {}}

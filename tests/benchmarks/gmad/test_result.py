@@ -64,11 +64,7 @@ def test_mos_preference_is_percent_of_the_pools_range(table):
 
 
 def test_bins_are_counted_by_what_became_of_them(wide, tmp_path):
-    table = wide(
-        image=list("abcde"),
-        one=[0.0, 1, 2, 3, 4],
-        two=[0.0, 0, 0, 0, 4],
-    )
+    table = wide(image=list("abcde"), one=[0.0, 1, 2, 3, 4], two=[0.0, 0, 0, 0, 4])
     pool = read_wide(table)
     pairs = run_competition(pool, Design(levels=3, width=9, min_gap=30), "rank").pairs_table()
     bins = summarise(pairs, pool.metrics, None)["bins"]

@@ -117,7 +117,7 @@ def test_gmad_leaves_a_sparse_metric_out_and_says_when_it_cannot_play():
     assert "two metrics" in gmad_panel(table, "t", opinions=True, resamples=10, seed=0)["reason"]
 
 
-def test_a_panel_that_fails_names_its_set_and_costs_nothing_else(results, monkeypatch):
+def test_a_panel_that_fails_names_its_set_and_changes_nothing_else(results, monkeypatch):
     def fail(*args, **kwargs):
         raise ValueError("expected weights of at least 0")
 

@@ -13,12 +13,7 @@ from benchmarks.datasets import Dataset
 from benchmarks.datasets.splits import random_tests
 from benchmarks.results.folder import load, read_frame
 from benchmarks.results.store import Key, Row, Store, write_parquet
-from benchmarks.results.summary import (
-    Statistics,
-    note_unavailable,
-    summarise,
-    write_summary,
-)
+from benchmarks.results.summary import Statistics, note_unavailable, summarise, write_summary
 from benchmarks.results.summary_markdown import summary_markdown
 from benchmarks.scoring.runner import prepare
 

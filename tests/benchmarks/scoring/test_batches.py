@@ -35,7 +35,9 @@ def test_scores_that_are_no_numbers_are_errors(mini: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("batched", [False, True])
-def test_whatever_a_metric_throws_costs_its_image(mini: Path, workers: int, batched: bool) -> None:
+def test_an_exception_of_a_metric_is_the_error_of_its_image(
+    mini: Path, workers: int, batched: bool
+) -> None:
     seen: list[int] = []
 
     def odd(images: torch.Tensor) -> torch.Tensor:

@@ -54,7 +54,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_child_that_is_killed_costs_its_metric_and_no_row(mini: Path, odd: Path) -> None:
+def test_a_killed_child_stops_its_metric_and_loses_no_row(mini: Path, odd: Path) -> None:
     out = odd / "results"
     result, _ = score(mini, out, "odd_metric:dies", timeout=300.0)
     assert "odd_metric:dies died" in result.stopped

@@ -5,13 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.stats.bootstrap import (
-    counts,
-    difference_p,
-    interval,
-    plcc_samples,
-    srcc_samples,
-)
+from benchmarks.stats.bootstrap import counts, difference_p, interval, plcc_samples, srcc_samples
 from benchmarks.stats.correlations import plcc, srcc
 
 QUICK = settings(max_examples=30, deadline=None)

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged, mad or malicious: one line that names the file, and no score."""
+"""Damaged or malicious checkpoints: refused in one line that names the file."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_values_whose_sum_is_too_large_are_finite(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["logit_scale", "temperature"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
-def test_a_scale_that_is_none(name: str, value: float, tmp_path: Path) -> None:
+def test_scales_must_be_finite_and_above_0(name: str, value: float, tmp_path: Path) -> None:
     checkpoints.save(model(**{name: value}), tmp_path / "m")
     refused(tmp_path / "m", f"{name}: .*{value}")
 
@@ -135,7 +135,7 @@ def test_a_text_tower_of_another_shape(seeded_official: Path) -> None:
         from_checkpoint(replace(whole, prompts=None, text=text))
 
 
-# --- files that are none -------------------------------------------------------------------------
+# --- files that hold no model -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -156,7 +156,7 @@ def test_content_that_is_no_model(content: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [5, None, "text", [1], {"architecture": 5}], ids=repr)
-def test_a_header_that_is_none(value: Any, tmp_path: Path) -> None:
+def test_a_header_must_hold_texts_by_name(value: Any, tmp_path: Path) -> None:
     torch.save({"qualiclip_metric": value}, tmp_path / "m.pth")
     refused(tmp_path / "m.pth", "header")
 

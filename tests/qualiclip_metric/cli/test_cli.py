@@ -157,8 +157,7 @@ def test_info_for_people_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cuda", "mps", "device"),
-    [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+    ("cuda", "mps", "device"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")]
 )
 def test_the_device_is_a_gpu_if_there_is_one(
     monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, device: str

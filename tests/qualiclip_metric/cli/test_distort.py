@@ -102,10 +102,7 @@ def test_usage_errors_exit_2(photo, tmp_path, args, word):
 def test_bad_data_exits_1(tmp_path):
     tiny = tmp_path / "tiny.png"
     Image.new("RGB", (20, 20)).save(tiny)
-    for path, message in (
-        (tmp_path / "none.png", "no such file"),
-        (tiny, "32x32"),
-    ):
+    for path, message in ((tmp_path / "none.png", "no such file"), (tiny, "32x32")):
         result = run(path, "--type", "jpeg", "--level", 1, "--out", tmp_path / "worse.png")
         assert result.exit_code == 1
         assert message in text(result)
@@ -131,8 +128,7 @@ def test_a_chain_is_what_the_library_computes(photo, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("chains", "rows"),
-    [(["links"], len(LINKS)), (["haze,defocus,resample:0.5", "low_light"], 2)],
+    ("chains", "rows"), [(["links"], len(LINKS)), (["haze,defocus,resample:0.5", "low_light"], 2)]
 )
 def test_the_sheet_of_chains(photo, tmp_path, chains, rows):
     out = tmp_path / "sheet.png"

@@ -16,12 +16,7 @@ from typer.testing import Result as Outcome
 from qualiclip_metric import create, images
 from qualiclip_metric.cli import app
 from qualiclip_metric.explanations import explanation
-from qualiclip_metric.explanations.explanation import (
-    MAPS,
-    Explanation,
-    default_map,
-    explain_image,
-)
+from qualiclip_metric.explanations.explanation import MAPS, Explanation, default_map, explain_image
 from qualiclip_metric.explanations.figure import draw
 from qualiclip_metric.explanations.overlay import overlay
 from qualiclip_metric.metric import QualiCLIP

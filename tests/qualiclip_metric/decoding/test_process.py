@@ -121,7 +121,7 @@ def test_noise_of_libraries_is_put_to_its_file(
     assert capfd.readouterr().err == ""
 
 
-def test_a_time_limit_costs_a_row(slow: Path) -> None:
+def test_a_file_over_the_time_limit_is_a_row_with_an_error(slow: Path) -> None:
     good = slow.with_name("a.png")
     Image.fromarray(PHOTO).save(good)
     first, second, third = score_files(mean_metric, [good, slow, good], timeout=1)

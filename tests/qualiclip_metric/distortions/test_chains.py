@@ -4,13 +4,7 @@ import pytest
 import torch
 from skimage import data
 
-from qualiclip_metric.distortions import (
-    LINKS,
-    Chain,
-    chain_ladder,
-    draw_chain,
-    parse_chain,
-)
+from qualiclip_metric.distortions import LINKS, Chain, chain_ladder, draw_chain, parse_chain
 from qualiclip_metric.distortions.compression import jpeg
 
 RANDOM = {

@@ -99,7 +99,7 @@ def test_no_pixel_recovers(name, img):
         ("nonlincontrchange", "jitter"),
     ],
 )
-def test_compositions_are_ordered_too(names):
+def test_compositions_are_ordered(names):
     img = torch.stack([IMAGES["coffee"], IMAGES["texture"]])
     far = distances(ladder(img, names, torch.Generator().manual_seed(1)), img)
     assert (far.diff() > 0).all(), far

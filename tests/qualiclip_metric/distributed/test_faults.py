@@ -49,7 +49,7 @@ print("rows", rows)
 """
 
 
-def test_kills_cost_no_row_and_double_none(cluster: Any, shards: Path, tmp_path: Path) -> None:
+def test_kills_lose_no_row_and_repeat_none(cluster: Any, shards: Path, tmp_path: Path) -> None:
     cluster.tell("add")
     cluster.tell("add")
     out = tmp_path / "scores"

@@ -82,7 +82,7 @@ def test_strips_give_the_modules_feature_maps(
 
 
 @pytest.mark.parametrize("strip_pixels", [WHOLE, 10_000])
-def test_strips_without_fused_operations_too(
+def test_strips_without_fused_operations(
     encoder: Encoder, graph: LayerGraph, strip_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(convolution, "has_fused_operations", lambda *_: False)
@@ -142,7 +142,7 @@ def test_openvino_gives_the_modules_feature_maps(
     pytest.importorskip("openvino", reason="extra openvino is not installed")
     engine = ENGINES["openvino"](graph, DTYPES[precision], CPU)
     limit = {"fp32": 2e-5, "bf16": 0.1}[precision]
-    for size in SIZES:
+    for size in SIZES if precision == "fp32" else SIZES[:2]:  # bf16 may be emulated, slowly
         img = image(2, *size)
         assert relative(engine(img), encoder.maps(img)) < limit
 
@@ -244,9 +244,9 @@ def test_openvino_leaves_huge_images_to_strips(
 ) -> None:
     pytest.importorskip("openvino", reason="extra openvino is not installed")
     engine = ENGINES["openvino"](lite.layer_graph(), torch.bfloat16, CPU)
-    img = image(1, 160, 224)
+    img = image(1, 64, 96)
     assert engine(img)[0].dtype == torch.float32
-    monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 160 * 224 - 1)
+    monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 64 * 96 - 1)
     in_strips = engine(img)
     assert in_strips[0].dtype == (torch.bfloat16 if has_bf16_instructions() else torch.float32)
     assert relative(in_strips, lite.maps(img)) < 0.1

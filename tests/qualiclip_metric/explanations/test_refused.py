@@ -6,11 +6,7 @@ from torch import Tensor, nn
 
 from qualiclip_metric import explain
 from qualiclip_metric.metric import QualiCLIP
-from tests.qualiclip_metric.explanations.light_meter import (
-    GRADIENT,
-    ShadesEncoder,
-    photos,
-)
+from tests.qualiclip_metric.explanations.light_meter import GRADIENT, ShadesEncoder, photos
 
 
 class Detached(ShadesEncoder):

@@ -31,7 +31,7 @@ def test_overrides_win_and_are_typed(tmp_path):
         ({"overlap": 1.5}, "overlap: expected 0 to 1"),
     ],
 )
-def test_what_is_off_is_named(raw, told):
+def test_wrong_settings_are_refused(raw, told):
     with pytest.raises(ValueError, match=told):
         TrainConfig.from_dict(raw)
 

@@ -75,7 +75,7 @@ def test_a_run_fits_moves_only_the_context_and_resumes(labels, seeded_official, 
         train_plus(other, rows, tmp_path / "b", pretrained=seeded_official, resume=True)
 
 
-def test_what_is_off_is_named(labels, tmp_path):
+def test_wrong_settings_are_refused(labels, tmp_path):
     with pytest.raises(ValueError, match="image, mos"):
         read_labels(tmp_path / "none.csv")
     (tmp_path / "bad.csv").write_text("image,mos\nmissing.png,3\n")
