@@ -22,5 +22,5 @@ def test_pairs_by_index_and_text(tiny: QualiCLIP) -> None:
     assert chosen(tiny, "sharp/blurry edges") == (2,)
     assert chosen(tiny, "Blurry image.") == (1,)
     for wrong in (7, -1, True, "Sharp", ""):
-        with pytest.raises(ValueError, match=r"pair: expected .* 1 'Sharp/Blurry image'"):
+        with pytest.raises(ValueError, match="Sharp/Blurry"):
             chosen(tiny, wrong)

@@ -64,7 +64,7 @@ def test_pairs_whose_words_do_not_tell_them_apart_are_numbered(
 
 
 def test_a_column_cannot_have_a_name_of_ours() -> None:
-    with pytest.raises(ValueError, match="columns height, score have names"):
+    with pytest.raises(ValueError, match="height, score"):
         layout_for("s", passed=dict.fromkeys(("score", "height", "id")))
 
 
@@ -128,7 +128,7 @@ def test_a_part_that_was_being_written_is_no_part(tmp_path: Path) -> None:
 
 
 def test_a_table_of_another_schema_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected a table with the schema"):
+    with pytest.raises(ValueError, match="schema"):
         parquet.write_file(f"{tmp_path}/a.parquet", pa.table({"key": ["a"]}))
 
 
