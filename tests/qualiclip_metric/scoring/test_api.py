@@ -134,7 +134,7 @@ def test_a_shard_is_a_table_that_says_what_was_left_out(
 
 
 def test_one_bad_file_raises(tiny: QualiCLIP, tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"none\.jpg: no such file"):
+    with pytest.raises(ImageError, match="no such file"):
         score(tmp_path / "none.jpg", tiny)
     with pytest.raises(ValueError, match="no image found"):
         score(tmp_path, tiny)
