@@ -19,17 +19,12 @@ class NoGradientError(ValueError):
 
 
 def attack(
-    score: Callable[[Tensor], Tensor],
-    image: Tensor,
-    radius: int,
-    *,
-    raising: bool,
-    steps: int = STEPS,
+    score: Callable[[Tensor], Tensor], image: Tensor, radius: int, *, raising: bool
 ) -> Tensor:
     """Move the score of (1, 3, H, W) by at most ``radius`` grey levels (PGD in L-infinity).
 
     ``x_(t+1) = clip(x_t + a sign(grad score(x_t)))``, clipped to the ball around the image and to
-    [0, 1], with ``a = REACH * radius / 255 / steps``; minus instead of plus to lower the score.
+    [0, 1], with ``a = REACH * radius / 255 / STEPS``; minus instead of plus to lower the score.
 
     Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018, 2.1.
     There is no random start. The result is rounded to 8 bits, so that a file of it has the same
@@ -42,7 +37,7 @@ def attack(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Input Tensor .* did not already require gradients")
         attacked: Tensor = pgd.perturb(
-            image, epsilon, REACH * epsilon / steps, steps, target=None, targeted=not raising
+            image, epsilon, REACH * epsilon / STEPS, STEPS, target=None, targeted=not raising
         )
     return attacked.detach().mul(255).round().div(255)
 

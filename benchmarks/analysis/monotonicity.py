@@ -4,14 +4,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from benchmarks.metrics.scorer import Scorer
-from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, versions
 
-__all__ = ["along_ladders", "ladder_curves", "ladder_scores", "measure_monotonicity"]
+__all__ = [
+    "along_ladders",
+    "ladder_curves",
+    "ladder_scores",
+    "measure_monotonicity",
+    "ordered_pairs",
+]
 
 
 def measure_monotonicity(
@@ -69,6 +74,20 @@ def ladder_scores(
         return np.array([scorer.score_image(image) for scorer in scorers])
 
     return np.moveaxis(along_ladders(images, evaluate, seed, progress), -1, 0)
+
+
+def ordered_pairs(scores: ArrayLike) -> NDArray[np.float64]:
+    """Share of the pairs of levels whose milder level scores strictly higher; a tie is wrong.
+
+    ``#{i < j : s_i > s_j} / (L (L - 1) / 2)`` over the L >= 2 levels of a ladder (last axis,
+    mildest first); 0.5 is what a score gives that knows nothing of the level.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim == 0 or values.shape[-1] < 2:
+        raise ValueError(f"expected at least two levels, got scores of shape {values.shape}")
+    mild, severe = np.triu_indices(values.shape[-1], k=1)
+    shares: NDArray[np.float64] = (values[..., mild] > values[..., severe]).mean(axis=-1)
+    return shares
 
 
 def ladder_curves(

@@ -15,10 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from benchmarks.analysis.monotonicity import along_ladders
+from benchmarks.analysis.monotonicity import along_ladders, ordered_pairs
 from benchmarks.stats.bootstrap import interval, mean_samples, srcc_samples
 from benchmarks.stats.correlations import srcc
-from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.files import atomic_write
 from qualiclip_metric.images import ImageError, read
 from qualiclip_metric.metric import QualiCLIP

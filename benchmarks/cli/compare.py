@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import DatasetNames, MetricNames, Resamples, Results, Seed
 from benchmarks.results.folder import dataset_names, load
 from benchmarks.results.summary_markdown import significance_markdown

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.analysis.diagnosis import correct_shares, fault_shares
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import Engine, EngineOption, Images, JsonOut, Limit, Resamples, Seed
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, with_interval, write_json

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.analysis import faithfulness
 from benchmarks.analysis.localisation import FIGURES
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import Images, JsonOut, Limit, Models, Resamples, Seed, ShortPhotos
 from benchmarks.datasets.photos import pristine, shrunk
 from benchmarks.formatting import markdown, number, with_interval, write_json

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import DatasetName, MetricNames, Resamples, ResultsFolder, Seed
 from benchmarks.formatting import write_json
 from benchmarks.gmad.competition import Design

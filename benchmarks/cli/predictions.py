@@ -8,7 +8,7 @@ import typer
 from benchmarks.cli._options import OptionalResamples, Seed
 from benchmarks.datasets import avt
 from benchmarks.formatting import markdown, number, with_interval
-from benchmarks.results.predictions import agreements
+from benchmarks.stats.agreement import agreements
 
 
 def predictions(

@@ -8,7 +8,7 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.analysis import prompts as analysis
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import (
     AllowMissing,
     AllowOutside,

@@ -8,7 +8,7 @@ import typer
 
 from benchmarks.analysis.monotonicity import measure_monotonicity
 from benchmarks.analysis.robustness import measure_robustness
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import (
     Images,
     MetricSpecs,

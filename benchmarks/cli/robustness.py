@@ -6,7 +6,7 @@ import numpy as np
 import typer
 
 from benchmarks.analysis.robustness import measure_robustness
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import Images, Limit, MetricSpecs, Resamples, ResultsFolder, Seed
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, write_json

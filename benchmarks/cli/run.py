@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import (
     AllowMissing,
     AllowOutside,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.analysis.sizes import FILTERS, SIDES, PhotoSizes, score_at_sizes, score_changes
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import JsonOut, Model
 from benchmarks.formatting import markdown, number, write_json
 from qualiclip_metric import create

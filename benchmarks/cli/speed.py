@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import Engine, EngineOption, Model, Precision, PrecisionOption
 from benchmarks.reference.seeded import write_official
 from benchmarks.speed import first, on_ray, peer, pipeline

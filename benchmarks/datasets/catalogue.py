@@ -184,7 +184,8 @@ _ALL = (
         source="https://www.jasongt.com/projectpages/pipal.html",
         licence="see the project's page; research",
         citation="Gu et al., PIPAL, ECCV 2020",
-        layout="pyiqa scripts/process_pipal.py and public readers of the release",
+        layout="labels: pyiqa scripts/process_pipal.py; folders of the release's images are not "
+        "known, so any is accepted",
         protocol="Elo scores; random splits grouped by reference (other labels are not public)",
         pyiqa=PyiqaLayout("meta_info_PIPALDataset.csv", "PIPAL/Dist_Imgs", full_reference=True),
     ),

@@ -143,7 +143,7 @@ def present(
     return here
 
 
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    """The first few of a list of names, for a message."""
-    more = ", ..." if len(names) > limit else ""
-    return ", ".join(str(name) for name in names[:limit]) + more
+def _some(names: Sequence[str]) -> str:
+    """The first three of a list of names, for a message."""
+    more = ", ..." if len(names) > 3 else ""
+    return ", ".join(str(name) for name in names[:3]) + more

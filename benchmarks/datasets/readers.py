@@ -210,11 +210,11 @@ def csiq(root: Path) -> pd.DataFrame:
     )
 
 
-_LIVE = (("jp2k", 227), ("jpeg", 233), ("wn", 174), ("gblur", 174), ("fastfading", 174))
+LIVE_PARTS = (("jp2k", 227), ("jpeg", 233), ("wn", 174), ("gblur", 174), ("fastfading", 174))
 """Folders of LIVE release 2 in the order of the score vector, with their image counts."""
 
 
-def live(root: Path, parts: tuple[tuple[str, int], ...] = _LIVE) -> pd.DataFrame:
+def live(root: Path) -> pd.DataFrame:
     """LIVE release 2. One vector of realigned DMOS over five folders; originals are left out.
 
     ``orgs`` marks the 203 positions that hold an undistorted copy (DMOS 0 by definition).
@@ -224,7 +224,7 @@ def live(root: Path, parts: tuple[tuple[str, int], ...] = _LIVE) -> pd.DataFrame
     original = read_matlab(path, "orgs").ravel().astype(bool)
     std = read_matlab(path, "dmos_std", optional=True).ravel()
     references = [str(cell.item()) for cell in read_matlab(root / "refnames_all.mat").ravel()]
-    images = [f"{name}/img{i + 1}.bmp" for name, count in parts for i in range(count)]
+    images = [f"{name}/img{i + 1}.bmp" for name, count in LIVE_PARTS for i in range(count)]
     if not len(dmos) == len(original) == len(references) == len(images):
         raise DatasetError(
             f"live: expected {len(images)} scores, got {len(dmos)} in {path.name}, "
@@ -236,7 +236,7 @@ def live(root: Path, parts: tuple[tuple[str, int], ...] = _LIVE) -> pd.DataFrame
             "mos": dmos,
             "mos_std": std if len(std) == len(dmos) else np.nan,
             "reference": references,
-            "distortion": [name for name, count in parts for _ in range(count)],
+            "distortion": [name for name, count in LIVE_PARTS for _ in range(count)],
         }
     )
     return frame[~original]
@@ -255,19 +255,11 @@ def pipal(root: Path) -> pd.DataFrame:
     parts = names.str.extract(r"^([A-Z]\d+)_(\d+)_\d+\.\w+$")
     if parts.isna().any(axis=None):
         raise DatasetError("pipal: Train_Label has a line that is not like 'A0001_03_07.bmp,1437'")
-    folders = (
-        "Train_Dist",
-        "Train_Distort",
-        "Dist_Imgs",
-        *(f"Distortion_{i}" for i in range(1, 5)),
-    )
-    folder_of = {
-        file.name: name for name in folders if (root / name).is_dir()
-        for file in (root / name).iterdir()
-    }  # fmt: skip
+    # the archives' folders are not documented: any folder serves, since names do not repeat
+    found = {path.name: path.relative_to(root).as_posix() for path in sorted(root.rglob("*.*"))}
     return pd.DataFrame(
         {
-            "image": [f"{folder_of.get(name, folders[0])}/{name}" for name in names],
+            "image": [found.get(name, name) for name in names],
             "mos": labels["mos"],
             "reference": parts[0],
             "distortion": parts[1],

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import rankdata
 
-from benchmarks.stats.arrays import BoolArray, FloatArray, IntArray
+from benchmarks.stats import BoolArray, FloatArray, IntArray
 
 __all__ = ["Design", "Pair", "level_centres", "rank_scale", "select_pairs"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.stats.arrays import BoolArray, FloatArray, IntArray
+from benchmarks.stats import BoolArray, FloatArray, IntArray
 from benchmarks.stats.thurstone import Ranking, thurstone
 
 __all__ = [
@@ -105,16 +105,15 @@ def resample(cells: Cells, resamples: int, rng: np.random.Generator) -> FloatArr
     return counts
 
 
-def rank_matrix(matrix: FloatArray, replicates: FloatArray, level: float = 0.95) -> GlobalRanking:
-    """Compute Thurstone Case V scores of ``matrix`` ``(m, m)`` with percentile intervals.
+def rank_matrix(matrix: FloatArray, replicates: FloatArray) -> GlobalRanking:
+    """Compute Thurstone Case V scores of ``matrix`` ``(m, m)`` with 95% percentile intervals.
 
     ``replicates`` are the matrices of ``b`` bootstrap samples. NaN counts as no comparison. Scores
     are in units of the standard deviation of one comparison, with sum 0.
     """
     point = _solve(matrix[None])
     ensemble = _solve(replicates)
-    tails = [50 * (1 - level), 50 * (1 + level)]
-    low, high = np.percentile(ensemble.scores, tails, axis=0)
+    low, high = np.percentile(ensemble.scores, [2.5, 97.5], axis=0)
     share = float(ensemble.maximum.mean())
     return GlobalRanking(point.scores[0], low, high, bool(point.maximum[0]), share)
 

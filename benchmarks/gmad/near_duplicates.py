@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from benchmarks.stats.arrays import IntArray
+from benchmarks.stats import IntArray
 
 __all__ = ["difference_hash", "group_hashes", "hash_files"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.gmad.scale import Labelled
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 from benchmarks.stats.significance import COVERAGE
 
 __all__ = ["Pool", "pool_from_results", "read_wide"]

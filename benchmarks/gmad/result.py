@@ -21,7 +21,7 @@ from benchmarks.gmad.matrices import (
 )
 from benchmarks.gmad.pool import Pool
 from benchmarks.gmad.scale import Labelled, to_common_scale
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 
 __all__ = [
     "COLUMNS",

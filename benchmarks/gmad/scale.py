@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from benchmarks.gmad.competition import rank_scale
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 from benchmarks.stats.logistic import logistic4
 
 __all__ = ["SCALES", "Labelled", "logistic_scale", "to_common_scale"]

@@ -13,9 +13,7 @@ import torch
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from torch import Tensor, nn
 
-from qualiclip_metric.checkpoints import Checkpoint, save
 from qualiclip_metric.checkpoints.layouts import from_torch
-from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.encoders.rn50 import RN50Encoder
 from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.text.clip import initial_learner
@@ -49,24 +47,6 @@ def write_plus(path: str | Path, official: str | Path, seed: int = 0) -> Path:
     learner = initial_learner(from_torch(content).text, rng, std=0.5)
     own = {key: tensor for key, tensor in learner.items() if not key.startswith("tower.")}
     return _write({"params": {f"prompt_learner.{k}": v for k, v in own.items()}}, path)
-
-
-def write_lite(path: str | Path, seed: int = 0) -> Path:
-    """Write a random model of the architecture of `lite` in our own format, about 14 MB."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        encoder = LiteEncoder()
-    rng = torch.Generator().manual_seed(seed + 1)
-    prompts = torch.randn(len(PROMPTS), 2, encoder.dim, generator=rng)
-    model = Checkpoint(
-        architecture="lite",
-        encoder=encoder.state_dict(),
-        prompts=nn.functional.normalize(prompts, dim=-1),
-        pairs=PROMPTS,
-        training={"random": True, "seed": seed},
-    )
-    save(model, path)
-    return Path(path)
 
 
 def clip_state(seed: int = 0) -> dict[str, Tensor]:
@@ -106,13 +86,13 @@ def _calibrated(state: dict[str, Tensor], images: Tensor) -> dict[str, Tensor]:
     return state
 
 
-def _images(rng: torch.Generator, count: int = 12) -> Tensor:
-    """Random images with structure at several scales, (count, 3, 128, 128) in [0, 1]."""
+def _images(rng: torch.Generator) -> Tensor:
+    """Random images with structure at several scales, (12, 3, 128, 128) in [0, 1]."""
     layers = [
-        nn.functional.interpolate(torch.rand(count, 3, n, n, generator=rng), size=128)
+        nn.functional.interpolate(torch.rand(12, 3, n, n, generator=rng), size=128)
         for n in (2, 8, 32, 128)
     ]
-    weights = torch.rand(len(layers), count, 1, 1, 1, generator=rng) ** 3
+    weights = torch.rand(len(layers), 12, 1, 1, 1, generator=rng) ** 3
     mixed = (torch.stack(layers) * weights).sum(dim=0) / weights.sum(dim=0)
     return mixed.clamp(0, 1)
 

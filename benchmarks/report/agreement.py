@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.formatting import number, without_nan
-from benchmarks.stats.arrays import FloatArray, IntArray
+from benchmarks.stats import FloatArray, IntArray
 from benchmarks.stats.correlations import srcc
 from benchmarks.stats.logistic import Fit, fit4, logistic4
 from benchmarks.stats.significance import compare

@@ -15,6 +15,8 @@ __all__ = ["compare_with_ray", "packed", "rates_table"]
 
 STORE_BYTES = 256 * 2**20
 """Object store of the cluster."""
+WORKERS = (1, 2)
+"""Workers of one thread each, and threads of the plain command."""
 SHARDS = 32
 """More than workers by far, so that all of them end together."""
 
@@ -22,18 +24,16 @@ Rates = dict[int, tuple[float, float]]
 """Workers -> images per second of the plain command and on Ray."""
 
 
-def compare_with_ray(
-    photos: Sequence[Path], count: int, workers: Sequence[int] = (1, 2), rounds: int = 1
-) -> Rates:
+def compare_with_ray(photos: Sequence[Path], count: int, rounds: int = 1) -> Rates:
     """Time the plain command and Ray on the same tar shards, with as many threads.
 
     Each is run on ``count`` images and on twice as many; the rate is that of the difference, so
     that no start-up is in it. Of several rounds the shortest time counts.
     """
     shortest: dict[tuple[int, str, int], float] = {}
-    with packed(photos, 2 * count) as shards, _cluster(max(workers) + 1) as address:
+    with packed(photos, 2 * count) as shards, _cluster(max(WORKERS) + 1) as address:
         for _ in range(rounds):
-            for number in workers:
+            for number in WORKERS:
                 on_ray = ["--ray", address, "--ray-workers", str(number)]
                 for kind, options in (("plain", ["--workers", str(number)]), ("ray", on_ray)):
                     for images, some in ((count, shards[: SHARDS // 2]), (2 * count, shards)):
@@ -44,7 +44,7 @@ def compare_with_ray(
     def rate(number: int, kind: str) -> float:
         return images_per_second({n: shortest[number, kind, n] for n in (count, 2 * count)})
 
-    return {number: (rate(number, "plain"), rate(number, "ray")) for number in workers}
+    return {number: (rate(number, "plain"), rate(number, "ray")) for number in WORKERS}
 
 
 def rates_table(rates: Rates) -> str:

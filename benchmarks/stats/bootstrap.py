@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from benchmarks.stats.arrays import FloatArray, IntArray
+from benchmarks.stats import FloatArray, IntArray
 from benchmarks.stats.correlations import paired
 
 FEWEST_IMAGES = 20
@@ -121,12 +121,12 @@ def mean_samples(values: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -
     return np.concatenate([weights @ table / len(table) for weights in blocks])
 
 
-def interval(samples: FloatArray, level: float = 0.95) -> Interval:
-    """Percentile interval of bootstrap samples; NaN (constant resamples) are left out."""
+def interval(samples: FloatArray) -> Interval:
+    """95% percentile interval of bootstrap samples; NaN (constant resamples) are left out."""
     good = samples[np.isfinite(samples)]
     if not len(good):
         return Interval(float("nan"), float("nan"))
-    low, high = np.quantile(good, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(good, [0.025, 0.975])
     return Interval(float(low), float(high))
 
 

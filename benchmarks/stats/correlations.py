@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 
 
 def paired(pred: ArrayLike, mos: ArrayLike) -> tuple[FloatArray, FloatArray]:

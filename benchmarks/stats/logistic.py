@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeWarning, curve_fit, least_squares
 from scipy.special import expit, log_expit
 
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 from benchmarks.stats.correlations import paired, plcc, rmse
 
 STARTS4 = ((0.0, 0.5), (0.0, 2.0), (1.0, 0.5), (-1.0, 0.5))

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 from benchmarks.stats.bootstrap import FEWEST_IMAGES, difference_p, interval, srcc_samples
 from benchmarks.stats.correlations import srcc
 
@@ -37,12 +37,12 @@ class Comparison:
 
 def compare(
     scores: pd.DataFrame, metrics: list[str], *, against_best: bool = False,
-    resamples: int = 10_000, seed: int = 0, level: float = 0.05,
+    resamples: int = 10_000, seed: int = 0,
 ) -> Comparison:  # fmt: skip
     """Compare metrics, each pair on the images that both scored; higher is better.
 
     ``against_best`` compares the metric of the highest SRCC with each other one, else all pairs.
-    Holm's correction is over the pairs that are compared, at the family-wise error rate ``level``.
+    Holm's correction is over the pairs that are compared, at a family-wise error rate of 0.05.
     """
     rated = scores[scores["mos"].notna()]
     point, left_out = {}, {}
@@ -64,7 +64,7 @@ def compare(
     pairs = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
     defined = np.isfinite(pairs["p"].to_numpy(float))  # NaN: constant on the common images
     pairs.loc[defined, "p_holm"] = _holm(pairs.loc[defined, "p"].to_numpy(float))
-    pairs["significant"] = pairs["p_holm"] < level
+    pairs["significant"] = pairs["p_holm"] < 0.05
     return Comparison(point, pairs, left_out)
 
 

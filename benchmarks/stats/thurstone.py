@@ -9,13 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr
 
-from benchmarks.stats.arrays import BoolArray, FloatArray
+from benchmarks.stats import BoolArray, FloatArray
 
 __all__ = ["Ranking", "has_maximum", "thurstone"]
 
 
 PRIOR = 0.01
 """Precision of the Gaussian prior, relative to the mean weight, where no maximum is finite."""
+TOLERANCE = 1e-9
+"""Largest gradient, per unit of mean weight, at which the Newton search ends."""
+STEPS = 200
 LOG_SQRT_2PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -44,11 +47,10 @@ def has_maximum(wins: FloatArray) -> BoolArray:
     return np.asarray(reach.all(axis=(-2, -1)))
 
 
-def thurstone(wins: FloatArray, *, tolerance: float = 1e-9, steps: int = 200) -> Ranking:
+def thurstone(wins: FloatArray) -> Ranking:
     """Maximise ``sum_ij wins_ij * log(Phi(mu_i - mu_j))`` subject to ``sum(mu) == 0``.
 
-    ``wins[b, i, j]`` speaks for i over j; the diagonal is ignored. ``tolerance`` is the largest
-    gradient, per unit of mean weight, at which the Newton search ends.
+    ``wins[b, i, j]`` speaks for i over j; the diagonal is ignored.
     """
     if wins.ndim != 3 or wins.shape[1] != wins.shape[2] or wins.shape[1] < 2:
         raise ValueError(f"expected (b, m >= 2, m) weights, got shape {wins.shape}")
@@ -62,9 +64,9 @@ def thurstone(wins: FloatArray, *, tolerance: float = 1e-9, steps: int = 200) ->
     prior = np.where(maximum, 0.0, PRIOR)
     scores = np.zeros(weights.shape[:2])
     converged = np.zeros(len(weights), dtype=bool)
-    for _ in range(steps):
+    for _ in range(STEPS):
         gradient, curvature = _derivatives(weights, scores, prior)
-        converged = np.abs(gradient).max(axis=1) <= tolerance
+        converged = np.abs(gradient).max(axis=1) <= TOLERANCE
         if converged.all():
             break
         step = np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 from benchmarks.study.page import VOTE_COLUMNS
 
 __all__ = ["FEWEST_OBSERVERS", "mean_preference", "read_votes", "screen"]

@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.reference.seeded import write_lite
+from qualiclip_metric.checkpoints import Checkpoint, save
+from qualiclip_metric.encoders.lite import LiteEncoder
+from qualiclip_metric.prompts import PROMPTS
 from qualiclip_metric.sample_photos import sample_photo
 
 FORMATS = {
@@ -63,7 +65,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     tensors, number = folder / "tensors.pth", folder / "number.pth"
     torch.save({"params": {"prompt_learner.ctx": torch.zeros(16, 512)}}, tensors)
     torch.save({"qualiclip_metric": 5}, number, _use_new_zipfile_serialization=False)
-    return [write_lite(folder / "lite.safetensors"), tensors, number]
+    return [_random_lite(folder / "lite.safetensors"), tensors, number]
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +85,21 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for name, lines in tables.items():
         (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
     return [folder / f"{name}.csv" for name in tables]
+
+
+def _random_lite(path: Path) -> Path:
+    """Write a random model of the architecture of `lite`, about 14 MB."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = LiteEncoder()
+    rng = torch.Generator().manual_seed(1)
+    prompts = torch.randn(len(PROMPTS), 2, encoder.dim, generator=rng)
+    model = Checkpoint(
+        architecture="lite",
+        encoder=encoder.state_dict(),
+        prompts=torch.nn.functional.normalize(prompts, dim=-1),
+        pairs=PROMPTS,
+        training={"random": True, "seed": 0},
+    )
+    save(model, path)
+    return Path(path)

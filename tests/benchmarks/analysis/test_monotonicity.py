@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.analysis.monotonicity import along_ladders, ladder_curves, ladder_scores
+from benchmarks.analysis.monotonicity import (
+    along_ladders,
+    ladder_curves,
+    ladder_scores,
+    ordered_pairs,
+)
 from benchmarks.metrics.build import build_scorer
 from benchmarks.metrics.scorer import MetricError, Scorer
-from benchmarks.stats.ordering import ordered_pairs
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, distort
 
 

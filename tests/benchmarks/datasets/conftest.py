@@ -9,5 +9,5 @@ from tests.benchmarks.datasets.miniatures import LIVE_PARTS
 
 @pytest.fixture(autouse=True)
 def short_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers.live, "__defaults__", (LIVE_PARTS,))
+    monkeypatch.setattr(readers, "LIVE_PARTS", LIVE_PARTS)
     monkeypatch.delenv(ROOT_VARIABLE, raising=False)

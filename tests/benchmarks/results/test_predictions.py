@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.datasets import avt
-from benchmarks.results.predictions import agreements
+from benchmarks.stats.agreement import agreements
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 

@@ -1,8 +1,0 @@
-"""Types of numpy arrays."""
-
-import numpy as np
-from numpy.typing import NDArray
-
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
