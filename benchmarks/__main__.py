@@ -15,6 +15,7 @@ COMMANDS = {
     "summary": ("summary", "Correlations, fits and intervals of a results folder."),
     "table": ("table", "Cross-dataset table in Markdown or LaTeX."),
     "compare": ("compare", "Test which differences between metrics are significant."),
+    "rejection": ("rejection", "Does a bar catch bad images, and lose few good ones?"),
     "predictions": ("predictions", "Correlations of published predictions, without images."),
     "golden": ("app", "Freeze and check metric values, for CI."),
     "parity": ("parity", "Differences to pyiqa's class and the official hub."),

@@ -160,6 +160,19 @@ def same(first: str, second: str) -> bool:
     return _normalised(from_string(first)) == _normalised(from_string(second))
 
 
+@lru_cache(64)
+def same_scale(first: str, second: str) -> bool:
+    """Whether scores of two signatures have one scale, as a percentile needs it.
+
+    Precision, engine and version may differ: they move a score by .012 at most.
+    """
+    one, other = (_normalised(from_string(line)) for line in (first, second))
+    for name in ("precision", "engine", "version"):
+        one.pop(name, None)
+        other.pop(name, None)
+    return one == other
+
+
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
     """List the parts that changed, as in `weights 9f2c -> 0b77`; `–` is a part that is absent."""
     old, new = _normalised(before), _normalised(after)

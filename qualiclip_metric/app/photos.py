@@ -15,6 +15,7 @@ from qualiclip_metric.images import read
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.pages.pictures import thumbnail_if_readable
 from qualiclip_metric.prompts import likeliest_fault
+from qualiclip_metric.reference import Reference, reference_for, shipped
 from qualiclip_metric.scoring.columns import Row, layout_for
 from qualiclip_metric.scoring.options import Format, ScoreOptions
 from qualiclip_metric.scoring.pipeline import score_items
@@ -32,6 +33,11 @@ FULL_COLOUR = 0.5
 def panels_of(metric: QualiCLIP) -> tuple[Panel, ...]:
     """Maps that the app offers for a metric, the quickest first; all find faults well."""
     return (*(MAPS["positions"] if has_positions(metric) else ()), *MAPS["local"])
+
+
+def reference_of(metric: QualiCLIP) -> Reference | None:
+    """The shipped reference, if the metric's scores have its scale."""
+    return reference_for(metric.signature and metric.signature.of_files("srgb"))
 
 
 @dataclass(frozen=True)
@@ -54,21 +60,26 @@ class ScoredPhoto:
 
     @property
     def verdict(self) -> str:
-        """The likeliest fault, `blur 87%`; empty without a diagnosis."""
-        return likeliest_fault(self.row.faults)
+        """Percentile and likeliest fault, `above 61 % · blur 87%`; without either, the other."""
+        place = "" if self.row.percentile is None else f"above {self.row.percentile:.0f} %"
+        return " · ".join(filter(None, (place, likeliest_fault(self.row.faults))))
 
 
 def scored(metric: QualiCLIP, paths: Sequence[Path]) -> Iterator[ScoredPhoto]:
     """Score uploaded files, in their order; an unreadable file is a photo with its error."""
     items = [Item(path.name, path) for path in paths]
-    rows = score_items(metric, items, ScoreOptions(diagnose=bool(metric.faults)))
+    options = ScoreOptions(diagnose=bool(metric.faults), reference=reference_of(metric))
+    rows = score_items(metric, items, options)
     for path, row in zip(paths, rows, strict=True):
         yield ScoredPhoto(row, path, "" if row.score is None else thumbnail_if_readable(path))
 
 
 def as_csv(photos: Sequence[ScoredPhoto], signature: str) -> str:
-    """Write rows as `qualiclip score --format csv --diagnose`, with names in place of paths."""
-    options = ScoreOptions(diagnose=any(photo.row.faults for photo in photos))
+    """Write rows as `qualiclip score --percentile --diagnose` does, with names for paths."""
+    options = ScoreOptions(
+        diagnose=any(photo.row.faults for photo in photos),
+        reference=shipped() if any(p.row.percentile is not None for p in photos) else None,
+    )
     rows = (photo.row for photo in photos)
     return "".join(render(rows, Format.csv, layout_for(signature, options)))
 
@@ -82,7 +93,10 @@ def in_order(photos: Sequence[ScoredPhoto], worst_first: bool) -> list[int]:
 
 def explained(metric: QualiCLIP, photo: ScoredPhoto, panel: Panel) -> Explanation:
     """Explain a photo that has a score, with one map; ImageError when its file is gone."""
-    return explain_image(metric, read(photo.path), photo.name, [panel], side=SIDE)
+    reference = reference_of(metric)
+    return explain_image(
+        metric, read(photo.path), photo.name, [panel], side=SIDE, reference=reference
+    )
 
 
 def difference(first: Explanation, second: Explanation) -> NDArray[Any] | None:

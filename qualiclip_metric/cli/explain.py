@@ -23,6 +23,7 @@ from qualiclip_metric.cli.options import (
     PrecisionOption,
     PromptsOption,
     RecursiveOption,
+    ReferenceOption,
     SizeOption,
     TruncatedOption,
     out_option,
@@ -87,6 +88,7 @@ def explain(
     precision: PrecisionOption = Precision.fp32,
     engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
+    reference: ReferenceOption = None,
 ) -> None:
     """Draw where images are bad, where they are good, what each antonym pair says, and the fault.
 
@@ -96,6 +98,7 @@ def explain(
     """
     from qualiclip_metric.explanations.explanation import MAPS, default_map, explain_image
     from qualiclip_metric.images import read
+    from qualiclip_metric.reference import reference_for
     from qualiclip_metric.sources.folders import find
 
     try:
@@ -118,10 +121,16 @@ def explain(
             allow_truncated=allow_truncated,
             colour=colour.value,
         )
-        return explain_image(metric, img, printable(path), panels, pair=asked)
+        return explain_image(
+            metric, img, printable(path), panels, pair=asked, reference=percentiles
+        )
 
     assert metric.signature is not None  # `create` made it
     signature = str(metric.signature.of_files(colour.value))
+    try:
+        percentiles = reference_for(signature, reference)
+    except (ValueError, OSError) as err:
+        fail(err)
     drawing = _figures if form is Form.png else _page
     failed: list[tuple[str, str]] = []
     try:

@@ -109,3 +109,10 @@ SizeOption = Annotated[
         "none; default: the model's own.",
     ),
 ]
+ReferenceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--reference",
+        help="Percentiles by this file of `qualiclip reference`; default: lite's everyday photos.",
+    ),
+]

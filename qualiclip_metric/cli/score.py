@@ -4,7 +4,7 @@ options -> open_sources -> score_items -> open_output(...).write -> notes and ex
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,6 +24,7 @@ from qualiclip_metric.cli.options import (
     PromptsOption,
     RayOption,
     RecursiveOption,
+    ReferenceOption,
     SizeOption,
     TruncatedOption,
     WorkersOption,
@@ -39,6 +40,10 @@ from qualiclip_metric.scoring.options import (
     ScoreOptions,
     choose_format,
 )
+
+if TYPE_CHECKING:
+    from qualiclip_metric.reference import Reference
+    from qualiclip_metric.scoring.kept_files import KeptFiles
 
 
 def score(
@@ -101,6 +106,25 @@ def score(
     checks: Annotated[
         bool, typer.Option("--checks", help="Also write brightness, sharpness, noise and others.")
     ] = False,
+    percentile: Annotated[
+        bool,
+        typer.Option("--percentile", help="Also write the percent of reference photos below it."),
+    ] = False,
+    reference: ReferenceOption = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "--min", min=0, max=1, help="Lowest score to keep: column `keep`, exit code 3."
+        ),
+    ] = None,
+    min_percentile: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Lowest percentile to keep; implies --percentile."),
+    ] = None,
+    copy_kept: Annotated[
+        Path | None,
+        typer.Option(help="Folder that gets links to, or copies of, the kept images."),
+    ] = None,
     background: Annotated[
         str, typer.Option(help="Colour under transparent pixels: a name or #rrggbb.")
     ] = "white",
@@ -124,9 +148,10 @@ def score(
 ) -> None:
     """Score the quality of images: 0 to 1, higher is better.
 
-    An image that cannot be read gives a row with an error, and exit code 1 at the end. Rows are
-    written as they come: after a kill or Ctrl-C the same command scores what has no row. A csv or
-    jsonl file grows as FILE.part, and replaces FILE when it is complete.
+    An image that cannot be read gives a row with an error, and exit code 1 at the end; otherwise an
+    image below --min or --min-percentile gives exit code 3. Rows are written as they come: after a
+    kill or Ctrl-C the same command scores what has no row. A csv or jsonl file grows as FILE.part,
+    and replaces FILE when it is complete.
 
     What the scores depend on is stated as a signature: in the results, or on stderr.
     """
@@ -145,7 +170,14 @@ def score(
         scoring = ScoreOptions(
             batch_size, workers, _background(background), max_pixels, allow_truncated,
             colour.value, timeout, diagnose, pairs, checks,
+            _reference(reference, percentile or min_percentile is not None),
+            min_score, min_percentile,
         )  # fmt: skip
+        kept = None
+        if copy_kept is not None:
+            kept = _kept_files(
+                copy_kept, scoring, ray, [*(paths or ()), *("-" for _ in from_file or ())], root
+            )
         metric = MetricOptions(model, precision.value, engine.value, read_prompts(prompts), size)
     except (ValueError, OSError) as err:
         fail(err)
@@ -159,7 +191,7 @@ def score(
     else:
         from qualiclip_metric.cli.score_local import LocalRun
 
-        code = LocalRun(sources, output, metric, scoring, device, html).run()
+        code = LocalRun(sources, output, metric, scoring, device, html, kept).run()
     raise typer.Exit(code)
 
 
@@ -170,6 +202,26 @@ def _check_ray(ray: str | None, output: OutputOptions, html: Path | None) -> Non
         )
     if ray is not None and html is not None:
         raise ValueError("--html needs thumbnails of all images here: leave out --ray or --html")
+
+
+def _reference(path: Path | None, wanted: bool) -> "Reference | None":
+    from qualiclip_metric.reference import Reference, shipped
+
+    if path is not None:
+        return Reference.load(path)
+    return shipped() if wanted else None
+
+
+def _kept_files(
+    folder: Path, scoring: ScoreOptions, ray: str | None, arguments: list[str], root: str
+) -> "KeptFiles":
+    from qualiclip_metric.scoring.kept_files import KeptFiles
+
+    if not scoring.bar:
+        raise ValueError("--copy-kept: expected --min SCORE or --min-percentile P, got neither")
+    if ray is not None:
+        raise ValueError("--copy-kept copies on this machine: leave out --copy-kept or --ray")
+    return KeptFiles(folder, arguments, root)
 
 
 def _check_places(output: OutputOptions, html: Path | None) -> None:

@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
 from qualiclip_metric import scoring
 from qualiclip_metric.cli._metric import all_devices, make_metric
 from qualiclip_metric.cli.terminal import (
+    BELOW_BAR,
     DATA_ERROR,
     INTERRUPTED,
     TERMINATED,
@@ -25,6 +26,7 @@ from qualiclip_metric.cli.terminal import (
 from qualiclip_metric.files import error_text
 from qualiclip_metric.progress import progress_bar
 from qualiclip_metric.scoring.columns import Layout, Row, layout_for
+from qualiclip_metric.scoring.kept_files import KeptFiles
 from qualiclip_metric.scoring.options import Format, MetricOptions, OutputOptions, ScoreOptions
 from qualiclip_metric.scoring.pipeline import WorkerError, names_of
 from qualiclip_metric.scoring.results import Output, open_output
@@ -45,9 +47,11 @@ class LocalRun:
         metric: MetricOptions,
         scoring: ScoreOptions,
         device: str,
-        html: Path | None,
+        html: Path | None = None,
+        kept: KeptFiles | None = None,
     ) -> None:
-        self.sources, self.output, self.scoring, self.html = sources, output, scoring, html
+        self.sources, self.output, self.scoring = sources, output, scoring
+        self.html, self.kept = html, kept
         self.devices = all_devices(device)
         self.metric = make_metric(metric, self.devices[0])
         assert self.metric.signature is not None
@@ -75,7 +79,7 @@ class LocalRun:
         except OSError as err:
             fail(f"--out: {error_text(err)}", DATA_ERROR if opened else 2)
         if not self.output.states_signature:
-            typer.echo(self.signature.of_files(self.scoring.colour), err=True)
+            typer.echo(layout.signature, err=True)
         return code
 
     def _layout(self) -> Layout:
@@ -85,13 +89,17 @@ class LocalRun:
     def _write(self, output: Output, draw: Callable[[Iterable[Row]], Iterator[Row]]) -> int:
         on_stdout = self.output.out is None
         with stopping() as stop, stdout_errors() if on_stdout else nullcontext():
-            rows = self._rows(output.missing(self.sources.items()), stop)
+            items, before = output.missing(self.sources.items()), output.done.total
+            rows = self._rows(self.kept.remember(items) if self.kept else items, stop)
             counted = CountedRows(rows, self.sources, output, stop, self._shows_bar())
             try:
-                note = output.write(draw(counted), stop)
+                note = output.write(draw(self.kept.copy(counted) if self.kept else counted), stop)
             finally:
                 rows.close()
-        return end_of_run(self.sources, counted.done, counted.failed, counted.total, stop, note)
+        copies = self.kept.note(before) if self.kept else ""
+        bar, counts = self.scoring.bar, counted.counts
+        code = end_of_run(self.sources, counts, counted.total, bar, stop, copies, note)
+        return DATA_ERROR if self.kept and self.kept.failed and not stop() else code
 
     def _rows(self, items: Iterator[Item], stop: Stop) -> Generator[Row, None, None]:
         if len(self.devices) == 1:
@@ -117,6 +125,20 @@ def _page(html: Path | None, layout: Layout) -> Any:
     return score_page(html, layout.signature)
 
 
+class Counts(NamedTuple):
+    """What became of the images.
+
+    Args:
+        done: With a row.
+        failed: Of these, without a score.
+        below: Of these, with a score that does not reach the bar.
+    """
+
+    done: int
+    failed: int
+    below: int
+
+
 class CountedRows:
     """Passes rows on with a progress bar, and counts them; an interruption ends them.
 
@@ -128,7 +150,7 @@ class CountedRows:
     ) -> None:
         self.rows, self.sources, self.stop, self.show = rows, sources, stop, show
         self.before = self.done = output.done.total
-        self.failed = output.done.failed
+        self.failed, self.below = output.done.failed, output.done.below
         self.total: int | None = None
 
     def __iter__(self) -> Iterator[Row]:
@@ -139,6 +161,7 @@ class CountedRows:
                 for row in self.rows:
                     self.done += 1
                     self.failed += row.score is None
+                    self.below += row.keep is False
                     progress.update(self.done, failed=self.failed, total=self.total)
                     yield row
             except KeyboardInterrupt:  # the second one
@@ -150,6 +173,11 @@ class CountedRows:
         else:
             self.total = self.done
 
+    @property
+    def counts(self) -> Counts:
+        """Of the rows so far, and those that were there before."""
+        return Counts(self.done, self.failed, self.below)
+
     def _count(self) -> None:
         try:
             self.total = self.sources.count()
@@ -158,16 +186,21 @@ class CountedRows:
 
 
 def end_of_run(
-    sources: Sources, done: int, failed: int, total: int | None, stop: Stop, note: str
+    sources: Sources, counts: Counts, total: int | None, bar: str, stop: Stop, *notes: str
 ) -> int:
-    """Print the messages at the end of a run; return its exit code."""
+    """Print the messages at the end of a run; return its exit code.
+
+    `bar` is what a kept image reaches, as `ScoreOptions.bar`; `notes` are further messages.
+    """
+    done, failed, below = counts
     of = "" if total is None else f" of {total}"
     for line in (
         sources.note(),
         f"{failed} of {done} images could not be scored" if failed else None,
+        f"{below} of {done} images do not reach {bar}" if bar else None,
         f"interrupted: {done}{of} images done" if stop() else None,
-        note,
+        *notes,
     ):
         if line:
             typer.echo(line, err=True)
-    return stop.code or (DATA_ERROR if failed else 0)
+    return stop.code or (DATA_ERROR if failed else BELOW_BAR if below else 0)

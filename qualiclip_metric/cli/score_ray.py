@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from qualiclip_metric.cli.score_local import end_of_run
+from qualiclip_metric.cli.score_local import Counts, end_of_run
 from qualiclip_metric.cli.terminal import Stop, fail, stopping
 from qualiclip_metric.distributed import cluster, data, inputs
 from qualiclip_metric.progress import progress_bar
@@ -67,7 +67,7 @@ def score_on_ray(
 def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: ScoreOptions) -> int:
     """Let the cluster work, count the parts; the exit code."""
     folder = output.options.out or ""
-    done, failed = output.done.total, output.done.failed
+    done, failed, below = output.done.total, output.done.failed, output.done.below
     images = data.remaining(inputs.read(sources, pool.workers), output.done)
     parts = data.write(pool.score(images, scoring), folder, output.layout, pool.part_rows)
     with stopping() as stop, progress_bar("scoring", None, done=done) as progress:
@@ -80,15 +80,16 @@ def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: S
 
         threading.Thread(target=count, daemon=True).start()
         watch = _Watch(ray, stop)
-        for rows, without_score in in_background(parts, PARTS_AHEAD, watch):
+        for rows, without_score, rejected in in_background(parts, PARTS_AHEAD, watch):
             watch.since = time.monotonic()
-            done, failed = done + rows, failed + without_score
+            done, failed, below = done + rows, failed + without_score, below + rejected
             progress.update(done, failed=failed)
     if stop():  # parts that were written and not counted
-        there = DoneKeys(parquet.read_rows(folder))
-        done, failed = there.total, there.failed
+        there = DoneKeys(parquet.read_rows(folder), scoring.keeps)
+        done, failed, below = there.total, there.failed, there.below
     note = f"the rows are in {folder}; the same command goes on" if stop() else ""
-    return end_of_run(sources, done, failed, None, stop, note)
+    counts = Counts(done, failed, below)
+    return end_of_run(sources, counts, None, scoring.bar, stop, note)
 
 
 class _Watch:

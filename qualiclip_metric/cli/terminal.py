@@ -16,6 +16,7 @@ from qualiclip_metric.files import error_text
 
 USAGE_ERROR = 2
 DATA_ERROR = 1
+BELOW_BAR = 3
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}

@@ -244,7 +244,7 @@ def _without(table: "pa.Table", done: list[Any], key: str) -> "pa.Table":
 
 def write(
     rows: "Dataset", folder: str, layout: Layout, part_rows: int
-) -> Iterator[tuple[int, int]]:
+) -> Iterator[tuple[int, int, int]]:
     """Let the nodes write rows as Parquet parts, each whole or not there.
 
     A part is named by a digest of its keys, so that a task that Ray repeats replaces its part.
@@ -256,7 +256,7 @@ def write(
         part_rows: Most rows in a part.
 
     Yields:
-        Rows, and failures among them, of each part when it is there.
+        Rows, and among them failures and those below the bar, of each part when it is there.
     """
     written = rows.map_batches(
         _write,
@@ -266,7 +266,7 @@ def write(
         num_cpus=TASK_CPUS,
     )
     for row in written.iter_rows():
-        yield int(row["rows"]), int(row["failed"])
+        yield int(row["rows"]), int(row["failed"]), int(row["below"])
 
 
 def _write(table: "pa.Table", folder: str, schema: "pa.Schema") -> "pa.Table":
@@ -276,4 +276,6 @@ def _write(table: "pa.Table", folder: str, schema: "pa.Schema") -> "pa.Table":
         keys = "\0".join(table[KEY].to_pylist())
         name = f"part-{blake2b(keys.encode(), digest_size=16).hexdigest()}.parquet"
         parquet.write_file(f"{folder}/{name}", table.select(schema.names).cast(schema))
-    return pa.table({"rows": [len(table)], "failed": [table["score"].null_count]})
+    keep = table["keep"].to_pylist() if "keep" in table.column_names else []
+    failed = table["score"].null_count
+    return pa.table({"rows": [len(table)], "failed": [failed], "below": [keep.count(False)]})

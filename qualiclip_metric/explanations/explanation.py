@@ -19,6 +19,7 @@ from qualiclip_metric.explanations.positions import has_positions
 from qualiclip_metric.images import to_uint8
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import fault_name, likeliest_fault
+from qualiclip_metric.reference import Reference
 
 Bar = tuple[str, float, bool]
 """Name, value in [0, 1], and whether to mark it."""
@@ -62,6 +63,7 @@ class Explanation:
 
     The photo is RGB, uint8, reduced; maps are float32 in [0, 1]. `faults` maps a fault to its
     probability against pristine crops, `none` first; it is empty for a model without a diagnosis.
+    `place` is the percentile as text, as of `Reference.place`; it is empty without a reference.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Explanation:
     panels: tuple[Panel, ...]
     maps: tuple[NDArray[Any], ...]
     faults: Mapping[str, float] = field(default_factory=dict)
+    place: str = ""
 
     @property
     def verdict(self) -> str:
@@ -108,10 +111,12 @@ def explain_image(
     *,
     pair: int | str | None = None,
     side: int = 640,
+    reference: Reference | None = None,
 ) -> Explanation:
     """Explain an image of RGB in [0, 1], at least 32 pixels on each side; see `explain`.
 
-    `side` is the longer side of photo and maps in the result, px.
+    `side` is the longer side of photo and maps in the result, px. The reference, which gives the
+    percentile, is of the metric's signature.
     """
     with torch.inference_mode():
         pixels = img[None].to(metric.device)
@@ -119,9 +124,10 @@ def explain_image(
         likely = metric.diagnose(pixels)[0].double().tolist() if metric.faults else []
     maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in panels]
     photo = _shown(img[None], side)[0]
+    score = sum(probabilities) / len(probabilities)
     return Explanation(
         name=name,
-        score=sum(probabilities) / len(probabilities),
+        score=score,
         pairs=names(metric),
         probabilities=tuple(probabilities),
         asked=chosen(metric, pair),
@@ -129,6 +135,7 @@ def explain_image(
         panels=tuple(panels),
         maps=tuple(_shown(values, side)[0, 0].cpu().numpy() for values in maps),
         faults=dict(zip(("none", *metric.faults), likely, strict=True)) if likely else {},
+        place=reference.place(score) if reference else "",
     )
 
 

@@ -60,9 +60,10 @@ def draw(explained: Explanation, footer: str = "") -> bytes:
     if asked := ", ".join(explained.asked_pairs):
         charts[0].set_xlabel(f"the maps ask: {_elided(asked, 44)}", fontsize=8.5, parse_math=False)
     at_left = {"x": PAD / 2 / size[0], "ha": "left", "parse_math": False}
-    name = _elided(explained.name, int(size[0] * 8))
+    place = f" ({explained.place})" if explained.place else ""
+    name = _elided(explained.name, max(12, int(size[0] * 8) - len(place)))
     figure.suptitle(
-        f"{explained.score:.4f}  {name}", fontsize=13, color=INK, weight="bold", **at_left
+        f"{explained.score:.4f}{place}  {name}", fontsize=13, color=INK, weight="bold", **at_left
     )
     footer = f"Score from 0 to 1, higher is better. {footer}"
     figure.supxlabel(_elided(footer, int(size[0] * 13)), fontsize=7, color=FADED, **at_left)

@@ -24,7 +24,8 @@ def explanation_card(explained: Explanation) -> Card:
     ]
     details = _templates().details(explained, data_uri(explained.photo, PICTURE), maps)
     thumbnail = data_uri(explained.photo, THUMBNAIL)
-    return Card(explained.name, explained.score, thumbnail, explained.verdict, details)
+    badge = " · ".join(filter(None, (explained.place, explained.verdict)))
+    return Card(explained.name, explained.score, thumbnail, badge, details)
 
 
 @cache

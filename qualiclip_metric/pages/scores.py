@@ -43,5 +43,8 @@ def _add(page: CardPage, row: Any) -> None:
     if row.score is None:
         page.add_failure(row.key, row.error or "")
         return
-    # none where the key is a URL or a place in a shard
-    page.add(Card(row.key, row.score, thumbnail_if_readable(row.key), likeliest_fault(row.faults)))
+    percentile = None if row.percentile is None else f"above {row.percentile:.0f} %"
+    below = "below the bar" if row.keep is False else None
+    badge = " · ".join(filter(None, (percentile, below, likeliest_fault(row.faults))))
+    # no picture where the key is a URL or a place in a shard
+    page.add(Card(row.key, row.score, thumbnail_if_readable(row.key), badge))

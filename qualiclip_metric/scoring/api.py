@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from qualiclip_metric.build import create
 from qualiclip_metric.decoding import WHITE, Colour, Encoded, ImageError
 from qualiclip_metric.decoding.convert import copy_with_exif, to_pixels
 from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.reference import Reference, shipped
 from qualiclip_metric.scoring.columns import CHECKS
 from qualiclip_metric.scoring.options import ScoreOptions
 from qualiclip_metric.scoring.pipeline import score_items
@@ -36,8 +37,10 @@ def score(
     recursive: bool = True,
     colour: Colour = "srgb",
     checks: bool = False,
+    percentile: bool = False,
+    reference: str | Path | None = None,
     **options: Any,
-) -> "float | DataFrame":
+) -> "float | ScoreAndPercentile | DataFrame":
     """Score an image, or many, of any kind.
 
     Args:
@@ -53,22 +56,27 @@ def score(
         colour: As for `images.read`; an array is scored as it is.
         checks: Whether to give pixel statistics as further columns; `statistics.statistics` defines
             them. A single image then gives a table of one row.
+        percentile: Whether to give also the percent of the reference's photos that score lower.
+        reference: File of `qualiclip reference`, which implies `percentile`; default: the 1,127
+            everyday photos of `lite`.
         options: As for `create`.
 
     Returns:
-        The score in [0, 1], higher is better. Of several images a pandas.DataFrame with the columns
-        `path` (for an image in memory `#` and its position), `score` (NaN where it failed) and
-        `error`; it has the index of a pandas table or column with a row for each image. What is
+        The score in [0, 1], higher is better; with `percentile` the tuple (score, percentile). Of
+        several images a pandas.DataFrame with the columns `path` (for an image in memory `#` and
+        its position), `score` (NaN where it failed), `error`, and what was asked for; it has the index of a pandas table or column with a row for each image. What is
         no image, such as None in a list, is a row with an error. `attrs["signature"]` is the
         metric's signature, `attrs["left_out"]` says which files of folders and shards were left
         out. In a notebook the table shows thumbnails.
 
     Raises:
         ImageError: If a single image cannot be read or scored.
-        ValueError: If `what` is none of these, or an argument is wrong.
+        ValueError: If `what` is none of these, an argument is wrong, or the reference's scores are
+            of another signature.
     """
     metric = model if isinstance(model, QualiCLIP) else _kept(str(model), **options)
-    scoring = ScoreOptions(colour=colour, checks=checks)
+    found = Reference.load(reference) if reference else shipped() if percentile else None
+    scoring = ScoreOptions(colour=colour, checks=checks, reference=found)
     if checks and _stands_alone(what):
         what = [what]
     finder = _Finder(column, recursive, colour)
@@ -80,7 +88,9 @@ def score(
             (row,) = score_items(metric, first, scoring)
             if row.score is None:
                 raise ImageError(f"{row.key}: {row.error}".removeprefix(": "))
-            return row.score
+            if row.percentile is None:
+                return row.score
+            return ScoreAndPercentile(row.score, row.percentile)
         return _table(metric, chain(first, items), scoring, finder.left_out)
     values = _column_of(what, column)
     if not isinstance(values, Iterable) or isinstance(values, Mapping):
@@ -89,6 +99,13 @@ def score(
     if hasattr(what, "iloc") and len(what) == len(table):  # of pandas: rows belong to each other
         table.index = what.index
     return table
+
+
+class ScoreAndPercentile(NamedTuple):
+    """A score in [0, 1], and the percent of the reference's photos that score lower."""
+
+    score: float
+    percentile: float
 
 
 _EXPECTED = (
@@ -211,10 +228,19 @@ def _table(
     from qualiclip_metric.pages.notebook import scores_table
 
     rows = [
-        {"path": row.key, "score": row.score, "error": row.error, **row.checks}
+        {
+            "path": row.key,
+            "score": row.score,
+            "error": row.error,
+            "percentile": row.percentile,
+            **row.checks,
+        }
         for row in score_items(metric, items, scoring)
     ]
     signature = metric.signature and metric.signature.of_files(scoring.colour)
-    table = scores_table(rows, str(signature), CHECKS if scoring.checks else ())
+    numbers = (*(("percentile",) if scoring.reference else ()), *(CHECKS if scoring.checks else ()))
+    table = scores_table(rows, str(signature), numbers)
+    if scoring.reference is not None:
+        table.attrs["reference"] = scoring.reference.label
     table.attrs["left_out"] = left_out.note()
     return table

@@ -11,7 +11,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qualiclip_metric.scoring.options import ScoreOptions
+from qualiclip_metric.reference import PERCENTILE_DIGITS
+from qualiclip_metric.scoring.options import DIGITS, ScoreOptions
 from qualiclip_metric.signature import from_string, same, to_string
 
 
@@ -30,6 +31,8 @@ class Row:
         faults: Fault -> probability, `none` first; empty unless a diagnosis was asked for.
         columns: Columns of the input that are passed through.
         checks: Pixel statistic -> number, at the image's own size; empty unless asked for.
+        percentile: Percent of the reference's photos that score lower; None without a reference.
+        keep: Whether the score reaches the bar; None if there is none.
     """
 
     key: str
@@ -41,6 +44,8 @@ class Row:
     faults: Mapping[str, float] = field(default_factory=dict)
     columns: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, float] = field(default_factory=dict)
+    percentile: float | None = None
+    keep: bool | None = None
 
     @property
     def path(self) -> Path:
@@ -63,12 +68,13 @@ class Column(NamedTuple):
 
     Args:
         name: In csv and json.
-        type: str, int or float; dict for an object, which json alone has; for a column that is
-            passed through its pyarrow type, or None for text.
+        type: str, int, float or bool; dict for an object, which json alone has; for a column that
+            is passed through its pyarrow type, or None for text.
         value: Row -> value; None if there is none.
         option: Field of `ScoreOptions` that asks for it; empty for a column that is always there.
         in_json: Whether json has it. Json writes faults and pairs as objects, and columns that are
             passed through as they come.
+        digits: Decimals in csv and json.
     """
 
     name: str
@@ -76,6 +82,7 @@ class Column(NamedTuple):
     value: Callable[[Row], Any]
     option: str = ""
     in_json: bool = True
+    digits: int = DIGITS
 
 
 def _value_of(field_name: str, name: str) -> Callable[[Row], Any]:
@@ -95,6 +102,8 @@ COLUMNS = (
     Column("error", str, attrgetter("error")),
     Column("width", int, attrgetter("width")),
     Column("height", int, attrgetter("height")),
+    Column("percentile", float, attrgetter("percentile"), "reference", digits=PERCENTILE_DIGITS),
+    Column("keep", bool, attrgetter("keep"), "bar"),
     *(Column(name, float, _value_of("checks", name), "checks") for name in CHECKS),
     Column("fault", str, attrgetter("fault"), "diagnose"),
     Column("probability", float, attrgetter("probability"), "diagnose", in_json=False),
@@ -117,12 +126,14 @@ class Layout:
     """The columns of a file of results.
 
     Args:
-        signature: What the scores depend on.
+        signature: What the rows depend on.
         columns: In their order.
+        keeps: Whether a score reaches the bar; None if there is none.
     """
 
     signature: str
     columns: tuple[Column, ...]
+    keeps: Callable[[float], bool | None] = lambda _score: None
 
     @property
     def flat(self) -> tuple[Column, ...]:
@@ -162,13 +173,15 @@ def layout_for(
     """Choose the columns that a run writes.
 
     Args:
-        signature: That of the metric, to which the way of reading colours is added.
+        signature: That of the metric, to which the way of reading colours, the reference and the
+            bar are added.
         options: Which columns are asked for, and how colours are read.
         pairs: Names of the antonym pairs' columns, as `pair_columns` makes them.
         passed: Columns that are passed through, with their pyarrow types; None for text.
 
     Raises:
-        ValueError: If a column that is passed through has a name of ours.
+        ValueError: If a column that is passed through has a name of ours, or the reference is of
+            another signature.
     """
     options, passed = options or ScoreOptions(), passed or {}
     asked = [one for one in COLUMNS if not one.option or getattr(options, one.option)]
@@ -186,7 +199,15 @@ def layout_for(
     parts = from_string(signature)
     if "colour" in parts:  # not of a metric that states no signature of ours
         signature = to_string({**parts, "colour": options.colour})
-    return Layout(signature, tuple(asked))
+    added = {}
+    if options.reference is not None:
+        options.reference.check(signature)
+        added["reference"] = options.reference.label
+    if options.bar:
+        added["keep"] = options.bar
+    if added:
+        signature = to_string({**from_string(signature), **added})
+    return Layout(signature, tuple(asked), options.keeps)
 
 
 def pair_columns(pairs: Sequence[tuple[str, str]], count: int) -> tuple[str, ...]:

@@ -11,6 +11,10 @@ from qualiclip_metric.limits import MAX_PIXELS
 if TYPE_CHECKING:
     from qualiclip_metric.decoding import RGB, Colour
     from qualiclip_metric.metric import QualiCLIP
+    from qualiclip_metric.reference import Reference
+
+DIGITS = 6
+"""Decimals of a score in text; further ones differ between machines in fp32."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,13 @@ class ScoreOptions:
         pairs: Whether `Row.pairs` is filled; the metric is a `QualiCLIP`.
         checks: Whether `Row.checks` is filled, from all pixels of the image: a JPEG that is decoded
             at a reduced size to be scored is then decoded once more, whole.
+        reference: Fills `Row.percentile`; of the metric's signature.
+        min_score: Fills `Row.keep`: an image that scores lower is not kept.
+        min_percentile: The same for its percentile; both must hold where both are given.
 
     Raises:
-        ValueError: If batch_size, workers or max_pixels is below 1, or timeout is not above 0.
+        ValueError: If batch_size, workers or max_pixels is below 1, timeout is not above 0, or
+            there is a min_percentile and no reference.
     """
 
     batch_size: int = 16
@@ -47,6 +55,9 @@ class ScoreOptions:
     diagnose: bool = False
     pairs: bool = False
     checks: bool = False
+    reference: "Reference | None" = None
+    min_score: float | None = None
+    min_percentile: float | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.threads < 1:
@@ -59,6 +70,32 @@ class ScoreOptions:
                 f"expected max_pixels of at least 1 and a timeout above 0, got {self.max_pixels}, "
                 f"{self.timeout}"
             )
+        if self.min_percentile is not None and self.reference is None:
+            raise ValueError("min_percentile: expected a reference, got none")
+
+    @property
+    def bar(self) -> str:
+        """What a kept image reaches, as in `score>=0.3,percentile>=20`; empty if all are kept."""
+        bars = {"score": self.min_score, "percentile": self.min_percentile}
+        return ",".join(f"{name}>={bar:g}" for name, bar in bars.items() if bar is not None)
+
+    def keeps(self, score: float) -> bool | None:
+        """Whether a score reaches the bar; None without one.
+
+        It is decided by the score as csv has it, so that a resumed run decides alike.
+        """
+        bars = (
+            (round(score, DIGITS), self.min_score),
+            (self.percentile(score), self.min_percentile),
+        )
+        reached = [value >= bar for value, bar in bars if value is not None and bar is not None]
+        return all(reached) if reached else None
+
+    def percentile(self, score: float) -> float | None:
+        """Percentile of a score among the reference's photos; None without a reference."""
+        if self.reference is None:
+            return None
+        return self.reference.percentile(round(score, DIGITS))
 
     @property
     def threads(self) -> int:

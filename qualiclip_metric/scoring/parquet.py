@@ -28,7 +28,13 @@ def schema(layout: Layout) -> "pa.Schema":
     """The schema of a layout's flat columns; `path` is called `key`."""
     import pyarrow as pa
 
-    types = {str: pa.string(), float: pa.float64(), int: pa.int32(), None: pa.string()}
+    types = {
+        str: pa.string(),
+        float: pa.float64(),
+        int: pa.int32(),
+        bool: pa.bool_(),
+        None: pa.string(),
+    }
     fields = [
         pa.field("key", pa.string(), nullable=False)
         if column.name == "path"

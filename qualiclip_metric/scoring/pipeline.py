@@ -107,9 +107,13 @@ def score_items(
         SystemExit), finally the rows that are done out of order.
 
     Raises:
-        ValueError: If a diagnosis or pairs are asked of a metric that has none.
+        ValueError: If a diagnosis or pairs are asked of a metric that has none, or the reference is
+            of another signature.
     """
     options = options or ScoreOptions()
+    if options.reference is not None:
+        signature = getattr(metric, "signature", None)
+        options.reference.check(str(signature and signature.of_files(options.colour)))
     if device is None:
         device = getattr(metric, "device", "cpu")
     faults, pairs = names_of(metric, options)
@@ -227,7 +231,10 @@ class _Job:
         score, rest = values[0], iter(values[1:])  # faults first, then pairs
         faults = {name: next(rest) for name in self.faults}
         pairs = {name: next(rest) for name in self.pairs}
-        return Row(item.key, score, None, width, height, pairs, faults, item.columns)
+        return Row(
+            item.key, score, None, width, height, pairs, faults, item.columns,
+            percentile=self.options.percentile(score), keep=self.options.keeps(score),
+        )  # fmt: skip
 
     def _forward(self, group: Sequence[Pixels]) -> list[list[float] | str] | str:
         """Images of one shape -> for each its numbers or an error; or one error for all."""

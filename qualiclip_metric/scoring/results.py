@@ -82,14 +82,20 @@ class DoneKeys:
 
     Args:
         rows: Key and score of each row; 16 bytes are kept of each.
+        keeps: Whether a score reaches the bar, as `Layout.keeps`.
     """
 
-    def __init__(self, rows: Iterable[tuple[str, float | None]] = ()) -> None:
-        self.failed = 0
+    def __init__(
+        self,
+        rows: Iterable[tuple[str, float | None]] = (),
+        keeps: Callable[[float], bool | None] = lambda _score: None,
+    ) -> None:
+        self.failed = self.below = 0
 
         def digests() -> Iterator[bytes]:
             for key, score in rows:
                 self.failed += score is None
+                self.below += score is not None and keeps(score) is False
                 yield _digest(key)
 
         found = np.fromiter(digests(), dtype="S16")
@@ -255,7 +261,8 @@ class GrowingFile(Output):
             if source.exists():
                 self._copy_good(source)
         if self.path.exists():
-            self.done = DoneKeys((row.key, row.score) for row in self._rows(self.path))
+            rows = ((row.key, row.score) for row in self._rows(self.path))
+            self.done = DoneKeys(rows, layout.keeps)
             os.truncate(self.path, self._end)
 
     def written_key(self, key: str) -> str:
@@ -334,7 +341,7 @@ class PartsFolder(Output):
             overwrite=options.overwrite,
             retry_errors=options.retry_errors,
         )
-        self.done = DoneKeys(parquet.read_rows(self.folder))
+        self.done = DoneKeys(parquet.read_rows(self.folder), layout.keeps)
 
     def written_key(self, key: str) -> str:
         """A key as it is read back."""

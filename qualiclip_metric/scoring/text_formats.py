@@ -14,12 +14,10 @@ from typing import Any, NamedTuple
 from qualiclip_metric.files import printable
 from qualiclip_metric.prompts import likeliest_fault
 from qualiclip_metric.scoring.columns import Layout, Row
-from qualiclip_metric.scoring.options import Format
+from qualiclip_metric.scoring.options import DIGITS, Format
 from qualiclip_metric.signature import from_string, to_string
 from qualiclip_metric.sources.delimited import csv_reader
 
-DIGITS = 6
-"""Decimals of a score in text; further ones differ between machines in fp32."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet take a cell for a formula."""
 BOM = "\ufeff"
@@ -59,8 +57,8 @@ class CsvLines:
 
     def line(self, row: Row) -> str:
         """Format a row with its line end; an empty field if there is no value."""
-        values = [*(column.value(row) for column in self.columns), self.signature]
-        return csv_line([self._field(value) for value in values])
+        fields = [self._field(column.value(row), column.digits) for column in self.columns]
+        return csv_line([*fields, self._field(self.signature)])
 
     def written_key(self, key: str) -> str:
         """A key as `parse` gives it back."""
@@ -82,10 +80,10 @@ class CsvLines:
         """Whether this text, which ends in a line end, ends at the end of a row."""
         return text.count(b'"') % 2 == 0
 
-    def _field(self, value: object) -> str:
+    def _field(self, value: object, digits: int = DIGITS) -> str:
         if isinstance(value, float):
-            return f"{value:.{DIGITS}f}"
-        if isinstance(value, dict | list):
+            return f"{value:.{digits}f}"
+        if isinstance(value, dict | list | bool):
             return json.dumps(value, default=str)
         text = "" if value is None else str(value)
         return f"'{text}" if not self.raw and text.startswith(FORMULA) else text
@@ -155,7 +153,7 @@ def render(
         whole = {"signature": from_string(layout.signature), "images": images}
         yield json.dumps(whole, indent=2, default=str) + "\n"
     else:
-        yield from _table(rows)
+        yield from _table(rows, layout)
 
 
 def as_object(row: Row, layout: Layout) -> dict[str, Any]:
@@ -164,29 +162,33 @@ def as_object(row: Row, layout: Layout) -> dict[str, Any]:
     for column in layout.columns:
         value = column.value(row) if column.in_json else None
         if column.in_json and not (column.option and (value is None or value == {})):
-            held[column.name] = _rounded(value)
+            held[column.name] = _rounded(value, column.digits)
     return {**held, **row.columns}
 
 
-def _rounded(value: Any) -> Any:
+def _rounded(value: Any, digits: int) -> Any:
     if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
-    return round(value, DIGITS) if isinstance(value, float) else value
+        return {name: _rounded(one, digits) for name, one in value.items()}
+    return round(value, digits) if isinstance(value, float) else value
 
 
-def _table(rows: Iterable[Row]) -> Iterator[str]:
-    """Score and path, one image a line, then count, mean and the worst."""
-    yield f"{'score':>6}  image\n"
+def _table(rows: Iterable[Row], layout: Layout) -> Iterator[str]:
+    """Score, percentile and path, one image a line, then count, mean and the worst."""
+    with_percentile = any(column.name == "percentile" for column in layout.columns)
+    yield f"{'score':>6}  {'percentile  ' if with_percentile else ''}image\n"
     count, failed, total = 0, 0, 0.0
     worst: list[tuple[float, int, str]] = []  # a heap of the lowest scores so far
     for row in rows:
         path = printable(row.key)
         if row.score is None:
             failed += 1
-            yield f"{'-':>6}  {path}  ({printable(row.error)})\n"
+            gap = f"{'-':>10}  " if with_percentile else ""
+            yield f"{'-':>6}  {gap}{path}  ({printable(row.error)})\n"
             continue
         fault = f"  ({likeliest_fault(row.faults)})" if row.faults else ""
-        yield f"{row.score:6.4f}  {path}{fault}\n"
+        percentile = f"{row.percentile:10.1f}  " if row.percentile is not None else ""
+        below = "  (below the bar)" if row.keep is False else ""
+        yield f"{row.score:6.4f}  {percentile}{path}{fault}{below}\n"
         count, total = count + 1, total + row.score
         heapq.heappush(worst, (-row.score, -count, path))
         if len(worst) > WORST:

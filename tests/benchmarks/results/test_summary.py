@@ -154,3 +154,16 @@ def test_summary_table_and_compare_commands(command, folder):
     shown = command("compare", "--results", folder, "--resamples", 100)
     assert "row − column" in shown.out
     assert len(pd.read_csv(folder / "compare-part.csv")) == 3
+
+
+def test_rejection_reads_the_scores_of_a_folder(folder, command, tmp_path):
+    out = tmp_path / "rates.json"
+    words = ["rejection", "--results", folder, "--metric", "table:good.csv"]
+    words += ["--metric", "table:poor.csv"]
+    shown = command(*words, "--percentile", 20, "--resamples", 200, "--out", out)
+    good, poor = json.loads(out.read_text())["rows"]
+    assert good["caught"] > 0.6 > 0.4 > poor["caught"]
+    assert good["caught_low"] < good["caught"] < good["caught_high"]
+    assert "| 20 % | table:good.csv |" in shown.out and "of the better half" in shown.out
+    shown = command("rejection", "--results", folder, "--metric", "none", code=2)
+    assert "no metric none" in shown.err
