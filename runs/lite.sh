@@ -62,6 +62,22 @@ agreement clive "$CLIVE"
 step "BIQ2021"
 agreement biq2021 "$BIQ2021"
 
+# What qualiclip_metric/data/lite-reference.json is: how the scores of everyday photos are distributed, without MOS.
+step "the reference for percentiles"
+if [ -n "$CLIVE" ] && [ -n "$BIQ2021" ]; then
+    qualiclip reference --model "$MODEL" --images "$CLIVE/Images" --images "$BIQ2021/Images" \
+        --name "everyday photos" --out "$OUT/lite-reference.json"
+else
+    echo "left out: it needs the photos of both, as in CLIVE=FOLDER BIQ2021=FOLDER"
+fi
+
+step "keep or reject: how often is a bar wrong?"
+if [ -n "$CLIVE" ]; then
+    python -m benchmarks rejection --results "$OUT/clive"
+else
+    echo "left out: it needs the opinions of CLIVE"
+fi
+
 # --- what the score sees ------------------------------------------------------------------------------
 
 step "order of 24 degradations, on photos that training did not see"

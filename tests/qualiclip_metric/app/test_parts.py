@@ -1,5 +1,6 @@
 """The page's parts: order, escaping, the difference of two photos."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,13 @@ def test_names_and_reasons_are_escaped() -> None:
     assert "blur 70%" in html
     assert "no such file" in html
     assert html.count('aria-current="true"') == 1
+
+
+def test_a_percentile_is_in_the_list_and_over_the_photo() -> None:
+    row = Row("a.png", 0.5, faults={"none": 0.3, "blur": 0.7}, percentile=61.2)
+    assert "above 61 % · blur 70%" in parts.photo_list([ScoredPhoto(row, Path("a"), "")], [0], 0)
+    place = "above 61 % of 1,127 everyday photos"
+    assert place in parts.one_photo(replace(shown(0.2), place=place))
 
 
 def shown(values: float, shape: tuple[int, int] = (40, 60)) -> Explanation:

@@ -22,6 +22,7 @@ from qualiclip_metric.explanations.overlay import overlay
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.pages.cards import CardPage
 from qualiclip_metric.pages.explanation_card import explanation_card
+from qualiclip_metric.reference import Reference
 
 NASTY = "<script>alert(1)</script>&amp;\"'"
 
@@ -99,6 +100,18 @@ def test_limits_are_those_of_score(run: Any, folder: Path, tmp_path: Path) -> No
     result = run(tmp_path / "cut.png", "--allow-truncated")
     assert result.exit_code == 0, result.stderr
     assert "cut-explained.png" in result.stdout
+
+
+def test_a_reference_gives_the_page_percentiles(
+    run: Any, folder: Path, tmp_path: Path, random_lite: Path
+) -> None:
+    signature = create(random_lite).signature.of_files("srgb")
+    Reference.of([0.0] * 20, "dark photos", str(signature)).save(tmp_path / "ref.json")
+    words = [folder / "a/x.png", "--format", "html", "--reference", tmp_path / "ref.json"]
+    assert run(*words).exit_code == 0
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "above 100 % of 20 dark photos" in text
+    assert run(*words, "--size", "64").exit_code == 2  # another signature
 
 
 class Page(HTMLParser):
