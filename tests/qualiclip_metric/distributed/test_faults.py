@@ -44,7 +44,7 @@ slow = images.map_batches(
     slowly, batch_size=None, batch_format="pyarrow", num_cpus=0.5, concurrency=1
 )
 layout = pool.layout(ScoreOptions(), {})
-rows = sum(count for count, _ in distributed.write(pool.score(slow), out, layout, 25))
+rows = sum(count for count, *_ in distributed.write(pool.score(slow), out, layout, 25))
 print("rows", rows)
 """
 
