@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import DatasetNames, JsonOut, MetricNames, Resamples, Results, Seed
 from benchmarks.formatting import markdown, number, with_interval, write_json
 from benchmarks.results.folder import dataset_names, load

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from benchmarks.stats.arrays import FloatArray
+from benchmarks.stats import FloatArray
 from benchmarks.stats.bootstrap import Interval, counts, interval
 
 PERCENTILES = (5.0, 10.0, 20.0, 30.0)
