@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from qualiclip_metric.checkpoints import Checkpoint, CheckpointError, load, signature_name
+from qualiclip_metric.diagnosis import DiagnosisHead
 from qualiclip_metric.encoders import ENCODERS, Encoder
 from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision, device_of
 from qualiclip_metric.input_check import MIN_SIZE
@@ -187,11 +188,14 @@ def _assembled(checkpoint: Checkpoint, temperature: float | None) -> QualiCLIP:
     metric.pairs = checkpoint.pairs
     metric.provenance = {
         name: getattr(checkpoint, name)
-        for name in ("architecture", "licence", "training", "fault_pairs", "fault_prompts")
+        for name in ("architecture", "licence", "training", "fault_classes", "diagnosis")
     }
-    if checkpoint.fault_prompts is not None:
-        metric.faults = checkpoint.faults
-        metric.fault_prompts = torch.nn.functional.normalize(checkpoint.fault_prompts, dim=-1)
+    if checkpoint.diagnosis:
+        if not hasattr(encoder, "pooled_and_features"):
+            raise CheckpointError(
+                f"diagnosis: expected an encoder of lite, got {checkpoint.architecture}"
+            )
+        metric.diagnosis = DiagnosisHead(checkpoint.fault_classes, checkpoint.diagnosis)
     return metric
 
 
@@ -226,7 +230,6 @@ def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
         prompts=None,
         pairs=metric.pairs,
         scoring_size=metric.scoring_size,
-        faults=metric.faults,
         **metric.provenance,
     )
     return to_checkpoint(metric, origin)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from qualiclip_metric.diagnosis import DiagnosisHead, descriptors
 from qualiclip_metric.input_check import MIN_SIZE, check_shape, check_values
 from qualiclip_metric.resize import reduced
 from qualiclip_metric.signature import NATIVE, Signature, digest
@@ -77,7 +78,6 @@ class QualiCLIP(nn.Module):
     """
 
     logit_scale: Tensor
-    fault_prompts: Tensor
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class QualiCLIP(nn.Module):
         self.pairs: tuple[tuple[str, str], ...] = ()
         """Texts of the prompts, positive first; set by `create`, empty if unknown."""
         self.provenance: Mapping[str, Any] = {}
-        """`architecture`, `licence` and `training` of the weights, and the diagnosis' pairs; set by
-        `create`."""
-        self.faults: tuple[str, ...] = ()
-        """Names of the faults that `diagnose` distinguishes; set by `create`."""
-        self.register_buffer("fault_prompts", torch.zeros(0, 2, 0), persistent=False)
+        """`architecture`, `licence` and `training` of the weights, and the diagnosis' tensors; set
+        by `create`."""
+        self.diagnosis: DiagnosisHead | None = None
+        """What `diagnose` computes with; set by `create`. No score depends on it, and so neither do
+        the state dict and the signature."""
         self._identity: Identity | None = None
         self._hashed: tuple[tuple[tuple[int, int], ...], str] = ((), "")
 
@@ -116,6 +116,11 @@ class QualiCLIP(nn.Module):
     def device(self) -> torch.device:
         """The device that the metric computes on."""
         return self.logit_scale.device
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """Names of the faults that `diagnose` distinguishes; empty without a diagnosis."""
+        return self.diagnosis.faults if self.diagnosis is not None else ()
 
     @property
     def prompts(self) -> Float[Tensor, "pairs 2 dim"]:
@@ -191,26 +196,31 @@ class QualiCLIP(nn.Module):
         Raises:
             ValueError: As for `similarities`.
         """
+        with _no_autocast(img.device.type):
+            features: Tensor = self.encoder(self._scored_pixels(img))
+        return features.to(self.logit_scale.dtype)
+
+    def _scored_pixels(self, img: Tensor) -> Float[Tensor, "n 3 h w"]:
+        """Check images, and reduce them to the scoring size."""
         check_shape(img)
         if self.check_input:
             check_values(img)
         self._check_weights()
-        dtype = self.logit_scale.dtype
-        with _no_autocast(img.device.type):
-            features: Tensor = self.encoder(reduced(img.to(dtype), self.scoring_size))
-        return features.to(dtype)
+        return reduced(img.to(self.logit_scale.dtype), self.scoring_size)
 
     def diagnose(self, img: Tensor) -> Float[Tensor, "n faults"]:
         """Probability that each image has no fault, or that one of `faults` is its worst.
 
-        The antonym pairs of the diagnosis are not part of the score.
+        Computed from the pooled features and from pixel statistics (`diagnosis.descriptors`) at the
+        scoring size. No gradient flows through the statistics.
 
         Args:
             img: As for `similarities`.
 
         Returns:
             (N, 1 + F) in [0, 1], of sum 1: no fault, then `faults` in their order. Calibrated on
-            crops of pristine photos with one fault or none, all equally frequent.
+            pristine photos with one fault or none, with a prior of no fault at which few
+            undegraded photos get the name of a fault (docs/lab/diagnosis.md).
 
         Raises:
             ValueError: As for `similarities`, or when the model has no diagnosis.
@@ -228,16 +238,15 @@ class QualiCLIP(nn.Module):
         Raises:
             ValueError: As for `diagnose`.
         """
-        if not self.faults:
+        if self.diagnosis is None:
             raise ValueError("this model has no diagnosis; lite has one: create('lite')")
-        features, scale = self.features(img), self.logit_scale / self.temperature
+        scored = self._scored_pixels(img)
         with _no_autocast(img.device.type):
+            pooled, features = self.encoder.pooled_and_features(scored)  # type: ignore[operator]
+            features = features.to(self.logit_scale.dtype)
+            scale = self.logit_scale / self.temperature
             score = antonym_score(cosine(features, self.prompts), scale)
-            similar = scale * cosine(features, self.fault_prompts)
-        # (N, F): log odds of each fault, whose text is the negative one of its pair; "no fault" has
-        # log odds 0
-        odds = similar[..., 1] - similar[..., 0]
-        return score, torch.cat([torch.zeros_like(odds[:, :1]), odds], dim=1).softmax(dim=1)
+            return score, self.diagnosis(pooled, descriptors(scored))
 
     def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
         """Probability of the positive prompt of each antonym pair; their mean is the score.

@@ -205,4 +205,5 @@ def _ratio(steps: Float[Tensor, "2 8"]) -> Tensor:
     total, count = steps
     place = int((total / count).argmax())
     others = (total.sum() - total[place]) / (count.sum() - count[place])
-    return (total[place] / count[place] + _LEAST) / (others + _LEAST)
+    ratio: Tensor = (total[place] / count[place] + _LEAST) / (others + _LEAST)
+    return ratio

@@ -1,6 +1,7 @@
-"""Whether a model's diagnosis names the fault of a photo that was degraded by one distortion."""
+"""Whether a diagnosis names the fault of a degraded photo, and none of an undegraded one."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +9,35 @@ from torch import Tensor
 
 from qualiclip_metric.distortions import DISTORTIONS, FAULT_OF, LEVELS, versions
 
-__all__ = ["correct_shares", "fault_shares", "types_by_fault"]
+__all__ = [
+    "Calibration",
+    "calibration",
+    "correct_shares",
+    "diagnoses",
+    "fault_shares",
+    "types_by_fault",
+]
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+BINS = 10
+"""Bins of the reliability curve, equally wide."""
+
+
+class Calibration(NamedTuple):
+    """Probability of the answer against how often it is right (Guo et al., arXiv 1706.04599).
+
+    Args:
+        said: Mean probability of the answer in each bin; NaN in an empty one.
+        right: Share of right answers in each bin.
+        share: Share of the answers in each bin.
+        error: Expected calibration error: mean of |said - right| over the answers.
+    """
+
+    said: Array
+    right: Array
+    share: Array
+    error: float
 
 
 def types_by_fault(faults: Sequence[str]) -> dict[str, list[str]]:
@@ -27,14 +54,14 @@ def types_by_fault(faults: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def fault_shares(
+def diagnoses(
     diagnose: Callable[[Tensor], Array],
     photo: Tensor,
     faults: Sequence[str],
     seed: int,
     least: int = 2,
-) -> tuple[Array, Array]:
-    """Diagnose a photo and its degraded versions.
+) -> tuple[Labels, Array]:
+    """Diagnose a photo and its degraded versions, rounded to 8 bits as in a file.
 
     Args:
         diagnose: (1, 3, H, W) -> (1 + faults,) probabilities: no fault, then each fault, as
@@ -45,20 +72,37 @@ def fault_shares(
         least: The mildest level to diagnose; milder ones are hard to see.
 
     Returns:
-        The photo's own probabilities, (1 + faults,), and shares, (faults, 2, 1 + faults): how
-        many of the versions with each fault (its types, at all levels) got each answer. Index 0
-        of the second axis allows the answer "no fault"; index 1 leaves it out, so that its
-        share is 0.
+        The right answers, 0 for the photo itself, which comes first; and the probabilities,
+        (versions, 1 + faults).
     """
-    shares = np.zeros((len(faults), 2, 1 + len(faults)))
-    levels = range(least, LEVELS + 1)
-    for row, names in enumerate(types_by_fault(faults).values()):
-        for _, _, version in versions(photo[None], seed, names, levels):
-            probabilities = diagnose(version)
-            shares[row, 0, probabilities.argmax()] += 1
-            shares[row, 1, 1 + probabilities[1:].argmax()] += 1
-        shares[row] /= len(names) * len(levels)
-    return diagnose(photo[None]), shares
+    labels, found = [0], [diagnose(photo[None])]
+    for place, names in enumerate(types_by_fault(faults).values(), 1):
+        for _, _, version in versions(photo[None], seed, names, range(least, LEVELS + 1)):
+            labels.append(place)
+            found.append(diagnose((version * 255).round() / 255))
+    return np.array(labels), np.stack(found)
+
+
+def fault_shares(labels: Labels, probabilities: Array) -> Array:
+    """Share of the versions with each fault that got each answer.
+
+    Args:
+        labels: As from `diagnoses`.
+        probabilities: As from `diagnoses`.
+
+    Returns:
+        (faults, 2, 1 + faults). Index 0 of the second axis allows the answer "no fault"; index 1
+        leaves it out, so that its share is 0.
+    """
+    count = probabilities.shape[1]
+    shares = np.zeros((count - 1, 2, count))
+    for fault in range(1, count):
+        of_fault = probabilities[labels == fault]
+        for axis, answers in enumerate(
+            [of_fault.argmax(axis=1), 1 + of_fault[:, 1:].argmax(axis=1)]
+        ):
+            shares[fault - 1, axis] = np.bincount(answers, minlength=count) / len(of_fault)
+    return shares
 
 
 def correct_shares(shares: Array) -> Array:
@@ -74,3 +118,24 @@ def correct_shares(shares: Array) -> Array:
     """
     faults = np.arange(shares.shape[1])
     return np.asarray(shares[:, faults, :, 1 + faults].mean(axis=0))
+
+
+def calibration(labels: Labels, probabilities: Array, prior: float) -> Calibration:
+    """Reliability of the likeliest answer.
+
+    Args:
+        labels: As from `diagnoses`, of all photos.
+        probabilities: As from `diagnoses`.
+        prior: Share of undegraded images that the answers are weighted to; the faults share the
+            rest equally.
+    """
+    count = probabilities.shape[1]
+    parts = np.array([prior, *[(1 - prior) / (count - 1)] * (count - 1)])
+    weight = (parts / np.bincount(labels, minlength=count))[labels]
+    said, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    place = np.minimum((said * BINS).astype(int), BINS - 1)
+    share = np.bincount(place, weight, BINS)
+    with np.errstate(invalid="ignore"):
+        means = [np.bincount(place, weight * values, BINS) / share for values in (said, right)]
+    error = float(np.nansum(share * np.abs(means[0] - means[1])))
+    return Calibration(means[0], means[1], share, error)

@@ -33,9 +33,9 @@ class Checkpoint:
         learner: State dict of QualiCLIP+'s learned prompts, with or without the text tower.
         text: Text tower of CLIP with OpenAI's names, if the file has it.
         scoring_size: Shorter side in px to which larger images are reduced; 0: never.
-        faults: Names of the faults of the diagnosis; empty for a model without one.
-        fault_pairs: Antonym pairs of the diagnosis, one per fault, positive first.
-        fault_prompts: Their features, (F, 2, D).
+        fault_classes: Fault of each class of the diagnosis, `none` for no fault; empty for a model
+            without one.
+        diagnosis: Tensors of its `DiagnosisHead`; empty for a model without one.
         file: Path of the file, for messages.
     """
 
@@ -50,9 +50,8 @@ class Checkpoint:
     learner: Mapping[str, Tensor] = field(default_factory=dict)
     text: Mapping[str, Tensor] = field(default_factory=dict)
     scoring_size: int = 0
-    faults: tuple[str, ...] = ()
-    fault_pairs: tuple[Pair, ...] = ()
-    fault_prompts: Tensor | None = None
+    fault_classes: tuple[str, ...] = ()
+    diagnosis: Mapping[str, Tensor] = field(default_factory=dict)
     file: str = field(default="", compare=False)
 
     def state(self) -> dict[str, Tensor]:

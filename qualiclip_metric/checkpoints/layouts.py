@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
 from qualiclip_metric.checkpoints.own_format import (
-    FAULTS_KEY,
+    DIAGNOSIS_KEY,
     HEADER_KEY,
     PYIQA_KEY,
     as_fp32,
@@ -33,7 +33,8 @@ def from_torch(content: Any) -> Checkpoint:
     """
     tensors = _tensors(content)
     if isinstance(content, Mapping) and HEADER_KEY in content:
-        return from_pyiqa(tensors, content[HEADER_KEY], content.get(FAULTS_KEY))
+        diagnosis = content.get(DIAGNOSIS_KEY, {})
+        return from_pyiqa(tensors, content[HEADER_KEY], _tensors(diagnosis))
     for marker, read in LAYOUTS.items():
         if marker in tensors:
             return read(tensors)

@@ -17,7 +17,7 @@ from qualiclip_metric.prompts import check_pairs
 FORMAT = "qualiclip_metric/1"
 PYIQA_KEY = "params"
 HEADER_KEY = "qualiclip_metric"
-FAULTS_KEY = "qualiclip_metric_faults"
+DIAGNOSIS_KEY = "qualiclip_metric_diagnosis"
 
 
 def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -26,14 +26,13 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
     Args:
         checkpoint: The model.
         path: File to write.
-        dtype: Type in which the encoder is stored; the prompts' features are stored as fp32.
+        dtype: Type in which the encoder is stored; everything else is stored as fp32.
     """
     tensors = {f"encoder.{k}": v.detach().cpu().to(dtype) for k, v in checkpoint.encoder.items()}
     tensors |= {f"learner.{k}": v.detach().cpu().float() for k, v in checkpoint.learner.items()}
     if checkpoint.prompts is not None:
         tensors["prompts"] = checkpoint.prompts.detach().cpu().float()
-    if checkpoint.fault_prompts is not None:
-        tensors["fault_prompts"] = checkpoint.fault_prompts.detach().cpu().float()
+    tensors |= {f"diagnosis.{k}": v.detach().cpu().float() for k, v in checkpoint.diagnosis.items()}
     tensors = {k: v.contiguous() for k, v in tensors.items()}
     write_bytes(path, _with_sorted_metadata(safetensors_save(tensors, header(checkpoint))))
 
@@ -59,8 +58,8 @@ def save_pyiqa(checkpoint: Checkpoint, path: str | Path) -> None:
     """
     state = {key: tensor.detach().cpu().clone() for key, tensor in checkpoint.state().items()}
     content: dict[str, object] = {PYIQA_KEY: state, HEADER_KEY: header(checkpoint)}
-    if checkpoint.fault_prompts is not None:
-        content[FAULTS_KEY] = checkpoint.fault_prompts.detach().cpu().clone()
+    if held := checkpoint.diagnosis:
+        content[DIAGNOSIS_KEY] = {k: v.detach().cpu().clone() for k, v in held.items()}
     buffer = io.BytesIO()
     torch.save(content, buffer)  # given a path, torch would write the file's name into it
     write_bytes(path, buffer.getbuffer())
@@ -76,8 +75,7 @@ def header(checkpoint: Checkpoint) -> dict[str, str]:
         "temperature": repr(checkpoint.temperature),
         "licence": checkpoint.licence,
         "scoring_size": repr(checkpoint.scoring_size),
-        "faults": json.dumps(checkpoint.faults),
-        "fault_pairs": json.dumps(checkpoint.fault_pairs),
+        "fault_classes": json.dumps(checkpoint.fault_classes),
         "training": json.dumps(checkpoint.training, sort_keys=True),
     }
 
@@ -90,16 +88,16 @@ def from_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
             f"expected a safetensors file with format {FORMAT!r} in its header and the "
             f"prompts' features, got {metadata.get('format')!r}"
         )
-    faults = tensors.get("fault_prompts")
-    return _from_parts(part(tensors, "encoder."), prompts, learner, metadata, faults)
+    diagnosis = part(tensors, "diagnosis.")
+    return _from_parts(part(tensors, "encoder."), prompts, learner, metadata, diagnosis)
 
 
 def from_pyiqa(
-    state: Mapping[str, Tensor], metadata: Any, faults: Tensor | None = None
+    state: Mapping[str, Tensor], metadata: Any, diagnosis: Mapping[str, Tensor]
 ) -> Checkpoint:
     """Parse the content of a file that `save_pyiqa` wrote; CheckpointError for another header.
 
-    `faults` are the features of the diagnosis' prompts, if the file has them.
+    `diagnosis` are the tensors of the diagnosis; empty if the file has none.
     """
     if not isinstance(metadata, Mapping) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError(
@@ -107,7 +105,7 @@ def from_pyiqa(
         )
     learner = part(state, "text.")
     prompts = learner.pop("features", None)
-    return _from_parts(part(state, "encoder."), prompts, learner, metadata, faults)
+    return _from_parts(part(state, "encoder."), prompts, learner, metadata, diagnosis)
 
 
 def _from_parts(
@@ -115,15 +113,14 @@ def _from_parts(
     prompts: Tensor | None,
     learner: dict[str, Tensor],
     metadata: Mapping[str, str],
-    faults: Tensor | None,
+    diagnosis: Mapping[str, Tensor],
 ) -> Checkpoint:
     for key in ("architecture", "logit_scale", "temperature"):
         if key not in metadata:
             raise CheckpointError(f"the header lacks {key!r}")
-    pairs, fault_pairs = (_json(metadata, key, list) for key in ("pairs", "fault_pairs"))
+    pairs = _json(metadata, "pairs", list)
     try:
         checked = check_pairs(pairs) if pairs else ()
-        checked_faults = check_pairs(fault_pairs) if fault_pairs else ()
     except ValueError as err:
         raise CheckpointError(f"header: {err}") from err
     return Checkpoint(
@@ -137,9 +134,8 @@ def _from_parts(
         training=_json(metadata, "training", dict),
         learner=learner,
         scoring_size=_side(metadata),
-        faults=_names(metadata, "faults"),
-        fault_pairs=checked_faults,
-        fault_prompts=None if faults is None else as_fp32(faults),
+        fault_classes=_names(metadata, "fault_classes"),
+        diagnosis={name: as_fp32(tensor) for name, tensor in diagnosis.items()},
     )
 
 

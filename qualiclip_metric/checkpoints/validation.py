@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
+from qualiclip_metric.diagnosis import DESCRIPTORS, NONE
+from qualiclip_metric.encoders.lite import CHANNELS
 
 COUNTER = "num_batches_tracked"
 """Batch normalisation's counter, the only integer tensor of a model; no score depends on it."""
@@ -44,7 +46,7 @@ def check_values(checkpoint: Checkpoint) -> None:
                 _check_tensor(f"{group}.{name}", tensor)
     if checkpoint.prompts is not None:
         _check_prompts("prompts", checkpoint.prompts, len(checkpoint.pairs))
-    _check_faults(checkpoint)
+    _check_diagnosis(checkpoint)
     for name in ("logit_scale", "temperature"):
         value = getattr(checkpoint, name)
         if not (math.isfinite(value) and value > 0):
@@ -65,25 +67,26 @@ def _check_tensor(name: str, tensor: Tensor) -> None:
         )
 
 
-def _check_faults(checkpoint: Checkpoint) -> None:
-    """Raise unless the diagnosis has one name, pair and feature per fault, or none of them."""
-    features, names = checkpoint.fault_prompts, checkpoint.faults
-    if features is None:
-        if names or checkpoint.fault_pairs:
-            raise CheckpointError(
-                f"fault_prompts: missing; expected features of {len(names)} faults"
-            )
+def _check_diagnosis(checkpoint: Checkpoint) -> None:
+    """Raise unless the diagnosis is whole and every class has a name, or there is none."""
+    held, classes = checkpoint.diagnosis, checkpoint.fault_classes
+    if not held and not classes:
         return
-    _check_prompts("fault_prompts", features, len(checkpoint.fault_pairs))
-    if len(names) != len(features) or len(set(names)) != len(names):
+    inputs = sum(CHANNELS) + len(DESCRIPTORS)
+    shapes = {
+        "mean": (inputs,), "std": (inputs,), "weight": (len(classes), inputs),
+        "bias": (len(classes),),
+    }  # fmt: skip
+    if {name: tuple(tensor.shape) for name, tensor in held.items()} != shapes:
+        found = ", ".join(f"{name} {tuple(held[name].shape)}" for name in held) or "no tensor"
+        raise CheckpointError(f"diagnosis: expected the shapes {shapes}, got {found}")
+    for name, tensor in held.items():
+        _check_tensor(f"diagnosis.{name}", tensor)
+    if not (held["std"] > 0).all():
+        raise CheckpointError("diagnosis.std: expected numbers above 0")
+    if NONE not in classes or len(set(classes)) < 2:
         raise CheckpointError(
-            f"fault_prompts: expected one pair per fault, got {len(features)} pairs and the faults "
-            f"{', '.join(names) or '(none)'}"
-        )
-    if checkpoint.prompts is not None and checkpoint.prompts.shape[2] != features.shape[2]:
-        raise CheckpointError(
-            f"fault_prompts: expected the prompts' width {checkpoint.prompts.shape[2]}, "
-            f"got {features.shape[2]}"
+            f"fault_classes: expected {NONE!r} and at least one fault, got {', '.join(classes)}"
         )
 
 

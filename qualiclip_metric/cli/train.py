@@ -41,6 +41,10 @@ def train(
     pretrained: Annotated[
         str | None, typer.Option("--pretrained", help="Checkpoint to start from.")
     ] = None,
+    diagnosis_of: Annotated[
+        str | None,
+        typer.Option("--diagnosis-of", help="Fit only the diagnosis of this anchored model."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Continue the folder's run, with the settings it stored."),
@@ -56,11 +60,15 @@ def train(
     Ranking adds state.pt (for --resume) and a TensorBoard log; the anchored objective adds its
     features, which the same command continues with.
 
+    --diagnosis-of copies a model and fits its diagnosis again; no score changes.
+
     With --labels in place of --images, QualiCLIP+: the prompts' contexts are fitted to a MOS. Only
     this training is opinion-aware.
     """
     if images and labels is not None:
         raise typer.BadParameter("give --images or --labels, not both")
+    if diagnosis_of is not None and (labels is not None or pretrained is not None or resume):
+        raise typer.BadParameter("--diagnosis-of takes no --labels, --pretrained or --resume")
     if not images and labels is None:
         raise typer.BadParameter("give pristine photos with --images, or a csv with --labels")
     from qualiclip_metric.checkpoints import WeightsError
@@ -77,6 +85,8 @@ def train(
             given = _settings(config, settings or [], out, resume)
             if labels is not None:
                 model = _train_plus(given, labels, out, pretrained, resume, report)
+            elif diagnosis_of is not None:
+                model = _train_diagnosis(given, images or [], out, diagnosis_of, report)
             else:
                 model = _train(given, images or [], out, pretrained, resume, report)
     except (ValueError, OSError, FloatingPointError, ImportError, WeightsError) as err:
@@ -112,6 +122,23 @@ def _train(
         return train_anchored(anchored, photos, out, pretrained=pretrained, report=report)
     _announce(f"{len(photos)} photos, {ranking.steps} steps, {ranking.model}")
     return train_ranking(ranking, photos, out, pretrained=pretrained, resume=resume, report=report)
+
+
+def _train_diagnosis(
+    given: dict[str, Any],
+    images: list[str],
+    out: Path,
+    model: str,
+    report: "Callable[[Report], None]",
+) -> Path:
+    from qualiclip_metric.training import AnchoredConfig, find_photos, train_diagnosis
+
+    try:
+        config, photos = AnchoredConfig.from_dict(given), find_photos(images)
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
+    _announce(f"{len(photos)} photos, {config.fault_photos} of them to fit the diagnosis to")
+    return train_diagnosis(config, photos, out, model, report)
 
 
 def _train_plus(

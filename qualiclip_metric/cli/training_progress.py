@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PHASES = {
     "photos": ("reading photos", "photos"),
     "features": ("computing features", "draws"),
+    "diagnosis": ("computing versions", "photos"),
     "training": ("training", "steps"),
     "validation": ("validating", "photos"),
 }

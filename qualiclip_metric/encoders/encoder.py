@@ -5,7 +5,7 @@ needed, an engine computes the same feature maps several times faster from the t
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -73,15 +73,19 @@ class Encoder(nn.Module, ABC):
         autocast, in a trace, and when the trunk has hooks; otherwise the engine does. On a CPU, the
         engine's features of an image do not depend on its batch, to the last bit.
         """
+        return self.from_maps(img, self.features)
+
+    def from_maps(self, img: Tensor, function: Callable[[tuple[Tensor, ...]], Tensor]) -> Tensor:
+        """Compute a function of the feature maps, row by row of its outcome; see `forward`."""
         engine = self._inference.ready(self) if self._may_use_engine(img) else None
         if engine is None:
-            return self.features(self.maps(img))
+            return function(self.maps(img))
         maps = engine(img)
         if img.device.type != "cpu" or len(img) < 2:
-            return self.features(maps)
+            return function(maps)
         # image by image: the last digits of a matrix product depend on its number of rows
         alone = (tuple(stage[i : i + 1] for stage in maps) for i in range(len(img)))
-        return torch.cat([self.features(one) for one in alone])
+        return torch.cat([function(one) for one in alone])
 
     def _may_use_engine(self, img: Tensor) -> bool:
         wants_gradient = torch.is_grad_enabled() and (

@@ -107,12 +107,25 @@ class LiteEncoder(Encoder):
 
     def features(self, maps: tuple[Tensor, ...]) -> Float[Tensor, "n 384"]:
         """Image features in the space of the prompts' text features, not normalised."""
+        return self.project(self.weighted(maps))
+
+    def weighted(self, maps: tuple[Tensor, ...]) -> Float[Tensor, "n 432"]:
+        """Average of the last two stages as it is scored, with the weights of `pooling`."""
         if self.pooling is None:
-            return self.project(_averages(maps))
+            return _averages(maps)
         with torch.autocast(maps[0].device.type, enabled=False):
             grid = joined(maps)
-            pooled = (self.pooling(grid) * grid).sum(dim=(2, 3))  # (N, 1, h, w) * (N, 432, h, w)
-        return self.project(pooled)
+            return (self.pooling(grid) * grid).sum(dim=(2, 3))  # (N, 1, h, w) * (N, 432, h, w)
+
+    def pooled_and_features(self, img: Tensor) -> tuple[Tensor, Tensor]:
+        """`weighted`, (N, 432), and `forward`, (N, 384), from one pass of the trunk."""
+
+        def both(maps: tuple[Tensor, ...]) -> Tensor:
+            pooled = self.weighted(maps)
+            return torch.cat([pooled, self.project(pooled)], dim=1)
+
+        pooled, features = self.from_maps(img, both).split([sum(CHANNELS), self.dim], dim=1)
+        return pooled, features
 
     def pooled(self, img: Tensor) -> Float[Tensor, "n 432"]:
         """Spatial average of the last two stages, before the projection."""

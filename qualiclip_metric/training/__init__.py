@@ -7,7 +7,11 @@
 `qualiclip train` runs them from the command line; `qualiclip_metric.create` reads the checkpoints.
 """
 
-from qualiclip_metric.training.anchored import AnchoredConfig, train_anchored
+from qualiclip_metric.training.anchored import (
+    AnchoredConfig,
+    train_anchored,
+    train_diagnosis,
+)
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.loop import train
 from qualiclip_metric.training.photos import find as find_photos
@@ -21,6 +25,7 @@ __all__ = [
     "find_photos",
     "train",
     "train_anchored",
+    "train_diagnosis",
     "train_plus",
     "validate",
 ]

@@ -41,7 +41,8 @@ class Report:
 
     Attributes:
         phase: ``photos`` while photos are hashed, ``features`` while an anchored run computes
-            features, ``training``, or ``validation``.
+            features, ``diagnosis`` while it computes versions of whole photos, ``training``, or
+            ``validation``.
         step: Photos, draws, steps or photos done.
         total: Of how many.
         losses: The weighted losses of a training step, and their ``total``.

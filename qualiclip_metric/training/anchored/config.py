@@ -34,8 +34,13 @@ class AnchoredConfig(Settings):
         flip_penalty: Weight of the penalty on the change of the head's response when a crop is
             flipped vertically.
         flip_draws: Draws whose crops are flipped for it.
-        fault_strength: Smallest strength of the fault in the crops that the diagnosis is fitted to.
-        fault_shrinkage: Of the diagnosis' covariance within classes; see `fit.discriminant`.
+        fault_strength: Smallest strength of the fault in the crops that the projection's heads of
+            faults are fitted to; see `heads.fit_faults`.
+        fault_shrinkage: Of their covariance within classes; see `fit.discriminant`.
+        fault_photos: Photos that the diagnosis is fitted to; see `anchored.diagnosis`.
+        calibration_photos: Others that it is calibrated on, at most.
+        fault_penalty: Weight of the squared norm of the diagnosis' weights.
+        false_alarms: Share of the undegraded photos of the calibration that may get a fault's name.
         center_sigma: Standard deviation of the pooling's Gaussian around the image's center; the
             border is at 1. See `encoders.lite.Pooling`.
         low_quality_weight: Exponent by which the pooling prefers places of low local quality.
@@ -77,6 +82,10 @@ class AnchoredConfig(Settings):
     flip_draws: int = within(1, 10**6, 150)
     fault_strength: float = within(0, 1, 0.25)
     fault_shrinkage: float = within(1e-6, 10**6, 0.3)
+    fault_photos: int = within(1, 10**6, 160)
+    calibration_photos: int = within(1, 10**6, 320)
+    fault_penalty: float = within(1e-9, 10**6, 0.002)
+    false_alarms: float = within(0, 1, 0.08)
     center_sigma: float = within(0.05, 10**3, 0.5)
     low_quality_weight: float = within(0, 10, 0.5)
     pair_specific_weight: float = within(0, 10, 0.0)

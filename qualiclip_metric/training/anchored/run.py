@@ -11,12 +11,17 @@ import torch
 from qualiclip_metric import checkpoints
 from qualiclip_metric.build import from_checkpoint
 from qualiclip_metric.checkpoints import Checkpoint
-from qualiclip_metric.distortions import FAULTS
 from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.prompts import FAULT_PAIRS, PROMPTS
 from qualiclip_metric.text.minilm import sentence_features
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training.anchored.config import AnchoredConfig
+from qualiclip_metric.training.anchored.diagnosis import (
+    CLASSES,
+    SETTINGS,
+    collect_versions,
+    fit_diagnosis,
+)
 from qualiclip_metric.training.anchored.features import (
     collect,
     flip_second_moment,
@@ -87,6 +92,7 @@ def train_anchored(
         penalties = _penalties(encoder, split.learn, config, sources, folder)
         quality, pairs = fit_quality(table, config, penalties)
         model = _checkpoint(origin, encoder, quality, pairs, fit_faults(table, config), config)
+        model = with_diagnosis(model, split.learn, config, split.sources, folder, notify)
         held = (split.held or split.learn)[:VALIDATION_PHOTOS]
         found = validate(
             from_checkpoint(model),
@@ -97,9 +103,87 @@ def train_anchored(
             progress=lambda done: notify(Report("validation", done, len(held))),
         )
         files.log_validation(folder, config.draws, found.to_dict())
-        training = {"config": config.to_dict(), "data": sources, "validation": found.to_dict()}
+        training = {
+            **model.training,
+            "config": config.to_dict(),
+            "data": sources,
+            "validation": found.to_dict(),
+        }
         checkpoints.save(dataclasses.replace(model, training=training), folder / files.MODEL)
         notify(Report("training", 1, 1, validation=found))
+        return folder / files.MODEL
+
+
+def with_diagnosis(
+    model: Checkpoint,
+    photos: Sequence[Photo],
+    config: AnchoredConfig,
+    sources: Mapping[str, Any],
+    folder: Path,
+    notify: Callable[[Report], None],
+) -> Checkpoint:
+    """Fit the diagnosis of a model; its scores do not change.
+
+    Args:
+        model: An anchored model.
+        photos: Pristine photos to learn from.
+        config: Settings.
+        sources: Digests of the photos.
+        folder: Of the run; features are kept in its folder `diagnosis`.
+        notify: Called after every photo.
+    """
+    encoder = from_checkpoint(model).eval().requires_grad_(False).encoder
+    if not isinstance(encoder, LiteEncoder):
+        raise ValueError(f"diagnosis: expected a model as lite is, got {model.architecture}")
+    table = collect_versions(
+        encoder,
+        photos,
+        dataclasses.replace(config, scoring_size=model.scoring_size),
+        {**sources, "model": model.digest()},
+        folder / "diagnosis",
+        lambda done, total: notify(Report("diagnosis", done, total)),
+    )
+    head, facts = fit_diagnosis(table, config)
+    settings = {name: value for name, value in config.to_dict().items() if name in SETTINGS}
+    training = {**model.training, "diagnosis": {**settings, **sources, **facts}}
+    return dataclasses.replace(model, fault_classes=CLASSES, diagnosis=head, training=training)
+
+
+def train_diagnosis(
+    config: AnchoredConfig,
+    photos: Sequence[str | Photo],
+    out: str | Path,
+    model: str | Path,
+    report: Callable[[Report], None] | None = None,
+) -> Path:
+    """Fit only the diagnosis of an existing model, and write the model with it.
+
+    Args:
+        config: Settings; `validate_share` of the photos are held out as in `train_anchored`.
+        photos: As for `train_anchored`.
+        out: Folder for `model.safetensors` and the features.
+        model: An anchored model: a name or a path. All its other tensors stay to the bit.
+        report: As for `train_anchored`.
+
+    Returns:
+        Path of the model.
+
+    Raises:
+        ValueError: As for `train_anchored`, or when the model is of another kind.
+    """
+    _check_alone()
+    with files.own_folder(out) as folder:
+        notify = report or (lambda _report: None)
+        split = read_split(
+            photos,
+            config.validate_share,
+            folder / "digests.json",
+            lambda done: notify(Report("photos", done, len(photos))),
+        )
+        made = with_diagnosis(
+            checkpoints.load(model), split.learn, config, split.sources, folder, notify
+        )
+        checkpoints.save(made, folder / files.MODEL)
         return folder / files.MODEL
 
 
@@ -168,7 +252,4 @@ def _checkpoint(
         pairs=PROMPTS,
         temperature=config.temperature,
         scoring_size=config.scoring_size,
-        faults=FAULTS,
-        fault_pairs=FAULT_PAIRS,
-        fault_prompts=prompts[len(PROMPTS) :],
     )

@@ -30,8 +30,7 @@ VALUES = {
     "format": TEXTS,
     "architecture": TEXTS | st.sampled_from(["lite", "rn50"]),
     "pairs": PAIRS | JSON | TEXTS,
-    "fault_pairs": PAIRS | JSON | TEXTS,
-    "faults": JSON | TEXTS,
+    "fault_classes": JSON | TEXTS,
     "training": JSON | TEXTS,
     "logit_scale": NUMBERS,
     "temperature": NUMBERS,
@@ -59,7 +58,7 @@ def written(metadata: dict[str, str], folder: str) -> Path:
 @given(CHANGES)
 @example({"scoring_size": "inf"})
 @example({"scoring_size": "nan"})
-@example({"faults": "[[1], {}]"})
+@example({"fault_classes": "[[1], {}]"})
 @example({"training": "[" * 10_000})
 @example({"training": "[]"})
 @example({"pairs": "[["})
@@ -79,8 +78,6 @@ def test_a_changed_header_is_read_or_refused(changes: dict[str, str | None]) -> 
     assert math.isfinite(found.logit_scale)
     assert found.temperature > 0
     assert found.scoring_size >= 0
-    assert all(isinstance(name, str) for name in found.faults)
-    assert all(
-        isinstance(text, str) for pair in (*found.pairs, *found.fault_pairs) for text in pair
-    )
+    assert all(isinstance(name, str) for name in found.fault_classes)
+    assert all(isinstance(text, str) for pair in found.pairs for text in pair)
     assert isinstance(found.training, dict)

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 
 from qualiclip_metric import checkpoints
 from qualiclip_metric.checkpoints import Checkpoint, CheckpointError
+from qualiclip_metric.diagnosis import DESCRIPTORS
 
 HEADER = {
     "format": "qualiclip_metric/1",
@@ -94,36 +95,44 @@ def test_prompts_and_their_texts_differ_in_number(tmp_path: Path) -> None:
     refused(tmp_path / "m", "got 7 and 1")
 
 
-FAULTS = {
-    "faults": ("blur", "noise"),
-    "fault_pairs": (("Sharp.", "Blurred."), ("Clean.", "Noisy.")),
-    "fault_prompts": torch.rand(2, 2, 5),
+INPUTS = 432 + len(DESCRIPTORS)
+TENSORS = {
+    "mean": torch.zeros(INPUTS),
+    "std": torch.ones(INPUTS),
+    "weight": torch.rand(3, INPUTS),
+    "bias": torch.rand(3),
 }
+CLASSES = ("none", "blur", "blur")
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("tensors", "classes"),
     [
-        {"fault_prompts": with_value(torch.rand(2, 2, 5), float("nan"))},
-        {"fault_prompts": torch.rand(3, 2, 5)},
-        {"fault_prompts": torch.rand(2, 3, 5)},
-        {"fault_prompts": torch.rand(2, 2, 4)},
-        {"fault_prompts": None},
-        {"faults": ("blur", "noise", "colour")},
-        {"faults": ("blur", "blur")},
-        {"faults": ()},
-        {"fault_pairs": FAULTS["fault_pairs"][:1]},
+        (TENSORS | {"bias": with_value(torch.rand(3), float("nan"))}, CLASSES),
+        (TENSORS | {"weight": torch.rand(3, 432)}, CLASSES),
+        (TENSORS | {"std": torch.zeros(INPUTS)}, CLASSES),
+        ({"weight": TENSORS["weight"]}, CLASSES),
+        ({}, CLASSES),
+        (TENSORS, ()),
+        (TENSORS, ("none", "blur")),
+        (TENSORS, ("noise", "blur", "blur")),
+        (TENSORS, ("none", "none", "none")),
     ],
-    ids=str,
-)
+    ids=[
+        "nan", "no descriptors", "no spread", "weight alone", "no tensor", "no class", "too few",
+        "no none", "no fault",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("write", [checkpoints.save, checkpoints.save_pyiqa])
 def test_a_diagnosis_whose_parts_do_not_fit(
-    write: Any, change: dict[str, Any], tmp_path: Path
+    write: Any, tensors: dict[str, torch.Tensor], classes: tuple[str, ...], tmp_path: Path
 ) -> None:
-    write(model(**FAULTS), tmp_path / "m")
-    assert checkpoints.read(tmp_path / "m").faults == ("blur", "noise")
-    write(model(**(FAULTS | change)), tmp_path / "m")
-    refused(tmp_path / "m", "fault_prompts")
+    write(model(diagnosis=TENSORS, fault_classes=CLASSES), tmp_path / "m")
+    found = checkpoints.read(tmp_path / "m")
+    assert found.fault_classes == CLASSES
+    assert all(torch.equal(found.diagnosis[name], TENSORS[name]) for name in TENSORS)
+    write(model(diagnosis=tensors, fault_classes=classes), tmp_path / "m")
+    refused(tmp_path / "m", "diagnosis|fault_classes")
 
 
 def test_a_text_tower_of_another_shape(seeded_official: Path) -> None:

@@ -16,10 +16,17 @@ from typer.testing import CliRunner
 import qualiclip_metric
 from qualiclip_metric import checkpoints
 from qualiclip_metric.cli import app
+from qualiclip_metric.diagnosis import DESCRIPTORS, DiagnosisHead
 from qualiclip_metric.distortions import FAULTS
 from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.metric import cosine
-from qualiclip_metric.training.anchored import AnchoredConfig, fit, train_anchored
+from qualiclip_metric.training.anchored import (
+    AnchoredConfig,
+    diagnosis,
+    fit,
+    train_anchored,
+    train_diagnosis,
+)
 from qualiclip_metric.training.anchored.draws import DrawDataset
 from qualiclip_metric.training.anchored.features import (
     FeatureTable,
@@ -169,6 +176,41 @@ def test_a_fault_without_crops_is_an_error():
         fit.discriminant(random(3, 4), torch.tensor([0, 2, 0]), 3, 0.3)
 
 
+def test_the_diagnosis_is_calibrated_on_photos_that_the_fit_did_not_see():
+    rng = torch.Generator().manual_seed(0)
+    label = torch.arange(len(diagnosis.CLASSES)).repeat(40)
+    inputs = torch.randn(len(label), 432 + len(DESCRIPTORS), generator=rng)
+    inputs[torch.arange(len(label)), label] += 8  # each class has a direction
+    table = diagnosis.VersionTable(inputs, label, torch.arange(len(label)) % 2 == 0)
+    tensors, facts = diagnosis.fit_diagnosis(table, TINY)
+    head = DiagnosisHead(diagnosis.CLASSES, tensors)
+    assert head.faults == FAULTS
+    found = head(inputs[:, :432], inputs[:, 432:])
+    fault = torch.tensor([("none", *FAULTS).index(name) for name in diagnosis.CLASSES])[label]
+    assert (found.argmax(dim=1) == fault).float().mean() > 0.9
+    assert 0 < facts["prior"] < 1
+    strict = dataclasses.replace(TINY, false_alarms=0.0)
+    bias = diagnosis.fit_diagnosis(table, strict)[0]["bias"]
+    assert bias[0] >= tensors["bias"][0]  # fewer false alarms need a higher prior of no fault
+
+
+def test_versions_depend_on_the_number_alone_and_the_first_has_no_fault(photos):
+    data = diagnosis.VersionDataset(photos, TINY)
+    assert len(data) == 4 and data.fitted == 3
+    one, again = data[1], diagnosis.VersionDataset(photos, TINY)[1]
+    assert torch.equal(one["images"], again["images"])
+    assert one["label"].tolist()[0] == 0 and len(one["label"]) == 1 + 2 * len(FAULTS)
+    assert not data[3]["fits"].any() and len(data[3]["label"]) == 2
+
+
+def test_only_the_diagnosis_is_fitted_and_the_scores_stay(run, photos, tmp_path):
+    made = train_diagnosis(dataclasses.replace(TINY, seed=1), photos, tmp_path, run)
+    old, new = checkpoints.read(run), checkpoints.read(made)
+    assert old.digest() == new.digest()
+    assert not torch.equal(old.diagnosis["weight"], new.diagnosis["weight"])
+    assert new.training["diagnosis"]["seed"] == 1
+
+
 def test_a_draw_depends_on_its_number_alone(photos):
     draws = DrawDataset(photos, TINY)
     first, again, other = draws[3], DrawDataset(photos, TINY)[3], draws[4]
@@ -240,10 +282,9 @@ def test_a_run_writes_a_model_that_scores_and_diagnoses(run):
 def _same(path, other):
     """Whether two files hold the same model to the bit; the order in their headers may differ."""
     one, two = checkpoints.read(path), checkpoints.read(other)
-    tensors = {**one.state(), "faults": one.fault_prompts}
-    others = {**two.state(), "faults": two.fault_prompts}
+    tensors, others = {**one.state(), **one.diagnosis}, {**two.state(), **two.diagnosis}
     same = all(torch.equal(tensor, others[name]) for name, tensor in tensors.items())
-    return same and one.training == two.training and one.faults == two.faults
+    return same and one.training == two.training and one.fault_classes == two.fault_classes
 
 
 def test_a_rerun_is_the_same_to_the_bit_and_computes_only_what_is_missing(run, photos, tmp_path):
