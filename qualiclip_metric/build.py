@@ -108,7 +108,7 @@ def create(
     # `weights` is the same for any prompts of the user's: the digest with the model's own
     own = sha256 if prompts is None else _with_features(checkpoint).digest()
     # the engines and torch's convolutions compute in channels-last order
-    metric.to(device, memory_format=torch.channels_last)
+    metric.to(device=device).to(memory_format=torch.channels_last)
     given = metric.pairs if prompts is not None else ()
     metric.identify(
         Identity(

@@ -1,6 +1,5 @@
 """QualiCLIP as a torchmetrics metric: one score over the batches and processes of an evaluation."""
 
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -111,9 +110,7 @@ class QualiCLIPScore(Metric):
                 del held[key]
         return held
 
-    def _load_from_state_dict(
-        self, state_dict: MutableMapping[str, Any], prefix: str, *args: Any
-    ) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Load the states, and for the model whatever the checkpoint holds of it."""
         # A strict load demands every key: the model's present weights stand for those that are not
         # in the checkpoint. torch passes this mapping on to the submodules.
