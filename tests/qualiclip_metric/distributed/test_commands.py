@@ -38,7 +38,7 @@ def test_score_gives_the_same_rows(cluster: Any, shards: Path, tmp_path: Path) -
     """Of shards, files and a table with images and a column; resumed, and refused."""
     images = _inputs(shards, tmp_path)
     words = ["qualiclip_metric", "score", *images, "--precision", "fp32", "--engine", "torch"]
-    words.append("--pairs")
+    words += ["--pairs", "--min", "0.5", "--percentile"]
     here = _run([*words, "--out", "here/"], tmp_path, OMP_NUM_THREADS="1")
     on_ray = [*words, "--ray", cluster.address, "--out", "there/"]
     there = _run(on_ray, tmp_path)
