@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,8 +41,17 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield an empty, hidden scratch file, which replaces the target when the block succeeds.
 
     Missing folders are made. Of a symbolic link the target is replaced, not the link. The scratch
-    file has an ordinary file's mode, and is removed if the block raises.
+    file has an ordinary file's mode, and is removed if the block raises. A device or a named pipe
+    is never replaced: the content is written to it.
     """
+    if is_special(path):
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder, "content")
+            scratch.touch()
+            yield scratch
+            with scratch.open("rb") as content, Path(path).open("wb") as device:
+                shutil.copyfileobj(content, device)
+        return
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = _scratch_beside(target)

@@ -53,15 +53,19 @@ def test_a_dangling_link_gets_its_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
-def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("atomic", [False, True])
+def test_a_named_pipe_is_written_to(atomic: bool, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     check_writable(pipe)
     received: list[str] = []
-    reader = threading.Thread(target=lambda: received.append(pipe.read_text()))
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
     reader.start()
-    with writing(pipe) as file:
-        file.write("row\n")
+    if atomic:
+        write_text(pipe, "row\n")
+    else:
+        with writing(pipe) as file:
+            file.write("row\n")
     reader.join(10)
     assert received == ["row\n"]
     assert is_special(pipe)
