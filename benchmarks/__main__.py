@@ -26,6 +26,7 @@ COMMANDS = {
     "sizes": ("sizes", "Does the score depend on a photo's pixels?"),
     "diagnosis": ("diagnosis", "Is the fault of a degraded photo named?"),
     "prompts": ("prompts", "Which prompts carry the score?"),
+    "bursts": ("bursts", "Is the undegraded photo of a burst picked?"),
     "robustness": ("robustness", "Do changes that nobody sees move the score?"),
 }
 """Command, which is also its module in `benchmarks.cli` -> Typer app or function, line of help."""

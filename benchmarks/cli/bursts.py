@@ -1,0 +1,83 @@
+"""`python -m benchmarks bursts`: is the undegraded photo of a burst picked?"""
+
+from typing import Any
+
+import numpy as np
+import typer
+
+from benchmarks.analysis.bursts import FAULTS, STRENGTHS, Outcome, measure_bursts, strength_text
+from benchmarks.cli._console import message
+from benchmarks.cli._options import Images, JsonOut, Limit, MetricSpecs, Seed
+from benchmarks.datasets.photos import pristine
+from benchmarks.formatting import markdown, number, write_json
+from benchmarks.metrics.build import build_scorer
+
+__all__ = ["bursts", "bursts_table"]
+
+DEFAULT = ("lite", "sharpness")
+
+
+def bursts(
+    *,
+    metric: MetricSpecs = None,
+    images: Images = None,
+    limit: Limit = None,
+    out: JsonOut = None,
+    seed: Seed = 0,
+) -> None:
+    """Make bursts of photos with faults of known strength: is the undegraded frame picked?
+
+    A row per fault and strength: the share of bursts in which each metric scores the undegraded
+    frame highest, and the share of bursts that `qualiclip pick` keeps in one group.
+    """
+    scorers = [build_scorer(text) for text in metric or DEFAULT]
+    for scorer in scorers:
+        if scorer.score is None:
+            raise ValueError(f"--metric: {scorer.name}: a table cannot score changed images")
+    photos = pristine(images, limit)
+    outcomes: list[Outcome] = []
+    for place, (name, photo) in enumerate(photos.items()):
+        if min(photo.shape[-2:]) < 64:
+            raise ValueError(f"{name}: expected at least 64x64 px, got {tuple(photo.shape[-2:])}")
+        outcomes += measure_bursts(photo, scorers, seed + place)
+        message(f"bursts of {place + 1} of {len(photos)} photos")
+    names = [scorer.name for scorer in scorers]
+    shares = burst_shares(outcomes, names)
+    if out is not None:
+        signatures = {scorer.name: scorer.signature for scorer in scorers}
+        write_json(out, {"format": 1, "photos": len(photos), "rows": shares, **signatures})
+        message(str(out))
+    typer.echo(f"{len(photos)} photos; `{scorers[0].signature}`\n")
+    typer.echo(bursts_table(shares, names), nl=False)
+
+
+def burst_shares(outcomes: list[Outcome], metrics: list[str]) -> list[dict[str, Any]]:
+    """Shares of bursts, a dict per fault and strength; the strength None stands for all."""
+    rows = []
+    for fault in (*FAULTS, "mixed"):
+        for strength in (*STRENGTHS, None):
+            some = [o for o in outcomes if o.fault == fault and strength in (o.strength, None)]
+            picked = np.array([o.picked for o in some]).mean(axis=0)
+            rows.append(
+                {
+                    "fault": fault,
+                    "strength": strength,
+                    **dict(zip(metrics, picked.tolist(), strict=True)),
+                    "grouped": float(np.mean([o.grouped for o in some])),
+                    "grouped by hash": float(np.mean([o.grouped_by_hash for o in some])),
+                }
+            )
+    return rows
+
+
+def bursts_table(rows: list[dict[str, Any]], metrics: list[str]) -> str:
+    """The shares in Markdown."""
+    cells = [
+        [
+            row["fault"],
+            "all" if row["strength"] is None else strength_text(row["fault"], row["strength"]),
+            *(number(row[name], 2) for name in (*metrics, "grouped", "grouped by hash")),
+        ]
+        for row in rows
+    ]
+    return markdown(["fault", "strength", *metrics, "one group", "the same, no times"], cells, 2)
