@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qualiclip_metric.pretrained import from_pretrained, push_to_hub, save_pretrained
     from qualiclip_metric.prompts import PROMPTS
     from qualiclip_metric.scoring.api import score
+    from qualiclip_metric.scoring.picks import pick
 
 __all__ = [
     "PROMPTS",
@@ -33,6 +34,7 @@ __all__ = [
     "create",
     "explain",
     "from_pretrained",
+    "pick",
     "push_to_hub",
     "read",
     "register_checkpoint",
@@ -48,6 +50,7 @@ _HOME = {
     "create": "build",
     "explain": "explanations",
     "from_pretrained": "pretrained",
+    "pick": "scoring.picks",
     "push_to_hub": "pretrained",
     "read": "images",
     "register_checkpoint": "plugin",

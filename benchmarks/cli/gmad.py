@@ -12,7 +12,6 @@ from benchmarks.cli import message
 from benchmarks.cli._options import DatasetName, MetricNames, Resamples, ResultsFolder, Seed
 from benchmarks.formatting import write_json
 from benchmarks.gmad.competition import Design
-from benchmarks.gmad.near_duplicates import group_hashes, hash_files
 from benchmarks.gmad.pool import Pool, pool_from_results, read_wide
 from benchmarks.gmad.result import (
     GmadResult,
@@ -26,6 +25,8 @@ from benchmarks.results.folder import dataset_names, load
 from benchmarks.study.page import design_study, study_page
 from benchmarks.study.votes import FEWEST_OBSERVERS, mean_preference, read_votes, screen
 from qualiclip_metric.files import write_text
+from qualiclip_metric.images import pixels
+from qualiclip_metric.near_duplicates import group_photos, perceptual_hash
 
 __all__ = ["app"]
 
@@ -35,6 +36,8 @@ app = typer.Typer(
     add_completion=False,
 )
 RANKED = ("aggressiveness", "resistance")
+HASHED_SIDE = 128
+"""Shorter side, px, at which a large JPEG is decoded for its hash."""
 
 
 class Scale(str, Enum):
@@ -135,7 +138,8 @@ def _contents(distinct: Distinct, pool: Pool, images: Path | None) -> list[objec
     files = [str(images / name) for name in pool.images] if images else pool.paths
     if not files:
         raise ValueError("the images' files are unknown: pass their root with --images DIR")
-    return list(group_hashes(hash_files([Path(file) for file in files])))
+    hashes = [perceptual_hash(pixels(file, side=HASHED_SIDE)) for file in files]
+    return list(group_photos(hashes))
 
 
 def _write(

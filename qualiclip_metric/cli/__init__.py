@@ -12,6 +12,7 @@ from qualiclip_metric.cli.terminal import USAGE_ERROR, end_on_sigterm
 COMMANDS = {
     "score": ("score", "score", "Score images: files, folders and patterns."),
     "reference": ("reference", "reference", "Score photos that percentiles refer to."),
+    "pick": ("pick", "pick", "Find the best photo of each burst in a folder."),
     "explain": ("explain", "explain", "Draw where images are bad, and what says so."),
     "demo": ("demo", "demo", "Score sample photos, clean and degraded; draw a picture of it."),
     "distort": ("distort", "distort", "Degrade an image by distortions or chains, at 5 levels."),

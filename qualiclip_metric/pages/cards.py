@@ -8,6 +8,8 @@ import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -31,11 +33,13 @@ class Card:
     thumbnail: str = ""  # data URI; empty for no picture
     badge: str = ""  # beside the score, such as the likeliest fault
     details: str = ""
+    group: int = 0  # number of the group that the card stands in; 0 for none
 
 
 class _Stored(NamedTuple):
     """Sort key and place of a rendered card in the scratch file."""
 
+    group: int
     rank: float
     order: int
     start: int
@@ -74,7 +78,7 @@ class CardPage:
         content = str(html).encode("utf-8", "replace")
         start = self._scratch.seek(0, io.SEEK_END)
         self._scratch.write(content)
-        self._stored.append(_Stored(rank, len(self._stored), start, len(content)))
+        self._stored.append(_Stored(card.group, rank, len(self._stored), start, len(content)))
         self._bins[min(BINS - 1, int(card.score * BINS))] += 1
         self._total += card.score
 
@@ -83,7 +87,7 @@ class CardPage:
         self._failed.append((name, reason))
 
     def write(self, path: Path, *, title: str, signature: str, hint: str = "") -> None:
-        """Write the page: the cards by score, those of equal score in the order of `add`.
+        """Write the page: the groups; in each, cards by score, equal ones in the order of `add`.
 
         `hint` is one more sentence at the top.
         """
@@ -96,17 +100,22 @@ class CardPage:
             count=len(self._stored),
             mean=self._total / max(1, len(self._stored)),
             bins=[(images / most, images) for images in self._bins],
-            cards=self._sorted(),
+            grouped=any(card.group for card in self._stored),
+            groups=self._sorted(),
             failed=self._failed,
         )
         stream.dump(str(path), encoding="utf-8", errors="replace")
 
-    def _sorted(self) -> Iterator[Any]:
+    def _sorted(self) -> Iterator[tuple[int, Iterator[Any]]]:
+        """Groups, each with the HTML of its cards."""
+        for number, cards in groupby(sorted(self._stored), attrgetter("group")):
+            yield number, map(self._read, cards)
+
+    def _read(self, card: _Stored) -> Any:
         from markupsafe import Markup
 
-        for card in sorted(self._stored):
-            self._scratch.seek(card.start)
-            yield Markup(self._scratch.read(card.length).decode("utf-8"))
+        self._scratch.seek(card.start)
+        return Markup(self._scratch.read(card.length).decode("utf-8"))
 
 
 def templates(folder: Path | None = None) -> Any:

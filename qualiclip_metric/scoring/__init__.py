@@ -9,6 +9,7 @@
     text_formats.py  rows -> csv, jsonl, json, a table; parquet.py: rows -> Parquet
     results.py       where rows are written, resumed and locked
     api.py           qualiclip_metric.score
+    picks.py         qualiclip_metric.pick: the best photo of each burst
 
 The names are imported when first used: options, columns and results need no torch.
 """

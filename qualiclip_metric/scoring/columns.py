@@ -33,6 +33,7 @@ class Row:
         checks: Pixel statistic -> number, at the image's own size; empty unless asked for.
         percentile: Percent of the reference's photos that score lower; None without a reference.
         keep: Whether the score reaches the bar; None if there is none.
+        measured: What `score_items(measure=...)` found; it is not written.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Row:
     checks: Mapping[str, float] = field(default_factory=dict)
     percentile: float | None = None
     keep: bool | None = None
+    measured: Any = None
 
     @property
     def path(self) -> Path:

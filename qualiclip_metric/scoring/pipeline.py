@@ -38,6 +38,7 @@ POLL_SECONDS = 0.2
 _JOIN_SECONDS = 1.0
 
 Metric = Callable[[Tensor], Tensor]
+Measure = Callable[[Image, Pixels], Any]
 T = TypeVar("T")
 
 
@@ -87,6 +88,7 @@ def score_items(
     device: str | torch.device | None = None,
     progress: Callable[[int], None] | None = None,
     stopped: Callable[[], bool] = lambda: False,
+    measure: Measure | None = None,
 ) -> Generator[Row, None, None]:
     """Score images as they are found; an image that fails gives a row with an error.
 
@@ -101,6 +103,8 @@ def score_items(
         progress: Called with the number of images done so far.
         stopped: Asked after each batch and while no item comes; if true, no further batch is
             scored.
+        measure: Called with each image and its pixels as they are scored, in the decoding threads;
+            the result becomes `Row.measured`.
 
     Yields:
         One row per item, in their order. When stopped or interrupted (KeyboardInterrupt,
@@ -117,7 +121,7 @@ def score_items(
     if device is None:
         device = getattr(metric, "device", "cpu")
     faults, pairs = names_of(metric, options)
-    job = _Job(metric, options, device, faults, pairs, stopped)
+    job = _Job(metric, options, device, faults, pairs, stopped, measure)
     return job.rows(items, progress or (lambda _done: None))
 
 
@@ -151,14 +155,17 @@ class _Job:
         faults: Sequence[str],
         pairs: Sequence[str],
         stopped: Callable[[], bool],
+        measure: Measure | None,
     ) -> None:
         self.metric, self.options, self.device = metric, options, device
         self.faults, self.pairs, self.stopped = faults, pairs, stopped
+        self.measure = measure
         side: int = getattr(metric, "scoring_size", 0)
         self.reader = Reader(options, side)
         self.buffer = BatchBuffer(device, side)
         self.found: dict[int, tuple[Item, Size]] = {}
         self.checks: dict[int, dict[str, float]] = {}
+        self.measured: dict[int, Any] = {}
 
     def rows(
         self, items: Iterable[Item], progress: Callable[[int], None]
@@ -175,7 +182,9 @@ class _Job:
             for batch in decode_ahead(batches, self._decode, self.options.threads):
                 for index, value in score_each(batch, self._forward, _batch_key):
                     row = self._row(*self.found.pop(index), value)
-                    early[index] = replace(row, checks=self.checks.pop(index, {}))
+                    checks = self.checks.pop(index, {})
+                    measured = self.measured.pop(index, None)
+                    early[index] = replace(row, checks=checks, measured=measured)
                     done += 1
                 del batch  # free its pixels before the next batch is decoded
                 progress(done)
@@ -210,6 +219,8 @@ class _Job:
             if self.options.checks:
                 self.checks[index] = self._statistics(item.image, pixels, size)
             size = _upright(size, pixels)
+            if self.measure is not None:
+                self.measured[index] = self.measure(item.image, pixels)
         self.found[index] = replace(item, image=None), size  # free an encoded image
         return pixels
 

@@ -1,0 +1,202 @@
+"""The best photo of each burst: photos are grouped by content, ranked by score, and compared.
+
+The scores, the hashes and the statistics come from one decoding of each file. Of each photo a few
+numbers are kept until the last one is scored, because only then the groups are known.
+"""
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import numpy as np
+
+from qualiclip_metric.build import create
+from qualiclip_metric.decoding.capture_time import capture_time
+from qualiclip_metric.input_check import MIN_SIZE
+from qualiclip_metric.metric import QualiCLIP
+from qualiclip_metric.near_duplicates import SECONDS, group_photos, perceptual_hash
+from qualiclip_metric.scoring.batches import Pixels
+from qualiclip_metric.scoring.columns import Row
+from qualiclip_metric.scoring.pipeline import score_items
+from qualiclip_metric.scoring.reader import Image
+from qualiclip_metric.scoring.text_formats import DIGITS, FORMULA
+from qualiclip_metric.sources.folders import find
+from qualiclip_metric.sources.item import Item
+from qualiclip_metric.statistics import statistics_of_pixels
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class Pick(NamedTuple):
+    """A photo, its group, and whether it is the best of it.
+
+    Args:
+        path: Of the photo.
+        group: Number of its group, from 1; None where it could not be scored.
+        score: In [0, 1]; None where it could not be scored.
+        best: Whether no photo of the group scores higher; true for a photo that is alone.
+        reason: What sets the best apart from the others; for another photo, what sets it back
+            behind the best; the error of a photo that could not be scored.
+    """
+
+    path: str
+    group: int | None
+    score: float | None
+    best: bool
+    reason: str
+
+
+class Measured(NamedTuple):
+    """What grouping and comparing need of a photo.
+
+    Args:
+        hash: As `perceptual_hash` makes it.
+        taken: As `capture_time` reads it.
+        statistics: Name -> pixel statistic, at the size at which the photo is scored.
+    """
+
+    hash: int
+    taken: float | None
+    statistics: Mapping[str, float]
+
+
+def measure(image: Image, pixels: Pixels) -> Measured | None:
+    """Measure a photo, for `score_items(measure=...)`; None where it is too small for a score."""
+    if min(pixels.shape[:2]) < MIN_SIZE:
+        return None
+    taken = None if isinstance(image, np.ndarray) else capture_time(image)
+    return Measured(perceptual_hash(pixels), taken, statistics_of_pixels(pixels))
+
+
+def pick(
+    what: str | Path | Iterable[str | Path],
+    model: str | Path | QualiCLIP = "lite",
+    *,
+    recursive: bool = True,
+    seconds: float = SECONDS,
+    **options: Any,
+) -> "DataFrame":
+    """Find the best photo of each burst.
+
+    Args:
+        what: A folder, a pattern, or an iterable of files, folders and patterns.
+        model: As for `create`, or a metric that `create` made.
+        recursive: Whether folders are entered to any depth.
+        seconds: Longest time between two photos of a burst, where their EXIF says when they were
+            taken.
+        options: As for `create`.
+
+    Returns:
+        A pandas.DataFrame with the columns of `scoring.picks.Pick`, by groups, the best of each
+        first, photos that could not be scored last; the metric's signature is in `attrs`.
+
+    Raises:
+        ValueError: If there is no image, or an argument is wrong.
+    """
+    import pandas as pd
+
+    metric = model if isinstance(model, QualiCLIP) else create(str(model), **options)
+    files = find([what] if isinstance(what, str | Path) else what, recursive)
+    rows = score_items(metric, (Item(str(file), file) for file in files), measure=measure)
+    table = pd.DataFrame(pick_rows(rows, seconds), columns=list(Pick._fields))
+    table["group"] = table["group"].astype("Int64")
+    table.attrs["signature"] = str(metric.signature and metric.signature.of_files("srgb"))
+    return table
+
+
+def pick_rows(rows: Iterable[Row], seconds: float = SECONDS) -> list[Pick]:
+    """Group rows of photos, and pick the best of each group.
+
+    Args:
+        rows: As `score_items(measure=measure)` yields them.
+        seconds: As for `group_photos`.
+
+    Returns:
+        By groups, the best of each first; photos that could not be scored last.
+    """
+    scored: list[Row] = []
+    failed: list[Pick] = []
+    for row in rows:
+        if row.score is None:
+            failed.append(Pick(row.key, None, None, False, row.error or ""))
+        else:
+            scored.append(row)
+    measured = [row.measured for row in scored]
+    numbers = group_photos([m.hash for m in measured], [m.taken for m in measured], seconds)
+    groups: dict[int, list[Row]] = defaultdict(list)
+    for row, number in zip(scored, numbers.tolist(), strict=True):
+        groups[number + 1].append(row)
+    return [pick for number in groups for pick in _ranked(number, groups[number])] + failed
+
+
+def _ranked(number: int, rows: Sequence[Row]) -> Iterator[Pick]:
+    """The picks of one group, the best first; of equal scores the first."""
+    best, *others = sorted(rows, key=lambda row: -(row.score or 0))
+    faults = [_faults(best, other) for other in others]
+    # what most of the others lack is named first
+    merits = Counter(FAULTS[fault] for found in faults for fault in found)
+    reason = ", ".join(merit for merit, _ in merits.most_common())
+    if not reason:
+        reason = "higher score" if others else "no near duplicate"
+    yield Pick(best.key, number, best.score, True, reason)
+    for other, found in zip(others, faults, strict=True):
+        rank = "the same score" if other.score == best.score else "lower score"
+        yield Pick(other.key, number, other.score, False, ", ".join(found) or rank)
+
+
+FAULTS = {
+    "less sharp": "sharper",
+    "more noise": "less noise",
+    "overexposed": "better exposed",
+    "underexposed": "better exposed",
+    "brighter": "darker",
+    "darker": "brighter",
+    "less contrast": "more contrast",
+    "more JPEG blocks": "fewer JPEG blocks",
+}
+"""What another photo has against it -> what the best then has for it."""
+
+
+def _faults(best: Row, other: Row) -> list[str]:
+    """What another photo has against it beside the best; differences that one sees."""
+    good, bad = best.measured.statistics, other.measured.statistics
+    brighter = bad["brightness"] - good["brightness"]
+    clipped = {
+        end: bad[f"clipped_{end}"] - good[f"clipped_{end}"] > 0.02 for end in ("bright", "dark")
+    }
+    noisier = _at_contrast(bad, "noise") > 1.25 * _at_contrast(good, "noise")
+    noisier &= bad["noise"] - good["noise"] > 0.2  # grey levels
+    exposed = "overexposed" if clipped["bright"] and brighter > 0 else ""
+    exposed = "underexposed" if clipped["dark"] and brighter < 0 else exposed
+    if not exposed and abs(brighter) > 0.08:
+        exposed = "brighter" if brighter > 0 else "darker"
+    found = {
+        # noise counts as detail to the Laplacian
+        "less sharp": not noisier
+        and _at_contrast(bad, "sharpness") < 0.7 * _at_contrast(good, "sharpness"),
+        "more noise": noisier,
+        exposed: bool(exposed),
+        "less contrast": bad["contrast"] < 0.8 * good["contrast"],
+        "more JPEG blocks": bad["blockiness"] > 1.2 * good["blockiness"],
+    }
+    return [fault for fault, holds in found.items() if holds]
+
+
+def _at_contrast(statistics: Mapping[str, float], name: str) -> float:
+    """Sharpness or noise beside the contrast: both grow with the light, which is no merit."""
+    unit = {"sharpness": 2, "noise": 1}[name]  # squared grey levels; grey levels
+    return statistics[name] / max(statistics["contrast"], 1e-3) ** unit
+
+
+def write_csv(file: TextIO, picks: Iterable[Pick]) -> None:
+    """Write picks as csv; a name that a spreadsheet would take for a formula gets an apostrophe."""
+    lines = csv.writer(file, lineterminator="\n")
+    lines.writerow(Pick._fields)
+    for one in picks:
+        path = f"'{one.path}" if one.path.startswith(FORMULA) else one.path
+        score = "" if one.score is None else f"{one.score:.{DIGITS}f}"
+        group = "" if one.group is None else one.group
+        lines.writerow([path, group, score, str(one.best).lower(), one.reason])
