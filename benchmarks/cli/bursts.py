@@ -6,13 +6,11 @@ import numpy as np
 import typer
 
 from benchmarks.analysis.bursts import FAULTS, STRENGTHS, Outcome, measure_bursts, strength_text
-from benchmarks.cli._console import message
+from benchmarks.cli import message
 from benchmarks.cli._options import Images, JsonOut, Limit, MetricSpecs, Seed
 from benchmarks.datasets.photos import pristine
 from benchmarks.formatting import markdown, number, write_json
 from benchmarks.metrics.build import build_scorer
-
-__all__ = ["bursts", "bursts_table"]
 
 DEFAULT = ("lite", "sharpness")
 

@@ -19,9 +19,10 @@ from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.near_duplicates import SECONDS, group_photos, perceptual_hash
 from qualiclip_metric.scoring.batches import Pixels
 from qualiclip_metric.scoring.columns import Row
+from qualiclip_metric.scoring.options import DIGITS
 from qualiclip_metric.scoring.pipeline import score_items
 from qualiclip_metric.scoring.reader import Image
-from qualiclip_metric.scoring.text_formats import DIGITS, FORMULA
+from qualiclip_metric.scoring.text_formats import FORMULA
 from qualiclip_metric.sources.folders import find
 from qualiclip_metric.sources.item import Item
 from qualiclip_metric.statistics import statistics_of_pixels
