@@ -180,7 +180,7 @@ def test_the_diagnosis_is_calibrated_on_photos_that_the_fit_did_not_see():
     rng = torch.Generator().manual_seed(0)
     label = torch.arange(len(diagnosis.CLASSES)).repeat(40)
     inputs = torch.randn(len(label), 432 + len(DESCRIPTORS), generator=rng)
-    inputs[torch.arange(len(label)), label] += 8  # each class has a direction
+    inputs[torch.arange(len(label)), 432 + label] += 8  # each class has a descriptor
     table = diagnosis.VersionTable(inputs, label, torch.arange(len(label)) % 2 == 0)
     tensors, facts = diagnosis.fit_diagnosis(table, TINY)
     head = DiagnosisHead(diagnosis.CLASSES, tensors)
