@@ -132,9 +132,10 @@ def calibration(labels: Labels, probabilities: Array, prior: float) -> Calibrati
     count = probabilities.shape[1]
     parts = np.array([prior, *[(1 - prior) / (count - 1)] * (count - 1)])
     weight = (parts / np.bincount(labels, minlength=count))[labels]
-    said, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    said = probabilities.max(axis=1)
+    right = (probabilities.argmax(axis=1) == labels).astype(float)
     place = np.minimum((said * BINS).astype(int), BINS - 1)
-    share = np.bincount(place, weight, BINS)
+    share = np.bincount(place, weight, BINS).astype(float)
     with np.errstate(invalid="ignore"):
         means = [np.bincount(place, weight * values, BINS) / share for values in (said, right)]
     error = float(np.nansum(share * np.abs(means[0] - means[1])))

@@ -102,7 +102,7 @@ def _named(texts: Sequence[str]) -> list[tuple[str, Path]]:
 
 def _held_out(folder: Path, share: float) -> list[Path]:
     """Photos of a folder that a training with this validate_share holds out."""
-    from qualiclip_metric.images import find
+    from qualiclip_metric.sources.folders import find
     from qualiclip_metric.training.digests import digest_photos, split
 
     files = find([folder])

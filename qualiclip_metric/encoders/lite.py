@@ -115,7 +115,8 @@ class LiteEncoder(Encoder):
             return _averages(maps)
         with torch.autocast(maps[0].device.type, enabled=False):
             grid = joined(maps)
-            return (self.pooling(grid) * grid).sum(dim=(2, 3))  # (N, 1, h, w) * (N, 432, h, w)
+            weights: Tensor = self.pooling(grid)
+            return (weights * grid).sum(dim=(2, 3))  # (N, 1, h, w) * (N, 432, h, w)
 
     def pooled_and_features(self, img: Tensor) -> tuple[Tensor, Tensor]:
         """`weighted`, (N, 432), and `forward`, (N, 384), from one pass of the trunk."""
@@ -124,8 +125,8 @@ class LiteEncoder(Encoder):
             pooled = self.weighted(maps)
             return torch.cat([pooled, self.project(pooled)], dim=1)
 
-        pooled, features = self.from_maps(img, both).split([sum(CHANNELS), self.dim], dim=1)
-        return pooled, features
+        joint: Tensor = self.from_maps(img, both)
+        return joint[:, : sum(CHANNELS)], joint[:, sum(CHANNELS) :]
 
     def pooled(self, img: Tensor) -> Float[Tensor, "n 432"]:
         """Spatial average of the last two stages, before the projection."""

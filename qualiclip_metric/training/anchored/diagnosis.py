@@ -233,11 +233,8 @@ def _calibrated(
     """
     rest = ~table.fits if (~table.fits).any() else table.fits  # of one photo, all there is
     label = table.label[rest]
-    pooled, described = (
-        table.inputs[rest]
-        .double()
-        .split([table.inputs.shape[1] - len(DESCRIPTORS), len(DESCRIPTORS)], dim=1)
-    )
+    inputs = table.inputs[rest].double()
+    pooled, described = inputs[:, : -len(DESCRIPTORS)], inputs[:, -len(DESCRIPTORS) :]
     names = (NONE, *FAULTS)
     group = torch.tensor([names.index(name) for name in CLASSES])[label]
     share = _balanced(label)
@@ -246,7 +243,8 @@ def _calibrated(
         return head | {"weight": head["weight"] / temperature, "bias": head["bias"] / temperature}
 
     def log_shares(tensors: dict[str, Tensor]) -> Tensor:
-        return DiagnosisHead(CLASSES, tensors)(pooled, described).clamp(min=1e-12).log()
+        shares: Tensor = DiagnosisHead(CLASSES, tensors)(pooled, described)
+        return shares.clamp(min=1e-12).log()
 
     def loss(temperature: float) -> float:
         each = nll_loss(log_shares(cooled(temperature)), group, reduction="none")
