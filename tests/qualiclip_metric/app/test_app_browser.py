@@ -126,7 +126,7 @@ def drop(page: Any, *files: Path) -> None:
 def by_command_line(photos: Path) -> list[dict[str, str]]:
     """Rows of `qualiclip score` for the same files, best first."""
     command = [sys.executable, "-m", "qualiclip_metric", "score", str(photos / "*.png")]
-    options = ["--format", "csv", "--precision", "fp32", "--sort", "--diagnose"]
+    options = ["--format", "csv", "--precision", "fp32", "--sort", "--diagnose", "--percentile"]
     done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
     return list(csv.DictReader(io.StringIO(done.stdout)))
 
@@ -139,6 +139,7 @@ def test_scores_are_those_of_the_command_line(opened: Any, photos: Path) -> None
     assert len(scores) == 2
     assert text(opened, ".qc-failed .qc-note") == expected[-1]["error"]
     assert texts(opened, "#qc-photos button .qc-note") == [
+        f"above {float(row['percentile']):.0f} % · "
         f"{row['fault'].replace('none', 'no fault')} {float(row['probability']):.0%}"
         for row in expected[:2]
     ]
@@ -151,7 +152,8 @@ def test_scores_are_those_of_the_command_line(opened: Any, photos: Path) -> None
         [row[name] for name in same] for row in expected
     ]
     assert [row["path"] for row in given] == [Path(row["path"]).name for row in expected]
-    assert {row["signature"] for row in given} == {text(opened, ".qc-foot code")}
+    shown = text(opened, ".qc-foot code")  # the page's file also names the percentiles' reference
+    assert {row["signature"].partition("|reference:")[0] for row in given} == {shown}
 
 
 def test_nothing_comes_from_elsewhere(opened: Any, served: SimpleNamespace) -> None:
