@@ -111,7 +111,8 @@ def _bf16_is_faster(device: torch.device) -> bool:
 
 @cache
 def _warn_once(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    # 5: the caller of `create`, past choose_precision, create and create's decorator
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 def choose_engine(engine: str, device: torch.device) -> str:
