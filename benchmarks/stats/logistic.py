@@ -84,10 +84,10 @@ def fit5(pred: ArrayLike, mos: ArrayLike) -> Fit:
     """Least-squares fit of :func:`logistic5`: a global search, so that no start decides.
 
     For a given steepness and centre the model is linear in b1, b4 and b5. So only these two are
-    searched (variable projection: Golub and Pereyra, SIAM J. Numer. Anal. 10(2), 1973): on a grid,
-    then by a bounded descent from the best points of the grid. The bounds hold the many cases whose
-    optimum lies at infinity (a step, a cubic, an exponential), where a search over all five
-    parameters does not converge.
+    searched (variable projection: Golub and Pereyra, SIAM Journal on Numerical Analysis 10(2),
+    1973): on a grid, then by a bounded descent from the best points of the grid. The bounds hold
+    the many cases whose optimum lies at infinity (a step, a cubic, an exponential), where
+    a search over all five parameters does not converge.
     """
     x, y = paired(pred, mos)
     if reason := _unfit(x, y, parameters=5):

@@ -123,8 +123,8 @@ def test_names_that_the_encoding_of_stdout_lacks_are_escaped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """On Windows, redirected: cp1252."""
-    rows = [Row("caf\u00e9-\u732b.png", 0.5), Row("\udcff.png", 0.25)]
-    for encoding, first in (("cp1252", b"caf\xe9-\\u732b.png"), ("utf-8", rows[0].key.encode())):
+    rows = [Row("ol\u00e9-\u732b.png", 0.5), Row("\udcff.png", 0.25)]
+    for encoding, first in (("cp1252", b"ol\xe9-\\u732b.png"), ("utf-8", rows[0].key.encode())):
         written = io.BytesIO()
         monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, newline=""))
         Stream(OutputOptions(format=Format.csv), layout_for("s")).write(rows, lambda: False)
