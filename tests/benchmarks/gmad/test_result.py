@@ -83,7 +83,8 @@ def test_real_predictions():
     pool = pool_from_results(frame)
     result = run_competition(pool, Design(), "rank")
     table, scaled = result.pairs_table(), pd.DataFrame(result.scores, pool.images, pool.metrics)
-    assert len(pool.metrics) == 9 and len(pool.images) > 1000 and len(table) == 9 * 8 * 6
+    # four of the nine scored 80 % of the images, less than a competition asks for
+    assert len(pool.metrics) == 5 and len(pool.images) > 1000 and len(table) == 5 * 4 * 6
     for row in table.itertuples():
         inside = scaled[(scaled[row.defender] - row.centre).abs() <= 9 + 1e-9].sort_index()
         assert len(inside) == row.population
