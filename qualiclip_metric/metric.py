@@ -107,7 +107,7 @@ class QualiCLIP(nn.Module):
         """`architecture`, `licence` and `training` of the weights, and the diagnosis' tensors; set
         by `create`."""
         self.diagnosis: DiagnosisHead | None = None
-        """What `diagnose` computes with; set by `create`. No score depends on it, and so neither do
+        """Head that `diagnose` uses; set by `create`. No score depends on it, and so neither do
         the state dict and the signature."""
         self._identity: Identity | None = None
         self._hashed: tuple[tuple[tuple[int, int], ...], str] = ((), "")

@@ -49,7 +49,7 @@ def strength_text(fault: str, strength: float) -> str:
 
 
 class Outcome(NamedTuple):
-    """What became of one burst.
+    """Outcome of one burst.
 
     Args:
         fault: A key of `FAULTS`, or `mixed`.

@@ -22,7 +22,7 @@ __all__ = ["RunResult", "prepare", "resolution", "run"]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did for one metric on one data set."""
+    """Outcome of a run for one metric on one data set."""
 
     key: Key  # where the scores are filed
     computed: int  # images scored now, failed ones counted

@@ -21,7 +21,7 @@ class Rate(NamedTuple):
 
 
 class Rejection(NamedTuple):
-    """What a bar does to a labelled set.
+    """Effect of a bar on a labelled set.
 
     Args:
         percentile: Of the set's scores; images below it are rejected.

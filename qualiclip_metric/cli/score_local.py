@@ -126,7 +126,7 @@ def _page(html: Path | None, layout: Layout) -> Any:
 
 
 class Counts(NamedTuple):
-    """What became of the images.
+    """Counts of a run and the notes at its end.
 
     Args:
         done: With a row.

@@ -80,7 +80,7 @@ def score(
 
 
 class MetricInfo(NamedTuple):
-    """What a worker reports of its metric.
+    """Facts that a worker reports of its metric.
 
     Args:
         signature: What the scores depend on, as one line.

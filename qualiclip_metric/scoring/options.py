@@ -75,7 +75,7 @@ class ScoreOptions:
 
     @property
     def bar(self) -> str:
-        """What a kept image reaches, as in `score>=0.3,percentile>=20`; empty if all are kept."""
+        """Bar of a kept image, as in `score>=0.3,percentile>=20`; empty if all are kept."""
         bars = {"score": self.min_score, "percentile": self.min_percentile}
         return ",".join(f"{name}>={bar:g}" for name, bar in bars.items() if bar is not None)
 

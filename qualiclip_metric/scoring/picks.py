@@ -51,7 +51,7 @@ class Pick(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What grouping and comparing need of a photo.
+    """Values of a photo for grouping and comparing.
 
     Args:
         hash: As `perceptual_hash` makes it.
@@ -158,11 +158,11 @@ FAULTS = {
     "less contrast": "more contrast",
     "more JPEG blocks": "fewer JPEG blocks",
 }
-"""What another photo has against it -> what the best then has for it."""
+"""Weakness of another photo -> the matching strength of the best."""
 
 
 def _faults(best: Row, other: Row) -> list[str]:
-    """What another photo has against it beside the best; differences that one sees."""
+    """List the visible weaknesses of another photo beside the best."""
     good, bad = best.measured.statistics, other.measured.statistics
     brighter = bad["brightness"] - good["brightness"]
     clipped = {

@@ -26,7 +26,7 @@ WORST = 3
 
 
 class ParsedRow(NamedTuple):
-    """What resuming needs of a row that was written.
+    """Values of a written row that resuming needs.
 
     Args:
         key: As it is written.

@@ -11,7 +11,7 @@ from typing import Any
 from qualiclip_metric.sources.item import file_name, open_binary
 
 DELIMITERS = ",;\t|"
-"""What may stand between fields: that which is most frequent in the first line."""
+"""Delimiters that are recognised: the most frequent one of the first line is taken."""
 FIELD_CHARACTERS = 2**27
 """Longest field; a quote that is not closed makes one field of all that follows."""
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

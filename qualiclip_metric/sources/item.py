@@ -53,7 +53,7 @@ def is_url(name: str) -> bool:
 
 
 def file_name(name: str) -> str:
-    """What tells the kind of a file, in lower case: a path, or a URL without its query.
+    """Name that tells the kind of a file, in lower case: a path, or a URL without its query.
 
     Of URLs that fsspec chains, the first: `zip://a.png::https://host/b.zip?id=1` is `zip://a.png`.
     """
