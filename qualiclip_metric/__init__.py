@@ -8,10 +8,10 @@
 The names are imported when first used, so that importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qualiclip_metric import plugin
+from qualiclip_metric._lazy_names import lazy_names
 from qualiclip_metric._version import __version__
 
 if TYPE_CHECKING:
@@ -42,29 +42,24 @@ __all__ = [
     "score",
 ]
 
-_HOME = {
-    "PROMPTS": "prompts",
-    "ImageError": "images",
-    "QualiCLIP": "metric",
-    "antonym_score": "metric",
-    "create": "build",
-    "explain": "explanations",
-    "from_pretrained": "pretrained",
-    "pick": "scoring.picks",
-    "push_to_hub": "pretrained",
-    "read": "images",
-    "register_checkpoint": "plugin",
-    "save_pretrained": "pretrained",
-    "score": "scoring.api",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "PROMPTS": "prompts",
+        "ImageError": "images",
+        "QualiCLIP": "metric",
+        "antonym_score": "metric",
+        "create": "build",
+        "explain": "explanations",
+        "from_pretrained": "pretrained",
+        "pick": "scoring.picks",
+        "push_to_hub": "pretrained",
+        "read": "images",
+        "register_checkpoint": "plugin",
+        "save_pretrained": "pretrained",
+        "score": "scoring.api",
+    },
+)
 
 
 def __dir__() -> list[str]:

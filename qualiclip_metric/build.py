@@ -17,7 +17,6 @@ from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.metric import Identity, QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
 from qualiclip_metric.signature import NATIVE, digest, prompts_part
-from qualiclip_metric.text.minilm import sentence_features
 
 if hasattr(os, "register_at_fork"):
     # OpenMP's threads do not survive a fork, and a child that waits for them never ends. torch's
@@ -137,6 +136,12 @@ def with_prompts(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
     return replace(checkpoint, prompts=features, pairs=pairs)
 
 
+def _sentence_features(_checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
+    from qualiclip_metric.text.minilm import sentence_features
+
+    return sentence_features(pairs)
+
+
 def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
     if not checkpoint.text:
         raise CheckpointError(
@@ -152,7 +157,7 @@ def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
 
 
 _TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
-    "lite": lambda _checkpoint, pairs: sentence_features(pairs),
+    "lite": _sentence_features,
     "rn50": _clip_features,
 }
 """Architecture -> features of texts, (P, 2, D)."""

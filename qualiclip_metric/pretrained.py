@@ -9,8 +9,9 @@ from typing import Any
 
 from qualiclip_metric.build import checkpoint_of, complete, create
 from qualiclip_metric.checkpoints import WeightsError, hub_source, save
-from qualiclip_metric.checkpoints.download import HUB_FILE, HUB_PREFIX, hub_endpoint, is_offline
+from qualiclip_metric.checkpoints.download import HUB_FILE, hub_endpoint, is_offline
 from qualiclip_metric.checkpoints.model_card import model_card
+from qualiclip_metric.checkpoints.published import HUB_PREFIX
 from qualiclip_metric.files import write_text
 from qualiclip_metric.metric import QualiCLIP
 

@@ -19,14 +19,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from qualiclip_metric.files import write_text
+from qualiclip_metric.scoring.options import DIGITS, PERCENTILE_DIGITS
 from qualiclip_metric.signature import same_scale
 
 SHIPPED = Path(__file__).parent / "data" / "lite-reference.json"
 FEWEST = 20
 """Fewest photos of a reference: a percentile of 20 has a standard error of up to 11 points."""
-DIGITS = 6
-"""Decimals of a quantile, as of a score in csv."""
-PERCENTILE_DIGITS = 1
 _FORMAT = 1
 
 

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import torch
 
-from qualiclip_metric.checkpoints.published import PUBLISHED, UNPINNED, Source
+from qualiclip_metric.checkpoints.published import HUB_PREFIX, PUBLISHED, UNPINNED, Source
+from qualiclip_metric.files import first_line
 
-HUB_PREFIX = "hf://"
-"""Begins the name of a user's model on the hub: `hf://user/name` or `hf://user/name@revision`."""
 HUB_FILE = "model.safetensors"
 """The file that holds the model in such a repository."""
 TIMEOUT = 30.0
@@ -168,7 +167,8 @@ def _download(source: Source) -> Path:
     except Exception as err:  # the libraries' own errors, and those of HTTP and of files
         # the hub's library says "not in the cache" where its cause is the network or offline mode
         wrapped = type(err).__name__ == "LocalEntryNotFoundError" and err.__cause__
-        raise DownloadError(_first_line(wrapped or err)) from err
+        cause = wrapped or err
+        raise DownloadError(f"{type(cause).__name__}: {first_line(cause)}") from err
 
 
 def _from_hub(source: Source) -> Path:
@@ -200,11 +200,6 @@ def _from_url(source: Source) -> Path:
     )
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
     return Path(store.fetch(source.file, downloader=downloader))
-
-
-def _first_line(err: BaseException) -> str:
-    text = str(err).strip().splitlines()
-    return f"{type(err).__name__}: {text[0]}" if text else type(err).__name__
 
 
 def _unavailable_message(name: str, reasons: list[str]) -> str:

@@ -6,8 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint
-from qualiclip_metric.checkpoints.download import HUB_PREFIX, fetch, fetch_from_hub, hub_source
-from qualiclip_metric.checkpoints.published import PUBLISHED
+from qualiclip_metric.checkpoints.published import HUB_PREFIX, PUBLISHED
 from qualiclip_metric.checkpoints.reading import read
 
 EMBEDDED = {"lite": "lite.safetensors"}
@@ -69,13 +68,14 @@ def resolve(model: str | Path) -> Path:
     """
     chosen = _after_variable(model)
     if isinstance(chosen, str):
-        if chosen.startswith(HUB_PREFIX):
-            return fetch_from_hub(chosen)
         if chosen in EMBEDDED:
             return Path(str(resources.files("qualiclip_metric") / "data" / EMBEDDED[chosen]))
         if chosen in _REGISTERED:
             return _REGISTERED[chosen]
-        if chosen in PUBLISHED:
+        if chosen in PUBLISHED or chosen.startswith(HUB_PREFIX):
+            from qualiclip_metric.checkpoints import download
+
+            fetch = download.fetch if chosen in PUBLISHED else download.fetch_from_hub
             return fetch(chosen)
     path = Path(chosen).expanduser()
     if path.is_file():
@@ -102,6 +102,8 @@ def signature_name(model: str | Path, checkpoint: Checkpoint) -> str:
     """
     chosen = _after_variable(model)
     if isinstance(chosen, str) and chosen.startswith(HUB_PREFIX):
+        from qualiclip_metric.checkpoints.download import hub_source
+
         # the hub's cache: .../snapshots/COMMIT/model.safetensors
         return f"{hub_source(chosen).repo}@{Path(checkpoint.file).parent.name[:8]}"
     return registered_name(model) or checkpoint.architecture

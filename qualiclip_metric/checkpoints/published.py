@@ -12,6 +12,8 @@ from dataclasses import dataclass
 NONCOMMERCIAL = "CC BY-NC 4.0"
 UNPINNED = "main"
 """Revision of a repository whose commit is not known."""
+HUB_PREFIX = "hf://"
+"""Begins the name of a user's model on the hub: `hf://user/name` or `hf://user/name@revision`."""
 
 
 @dataclass(frozen=True)

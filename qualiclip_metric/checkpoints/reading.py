@@ -10,9 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from qualiclip_metric.checkpoints.checkpoint import Checkpoint, CheckpointError
-from qualiclip_metric.checkpoints.layouts import from_torch
 from qualiclip_metric.checkpoints.own_format import FORMAT, from_safetensors
-from qualiclip_metric.checkpoints.torch_file import read_torch
 from qualiclip_metric.checkpoints.validation import check_values
 from qualiclip_metric.files import first_line
 
@@ -70,7 +68,12 @@ def read(path: str | Path) -> Checkpoint:
 def _read(path: Path) -> Checkpoint:
     if path.stat().st_size == 0:
         raise CheckpointError("the file is empty (0 bytes); fetch or copy it again")
-    return _read_safetensors(path) if _is_safetensors(path) else from_torch(read_torch(path))
+    if _is_safetensors(path):
+        return _read_safetensors(path)
+    from qualiclip_metric.checkpoints.layouts import from_torch
+    from qualiclip_metric.checkpoints.torch_file import read_torch
+
+    return from_torch(read_torch(path))
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -87,4 +90,8 @@ def _read_safetensors(path: Path) -> Checkpoint:
     except (SafetensorError, OSError) as err:
         raise CheckpointError(f"damaged, or no safetensors file ({first_line(err)})") from err
     ours = metadata.get("format") == FORMAT or not any("visual." in key for key in tensors)
-    return from_safetensors(tensors, metadata) if ours else from_torch(tensors)
+    if ours:
+        return from_safetensors(tensors, metadata)
+    from qualiclip_metric.checkpoints.layouts import from_torch
+
+    return from_torch(tensors)

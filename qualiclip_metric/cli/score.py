@@ -205,11 +205,11 @@ def _check_ray(ray: str | None, output: OutputOptions, html: Path | None) -> Non
 
 
 def _reference(path: Path | None, wanted: bool) -> "Reference | None":
+    if path is None and not wanted:
+        return None
     from qualiclip_metric.reference import Reference, shipped
 
-    if path is not None:
-        return Reference.load(path)
-    return shipped() if wanted else None
+    return shipped() if path is None else Reference.load(path)
 
 
 def _kept_files(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
@@ -26,12 +26,14 @@ from qualiclip_metric.cli.terminal import (
 from qualiclip_metric.files import error_text
 from qualiclip_metric.progress import progress_bar
 from qualiclip_metric.scoring.columns import Layout, Row, layout_for
-from qualiclip_metric.scoring.kept_files import KeptFiles
 from qualiclip_metric.scoring.options import Format, MetricOptions, OutputOptions, ScoreOptions
 from qualiclip_metric.scoring.pipeline import WorkerError, names_of
 from qualiclip_metric.scoring.results import Output, open_output
 from qualiclip_metric.sources.arguments import Sources
 from qualiclip_metric.sources.item import Item
+
+if TYPE_CHECKING:
+    from qualiclip_metric.scoring.kept_files import KeptFiles
 
 COUNT_SECONDS = 1.0
 """How long an interrupted command waits for the number of images."""
@@ -48,7 +50,7 @@ class LocalRun:
         scoring: ScoreOptions,
         device: str,
         html: Path | None = None,
-        kept: KeptFiles | None = None,
+        kept: "KeptFiles | None" = None,
     ) -> None:
         self.sources, self.output, self.scoring = sources, output, scoring
         self.html, self.kept = html, kept

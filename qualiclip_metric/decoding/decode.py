@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from qualiclip_metric.decoding import with_pillow, with_rawpy, with_tifffile
+from qualiclip_metric.decoding import with_pillow
 from qualiclip_metric.decoding.colour import Colour
 from qualiclip_metric.decoding.convert import RGB, WHITE, to_pixels
 from qualiclip_metric.decoding.formats import (
@@ -101,15 +101,7 @@ def _opened(source: Source, max_pixels: int, allow_truncated: bool) -> Iterator[
     """Read the header with the library that reads this file right, chosen by its content."""
     with open_binary(source) as file:
         head = file.read(HEAD)
-    name = format_of(head)
-    library: Any = None
-    if name == "RAW" or (name == "TIFF" and _is_raw_tiff(source)):
-        if not installed(RAW.package):
-            raise ImageError(f"{source}: raw data of a camera needs {RAW.package}; {CURE}")
-        library = with_rawpy
-    elif name == "TIFF" and not with_tifffile.pillow_reads(source):
-        library = with_tifffile
-    if library is not None:
+    if (library := _other_library(source, head)) is not None:
         width, height = library.size(source)
         _check_size(width, height, max_pixels)
         yield _Opened(width, height, lambda _: library.decode(source, allow_truncated))
@@ -125,8 +117,19 @@ def _opened(source: Source, max_pixels: int, allow_truncated: bool) -> Iterator[
         yield _Opened(image.width, image.height, decode)
 
 
-def _is_raw_tiff(source: Source) -> bool:
-    return has_raw_suffix(str(source)) or with_tifffile.is_raw(source)
+def _other_library(source: Source, head: bytes) -> Any:
+    """Choose the module that reads a file which Pillow does not; None where Pillow does."""
+    if (name := format_of(head)) not in ("RAW", "TIFF"):
+        return None
+    from qualiclip_metric.decoding import with_tifffile
+
+    if name == "TIFF" and not has_raw_suffix(str(source)) and not with_tifffile.is_raw(source):
+        return None if with_tifffile.pillow_reads(source) else with_tifffile
+    if not installed(RAW.package):
+        raise ImageError(f"{source}: raw data of a camera needs {RAW.package}; {CURE}")
+    from qualiclip_metric.decoding import with_rawpy
+
+    return with_rawpy
 
 
 def _by_pillow(image: Image.Image, source: Source, allow_truncated: bool, side: int) -> Image.Image:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from PIL import Image, ImageFile, ImagePalette, TiffImagePlugin, UnidentifiedImageError
 
-from qualiclip_metric.decoding import isobmff, with_opencv
 from qualiclip_metric.decoding.formats import CURE, FORMATS, format_of, pillow_formats
 from qualiclip_metric.decoding.source import Encoded, Source, open_binary
 
@@ -91,8 +90,14 @@ def _without_metadata(content: bytes) -> bytes:
     return b"".join([*kept, content[at:]])
 
 
+def _with_one_association(content: bytes) -> bytes | None:
+    from qualiclip_metric.decoding import isobmff
+
+    return isobmff.with_one_association(content)
+
+
 _REPAIRS: dict[str, Callable[[bytes], bytes | None]] = {
-    "AVIF": isobmff.with_one_association,
+    "AVIF": _with_one_association,
     "JPEG": _without_metadata,
 }
 """Format -> function that repairs the content of a file that Pillow refuses."""
@@ -112,6 +117,8 @@ def _png_cicp(source: Source) -> tuple[int, int] | None:
 
 
 def _box_cicp(source: Source) -> tuple[int, int] | None:
+    from qualiclip_metric.decoding import isobmff
+
     with open_binary(source) as file:
         return isobmff.cicp(file)
 
@@ -121,6 +128,8 @@ _CICP = {"AVIF": _box_cicp, "HEIF": _box_cicp, "PNG": _png_cicp}
 
 
 def _by_opencv(image: Image.Image, source: Source, bits: int = 8) -> Image.Image:
+    from qualiclip_metric.decoding import with_opencv
+
     info = {key: value for key, value in image.info.items() if key != "transparency"}
     exif = image.getexif()
     decoded = with_opencv.decode(source, bits)

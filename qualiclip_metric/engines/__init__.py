@@ -16,7 +16,6 @@ from torch import Tensor
 
 from qualiclip_metric.engines.layers import LayerGraph
 from qualiclip_metric.engines.processor import has_bf16_instructions
-from qualiclip_metric.engines.strips import StripEngine
 
 Engine = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -24,6 +23,12 @@ Engine = Callable[[Tensor], tuple[Tensor, ...]]
 OPENVINO_PIXELS = 2**24
 """Engine `openvino` computes larger images by `StripEngine`: OpenVINO holds whole feature maps, 200
 bytes and more per pixel, which is 3.4 GB at this size."""
+
+
+def _strips(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
+    from qualiclip_metric.engines.strips import StripEngine
+
+    return StripEngine(graph, dtype, device)
 
 
 def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
@@ -34,7 +39,7 @@ def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> En
 
     @cache
     def strips() -> Engine:
-        return StripEngine(graph, dtype, device)
+        return _strips(graph, dtype, device)
 
     def by_size(img: Tensor) -> tuple[Tensor, ...]:
         large = img.shape[2] * img.shape[3] > OPENVINO_PIXELS
@@ -62,7 +67,7 @@ def without_telemetry() -> Iterator[None]:
 
 
 ENGINES: dict[str, Callable[[LayerGraph, torch.dtype, torch.device], Engine]] = {
-    "torch": StripEngine,
+    "torch": _strips,
     "openvino": _openvino,
 }
 """Name -> constructor."""

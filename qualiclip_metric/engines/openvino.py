@@ -25,8 +25,6 @@ from torch import Tensor
 
 from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, Stage
 from qualiclip_metric.engines.processor import has_bf16_instructions
-from qualiclip_metric.engines.rounding import to_bf16
-from qualiclip_metric.engines.tiles import count_tiled, tiles
 
 CALL_PIXELS = 2**21
 """Pixels per call, about 480 MB: OpenVINO holds whole feature maps, about 230 bytes per pixel.
@@ -90,10 +88,13 @@ def trunk_model(graph: LayerGraph, dtype: torch.dtype, size: Size | None = None)
     image = ops.parameter([1, 3, *size] if size else [-1, 3, -1, -1], np.float32, name="image")
     first, *others = graph.parts
     fp32 = count = graph.fp32_stages if bf16 else 0
+    cuts = []
     if size:
+        from qualiclip_metric.engines.tiles import count_tiled, tiles
+
         count = max(fp32, count_tiled(first))
-    # Each cut goes through the fp32 stages and the tiled ones; then the tiles are joined.
-    cuts = list(tiles(first[:count], size[0], TILES)) if size else []
+        # Each cut goes through the fp32 stages and the tiled ones; then the tiles are joined.
+        cuts = list(tiles(first[:count], size[0], TILES))
     pieces = [_rows(image, cut.top, cut.bottom) for cut in cuts] or [image]
     nodes = [_sequence(first[:fp32], _normalised(graph, piece), False) for piece in pieces]
     if fp32:
@@ -187,9 +188,15 @@ def _residual(stage: Residual, node: Any, bf16: bool) -> Any:
     return _activated(ops.add(branch, _sequence(stage.shortcut, node, bf16)), stage.last)
 
 
+def _rounded(conv: Conv) -> Conv:
+    from qualiclip_metric.engines.rounding import to_bf16
+
+    return to_bf16(conv)
+
+
 def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
     # The bias stays as it is: OpenVINO adds it in fp32.
-    weight = (to_bf16(conv) if bf16 else conv).weight.cpu().numpy()
+    weight = (_rounded(conv) if bf16 else conv).weight.cpu().numpy()
     pads = [conv.kernel // 2] * 2
     options = {
         "strides": [conv.stride] * 2,

@@ -14,8 +14,9 @@
 The names are imported when first used: options, columns and results need no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from qualiclip_metric._lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from qualiclip_metric.scoring.columns import Row
@@ -25,18 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Row", "ScoreOptions", "score_files", "score_items", "score_on_devices"]
 
-_HOME = {
-    "Row": "columns",
-    "ScoreOptions": "options",
-    "score_files": "pipeline",
-    "score_items": "pipeline",
-    "score_on_devices": "devices",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Row": "columns",
+        "ScoreOptions": "options",
+        "score_files": "pipeline",
+        "score_items": "pipeline",
+        "score_on_devices": "devices",
+    },
+)

@@ -11,8 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from qualiclip_metric.reference import PERCENTILE_DIGITS
-from qualiclip_metric.scoring.options import DIGITS, ScoreOptions
+from qualiclip_metric.scoring.options import DIGITS, PERCENTILE_DIGITS, ScoreOptions
 from qualiclip_metric.signature import from_string, same, to_string
 
 

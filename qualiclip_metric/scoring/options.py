@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DIGITS = 6
 """Decimals of a score in text; further ones differ between machines in fp32."""
+PERCENTILE_DIGITS = 1
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from qualiclip_metric.prompts import likeliest_fault
 from qualiclip_metric.scoring.columns import Layout, Row
 from qualiclip_metric.scoring.options import DIGITS, Format
 from qualiclip_metric.signature import from_string, to_string
-from qualiclip_metric.sources.delimited import csv_reader
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet take a cell for a formula."""
@@ -70,6 +69,8 @@ class CsvLines:
         Raises:
             ValueError: If it is not a row of this format.
         """
+        from qualiclip_metric.sources.delimited import csv_reader
+
         fields: list[str] = next(csv_reader([line]), [])
         if len(fields) != len(self.names):
             raise ValueError(f"expected {len(self.names)} fields, got {line.strip()[:60]!r}")

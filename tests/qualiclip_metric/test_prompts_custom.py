@@ -15,6 +15,7 @@ from qualiclip_metric.checkpoints import CheckpointError
 from qualiclip_metric.cli import app
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, check_pairs, read_pairs
+from qualiclip_metric.text import minilm
 
 PAIRS = (("Well lit photo.", "Underexposed photo."), ("Calm colours.", "Garish colours."))
 IMG = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -47,7 +48,7 @@ def test_other_prompts_build_the_model_once(monkeypatch: pytest.MonkeyPatch) -> 
         return original(checkpoint, temperature)
 
     monkeypatch.setattr(build, "from_checkpoint", counting)
-    monkeypatch.setattr(build, "sentence_features", lambda _: torch.ones(2, 2, 384))
+    monkeypatch.setattr(minilm, "sentence_features", lambda _: torch.ones(2, 2, 384))
     create("lite", prompts=PAIRS)
     assert len(built) == 1
 
@@ -57,7 +58,7 @@ def test_the_signature_tells_prompts_of_the_same_number_apart(
 ) -> None:
     lengths = iter((1.0, 2.0))
     monkeypatch.setattr(
-        build, "sentence_features", lambda pairs: torch.full((len(pairs), 2, 384), next(lengths))
+        minilm, "sentence_features", lambda pairs: torch.full((len(pairs), 2, 384), next(lengths))
     )
     first, second = (create("lite", prompts=[pair]).signature for pair in PAIRS)
     assert first is not None
@@ -69,7 +70,7 @@ def test_the_signature_tells_prompts_of_the_same_number_apart(
 def test_the_signature_follows_weights_loaded_under_other_prompts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(build, "sentence_features", lambda _: torch.ones(2, 2, 384))
+    monkeypatch.setattr(minilm, "sentence_features", lambda _: torch.ones(2, 2, 384))
     metric = create("lite", prompts=PAIRS)
     before, state = metric.signature, metric.state_dict()
     metric.load_state_dict(state)

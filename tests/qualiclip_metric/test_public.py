@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import qualiclip_metric
 
 STAGES = """
 import sys
+from pathlib import Path
 import qualiclip_metric
 print(*sys.modules)
 import qualiclip_metric.golden.pytest_plugin
@@ -44,3 +47,22 @@ def test_each_stage_loads_only_what_it_needs() -> None:
     assert "torch" in names
     assert not names & {"pyiqa", "pandas", "matplotlib", "typer"}
     assert not scored & {"timm", "torchvision", "open_clip"}
+
+
+def test_one_score_loads_few_of_our_modules(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "grey.png")
+    code = (
+        "import atexit, sys\n"
+        "ours = lambda: [name for name in sys.modules if name.startswith('qualiclip_metric')]\n"
+        "atexit.register(lambda: print(*ours()))\n"
+        "from qualiclip_metric.cli import main\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, "score", str(tmp_path), "--out", str(tmp_path / "x.csv")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    loaded = done.stdout.split()
+    # a reader of the score path opens these; an option or a file kind that was not asked for
+    # imports its module in the branch that chooses it
+    assert len(loaded) <= 60, loaded
+    for other in ("reference", "scoring.parquet", "sources.shard_source", "checkpoints.download"):
+        assert f"qualiclip_metric.{other}" not in loaded
