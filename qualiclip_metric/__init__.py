@@ -10,7 +10,7 @@ The names are imported when first used, so that importing the package costs noth
 
 from typing import TYPE_CHECKING
 
-from qualiclip_metric import plugin
+from qualiclip_metric._import_hook import watch_pyiqa
 from qualiclip_metric._lazy_names import lazy_names
 from qualiclip_metric._version import __version__
 
@@ -66,4 +66,4 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-plugin.watch()
+watch_pyiqa()

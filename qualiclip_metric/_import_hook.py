@@ -64,3 +64,38 @@ class _Wrapped(Loader):
             self.loader.exec_module(module)
         finally:
             self.action.after()
+
+
+# --- pyiqa: `plugin` is imported when pyiqa is ------------------------------------------------
+
+
+def _register_names() -> None:
+    from qualiclip_metric import plugin
+
+    plugin.register_names()
+
+
+def _register() -> None:
+    from qualiclip_metric import plugin
+
+    plugin.register()
+
+
+def _unregister() -> None:
+    from qualiclip_metric import plugin
+
+    plugin.unregister()
+
+
+_PYIQA = Watcher(
+    {
+        "pyiqa.default_model_configs": Around(after=_register_names),
+        "pyiqa.utils.registry": Around(after=_register),
+        "pyiqa.archs.qualiclip_arch": Around(before=_unregister, after=_register),
+    }
+)
+
+
+def watch_pyiqa() -> None:
+    """Register once pyiqa is imported; at once if it is imported already."""
+    _PYIQA.install()

@@ -4,9 +4,9 @@ The plugin is loaded in two ways; neither imports pyiqa or torch:
 
 - pyiqa calls `register` through the entry point `pyiqa.archs` when it first looks up an
   architecture. This replaces pyiqa's class behind `qualiclip` and `qualiclip+...`.
-- `import qualiclip_metric` calls `watch`. pyiqa compares a metric's name with its table before it
-  loads plugins, so new names must be in the table earlier. `watch` installs an import hook that
-  enters them once pyiqa is imported; importing pyiqa here would take seconds.
+- `import qualiclip_metric` installs an import hook, `_import_hook.watch_pyiqa`. pyiqa compares a
+  metric's name with its table before it loads plugins, so new names must be in the table earlier.
+  The hook enters them once pyiqa is imported; importing pyiqa here would take seconds.
 
 pyiqa's class registers itself when its module is imported, and raises if the name is taken. The
 import hook therefore unregisters our class before that import and registers it again afterwards.
@@ -21,7 +21,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from qualiclip_metric._import_hook import Around, Watcher
+from qualiclip_metric._import_hook import watch_pyiqa
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,12 +58,7 @@ def register() -> None:
     ARCH_REGISTRY.register(build_for_pyiqa, name=OWN_ARCH, override=True)
     if takes_over():
         ARCH_REGISTRY.register(build_for_pyiqa, name=PYIQA_ARCH, override=True)
-    watch()
-
-
-def watch() -> None:
-    """Register once pyiqa is imported; at once if it is imported already."""
-    _WATCHER.install()
+    watch_pyiqa()
 
 
 def takes_over() -> bool:
@@ -162,23 +157,16 @@ def _grey_to_rgb(module: "nn.Module", args: "tuple[Tensor, ...]") -> "tuple[Tens
     return args
 
 
-def _unregister() -> None:
+def unregister() -> None:
+    """Free the name of pyiqa's class, which registers itself."""
     from pyiqa.utils.registry import ARCH_REGISTRY
 
     if takes_over():
         getattr(ARCH_REGISTRY, "_obj_map", {}).pop(PYIQA_ARCH, None)
 
 
-def _register_all() -> None:
+def register_names() -> None:
+    """Add the names that only this package has to pyiqa's table."""
     from qualiclip_metric import checkpoints
 
     _register({"qualiclip-lite": "lite", **{name: name for name in checkpoints.registered()}})
-
-
-_WATCHER = Watcher(
-    {
-        "pyiqa.default_model_configs": Around(after=_register_all),
-        "pyiqa.utils.registry": Around(after=register),
-        "pyiqa.archs.qualiclip_arch": Around(before=_unregister, after=register),
-    }
-)
