@@ -4,9 +4,10 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -24,11 +25,11 @@ from qualiclip_metric.cli.terminal import (
     stopping,
 )
 from qualiclip_metric.files import error_text
-from qualiclip_metric.progress import progress_bar
+from qualiclip_metric.progress import Progress, progress_bar
 from qualiclip_metric.scoring.columns import Layout, Row, layout_for
 from qualiclip_metric.scoring.options import Format, MetricOptions, OutputOptions, ScoreOptions
 from qualiclip_metric.scoring.pipeline import WorkerError, names_of
-from qualiclip_metric.scoring.results import Output, open_output
+from qualiclip_metric.scoring.results import DoneKeys, Output, open_output
 from qualiclip_metric.sources.arguments import Sources
 from qualiclip_metric.sources.item import Item
 
@@ -39,31 +40,25 @@ COUNT_SECONDS = 1.0
 """How long an interrupted command waits for the number of images."""
 
 
+@dataclass
 class LocalRun:
-    """A run on this machine."""
+    """A run on this machine: its options, and the metric on the first device."""
 
-    def __init__(
-        self,
-        sources: Sources,
-        output: OutputOptions,
-        metric: MetricOptions,
-        scoring: ScoreOptions,
-        device: str,
-        html: Path | None = None,
-        kept: "KeptFiles | None" = None,
-    ) -> None:
-        self.sources, self.output, self.scoring = sources, output, scoring
-        self.html, self.kept = html, kept
-        self.devices = all_devices(device)
-        self.metric = make_metric(metric, self.devices[0])
-        assert self.metric.signature is not None
-        self.signature = self.metric.signature
-        # every device gets what `auto` came to here
-        self.options = metric.resolved(self.signature.precision, self.signature.engine)
+    sources: Sources
+    output: OutputOptions
+    options: MetricOptions
+    scoring: ScoreOptions
+    device: str
+    html: Path | None = None
+    kept: "KeptFiles | None" = None
+
+    def __post_init__(self) -> None:
+        self.devices = all_devices(self.device)
+        self.metric = make_metric(self.options, self.devices[0])
 
     def run(self) -> int:
         """Score what has no row yet; the exit code."""
-        # warnings about damaged metadata that no viewer minds
+        # about damaged metadata, with which viewers show the image all the same
         warnings.filterwarnings("ignore", module="PIL")
         opened = False
         try:
@@ -86,31 +81,31 @@ class LocalRun:
 
     def _layout(self) -> Layout:
         _, pairs = names_of(self.metric, self.scoring)
-        return layout_for(str(self.signature), self.scoring, pairs, self.sources.columns)
+        return layout_for(str(self.metric.signature), self.scoring, pairs, self.sources.columns)
 
     def _write(self, output: Output, draw: Callable[[Iterable[Row]], Iterator[Row]]) -> int:
+        counts, kept, before = Counts.of(output.done), self.kept, output.done.total
         on_stdout = self.output.out is None
         with stopping() as stop, stdout_errors() if on_stdout else nullcontext():
-            items, before = output.missing(self.sources.items()), output.done.total
-            rows = self._rows(self.kept.remember(items) if self.kept else items, stop)
-            counted = CountedRows(rows, self.sources, output, stop, self._shows_bar())
+            items = output.missing(self.sources.items())
+            scored = self._rows(kept.remember(items) if kept else items, stop)
+            rows = counted(scored, counts, self.sources, stop, self._shows_bar())
             try:
-                note = output.write(draw(self.kept.copy(counted) if self.kept else counted), stop)
+                note = output.write(draw(kept.copy(rows) if kept else rows), stop)
             finally:
-                rows.close()
-        copies = self.kept.note(before) if self.kept else ""
-        bar, counts = self.scoring.bar, counted.counts
-        code = end_of_run(self.sources, counts, counted.total, bar, stop, copies, note)
-        return DATA_ERROR if self.kept and self.kept.failed and not stop() else code
+                scored.close()
+        copies = kept.note(before) if kept else ""
+        code = end_of_run(self.sources, counts, self.scoring.bar, stop, copies, note)
+        return DATA_ERROR if kept and kept.failed and not stop() else code
 
     def _rows(self, items: Iterator[Item], stop: Stop) -> Generator[Row, None, None]:
         if len(self.devices) == 1:
             return scoring.score_items(
                 self.metric, items, self.scoring, stopped=stop, device=self.metric.device
             )
-        return scoring.score_on_devices(
-            self.options.create, self.devices, items, self.scoring, stopped=stop
-        )
+        assert self.metric.signature is not None
+        make = self.options.with_auto_resolved(self.metric.signature).create
+        return scoring.score_on_devices(make, self.devices, items, self.scoring, stopped=stop)
 
     def _shows_bar(self) -> bool:
         """Not if rows appear on the terminal as they come."""
@@ -119,7 +114,7 @@ class LocalRun:
 
 
 def _page(html: Path | None, layout: Layout) -> Any:
-    """Context manager of a function that passes rows on, and draws them if there is a page."""
+    """Context manager of a function that passes rows on, and draws them on the page, if any."""
     if html is None:
         return nullcontext(iter)
     from qualiclip_metric.pages.scores import score_page
@@ -127,75 +122,62 @@ def _page(html: Path | None, layout: Layout) -> Any:
     return score_page(html, layout.signature)
 
 
-class Counts(NamedTuple):
-    """Counts of a run and the notes at its end.
-
-    Args:
-        done: With a row.
-        failed: Of these, without a score.
-        below: Of these, with a score that does not reach the bar.
-    """
+@dataclass
+class Counts:
+    """Numbers of images: with a row, of these without a score, of these below the bar; of all."""
 
     done: int
     failed: int
     below: int
+    total: int | None = None
+
+    @classmethod
+    def of(cls, done: DoneKeys) -> "Counts":
+        """Those that have a row."""
+        return cls(done.total, done.failed, done.below)
 
 
-class CountedRows:
-    """Passes rows on with a progress bar, and counts them; an interruption ends them.
-
-    The sources are those of all images; a thread counts them while the first are scored.
-    """
-
-    def __init__(
-        self, rows: Iterator[Row], sources: Sources, output: Output, stop: Stop, show: bool
-    ) -> None:
-        self.rows, self.sources, self.stop, self.show = rows, sources, stop, show
-        self.before = self.done = output.done.total
-        self.failed, self.below = output.done.failed, output.done.below
-        self.total: int | None = None
-
-    def __iter__(self) -> Iterator[Row]:
-        counter = threading.Thread(target=self._count, daemon=True)
-        counter.start()
-        with progress_bar("scoring", None, done=self.before, show=self.show) as progress:
-            try:
-                for row in self.rows:
-                    self.done += 1
-                    self.failed += row.score is None
-                    self.below += row.keep is False
-                    progress.update(self.done, failed=self.failed, total=self.total)
-                    yield row
-            except KeyboardInterrupt:  # the second one
-                self.stop.code = INTERRUPTED
-            except Terminated:
-                self.stop.code = TERMINATED
-        if self.stop():
-            counter.join(COUNT_SECONDS)
-        else:
-            self.total = self.done
-
-    @property
-    def counts(self) -> Counts:
-        """Of the rows so far, and those that were there before."""
-        return Counts(self.done, self.failed, self.below)
-
-    def _count(self) -> None:
+def counted(
+    rows: Iterable[Row], counts: Counts, sources: Sources, stop: Stop, show: bool
+) -> Iterator[Row]:
+    """Pass rows on, count them, and show the progress; an interruption ends them."""
+    with progress_bar("scoring", None, done=counts.done, show=show) as progress:
+        counter = count_in_thread(sources, progress)
         try:
-            self.total = self.sources.count()
-        except (OSError, ValueError):  # who lists them reports it
-            return
+            for row in rows:
+                counts.done += 1
+                counts.failed += row.score is None
+                counts.below += row.keep is False
+                progress.update(counts.done, failed=counts.failed)
+                yield row
+        except KeyboardInterrupt:  # the second one
+            stop.code = INTERRUPTED
+        except Terminated:
+            stop.code = TERMINATED
+    if stop():
+        counter.join(COUNT_SECONDS)
+    counts.total = progress.total if stop() else counts.done
 
 
-def end_of_run(
-    sources: Sources, counts: Counts, total: int | None, bar: str, stop: Stop, *notes: str
-) -> int:
+def count_in_thread(sources: Sources, progress: Progress) -> threading.Thread:
+    """Count the images of all sources while the first are scored; `progress` gets the total."""
+
+    def count() -> None:
+        with suppress(OSError, ValueError):  # the thread that lists the images reports it
+            progress.total = sources.count()
+
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    return thread
+
+
+def end_of_run(sources: Sources, counts: Counts, bar: str, stop: Stop, *notes: str) -> int:
     """Print the messages at the end of a run; return its exit code.
 
-    `bar` is what a kept image reaches, as `ScoreOptions.bar`; `notes` are further messages.
+    `bar` is that of `ScoreOptions`; `notes` are further messages.
     """
-    done, failed, below = counts
-    of = "" if total is None else f" of {total}"
+    done, failed, below = counts.done, counts.failed, counts.below
+    of = "" if counts.total is None else f" of {counts.total}"
     for line in (
         sources.note(),
         f"{failed} of {done} images could not be scored" if failed else None,

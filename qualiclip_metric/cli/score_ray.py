@@ -1,7 +1,6 @@
 """`qualiclip score --ray`: the nodes score and write, this process counts."""
 
 import os
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import typer
 
-from qualiclip_metric.cli.score_local import Counts, end_of_run
+from qualiclip_metric.cli.score_local import Counts, count_in_thread, end_of_run
 from qualiclip_metric.cli.terminal import Stop, fail, stopping
 from qualiclip_metric.distributed import cluster, data, inputs
 from qualiclip_metric.progress import progress_bar
@@ -40,7 +39,7 @@ def score_on_ray(
 
     Every node must see the images and the folder of Parquet parts (or a URL).
     """
-    # after an interruption, what still waits for rows must not start another Ray
+    # after an interruption, a thread that still waits for rows must not start another Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     assert output.out is not None
     if not is_url(output.out):
@@ -66,30 +65,23 @@ def score_on_ray(
 
 def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: ScoreOptions) -> int:
     """Let the cluster work, count the parts; the exit code."""
-    folder = output.options.out or ""
-    done, failed, below = output.done.total, output.done.failed, output.done.below
+    folder, counts = output.options.out or "", Counts.of(output.done)
     images = data.remaining(inputs.read(sources, pool.workers), output.done)
     parts = data.write(pool.score(images, scoring), folder, output.layout, pool.part_rows)
-    with stopping() as stop, progress_bar("scoring", None, done=done) as progress:
-
-        def count() -> None:
-            try:
-                progress.total = sources.count()
-            except (OSError, ValueError):  # who reads them reports it
-                return
-
-        threading.Thread(target=count, daemon=True).start()
+    with stopping() as stop, progress_bar("scoring", None, done=counts.done) as progress:
+        count_in_thread(sources, progress)
         watch = _Watch(ray, stop)
-        for rows, without_score, rejected in in_background(parts, PARTS_AHEAD, watch):
+        for rows, failed, below in in_background(parts, PARTS_AHEAD, watch):
             watch.since = time.monotonic()
-            done, failed, below = done + rows, failed + without_score, below + rejected
-            progress.update(done, failed=failed)
-    if stop():  # parts that were written and not counted
-        there = DoneKeys(parquet.read_rows(folder), scoring.keeps)
-        done, failed, below = there.total, there.failed, there.below
-    note = f"the rows are in {folder}; the same command goes on" if stop() else ""
-    counts = Counts(done, failed, below)
-    return end_of_run(sources, counts, None, scoring.bar, stop, note)
+            counts.done, counts.failed = counts.done + rows, counts.failed + failed
+            counts.below += below
+            progress.update(counts.done, failed=counts.failed)
+    if not stop():
+        return end_of_run(sources, counts, scoring.bar, stop)
+    # some parts were written and not counted
+    counts = Counts.of(DoneKeys(parquet.read_rows(folder), scoring.keeps))
+    note = f"the rows are in {folder}; the same command goes on"
+    return end_of_run(sources, counts, scoring.bar, stop, note)
 
 
 class _Watch:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qualiclip_metric.extras import require
@@ -14,18 +14,10 @@ ROOM_SHARE = 16
 for them a job never ends."""
 TASK_CPUS = 0.5
 """CPUs of a task that reads or writes."""
-ASK_SECONDS = 30.0
-"""Time between two messages while nothing can be scheduled."""
-
-_log = logging.getLogger(__name__)
 
 
 def import_ray() -> Any:
-    """Import ray with its data library.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
+    """Import ray with its data library."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # a false error at each start
     require("ray.data", "ray", "scoring on a cluster")
@@ -33,19 +25,11 @@ def import_ray() -> Any:
 
 
 def connect(address: str = "auto", **options: Any) -> Any:
-    """Join a cluster, without a dashboard and without usage reports.
+    """Join a cluster, without a dashboard and without usage reports; return the package ray.
 
-    Args:
-        address: `HOST:PORT`, `auto` for the cluster that this machine is part
-            of (`ray start`), or `local` to start Ray here.
-        options: Further options of `ray.init`.
-
-    Returns:
-        The package ray.
-
-    Raises:
-        ImportError: If ray is not installed.
-        ConnectionError: If there is no cluster at the address.
+    The address is `HOST:PORT`, `auto` for the cluster that this machine is part of (`ray start`),
+    or `local` to start Ray here; `options` are those of `ray.init`. Raises ImportError if ray is
+    not installed, ConnectionError if there is no cluster at the address.
     """
     ray = import_ray()
     if address == LOCAL:
@@ -73,35 +57,19 @@ def alive_nodes(ray: Any) -> list[dict[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def has_gpu(nodes: Sequence[Mapping[str, float]]) -> bool:
-    """Whether any node has a GPU."""
-    return any(node.get("GPU", 0) >= 1 for node in nodes)
-
-
 def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: bool) -> int:
-    """Count the workers that fit beside the tasks that read and write.
+    """Count the workers that fit beside the tasks that read and write; ValueError if none does.
 
-    Args:
-        nodes: Resources of each node, `CPU` and `GPU`.
-        cpus_per_worker: Cores of a worker that computes on the CPU.
-        gpu: Whether each worker has a GPU instead.
-
-    Returns:
-        At least 1.
-
-    Raises:
-        ValueError: If none fits.
+    A worker has a GPU, or so many cores of one node.
     """
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     room = max(1, sum(cpus) // ROOM_SHARE)
     if gpu:
-        workers, free = sum(int(node.get("GPU", 0)) for node in nodes), sum(cpus)
+        workers = sum(int(node.get("GPU", 0)) for node in nodes) if sum(cpus) >= room else 0
     else:
-        workers = sum(count // cpus_per_worker for count in cpus)
-        free = sum(count % cpus_per_worker for count in cpus)
-        while workers and free < room:
-            workers, free = workers - 1, free + cpus_per_worker
-    if workers < 1 or free < room:
+        on_nodes = sum(count // cpus_per_worker for count in cpus)
+        workers = min(on_nodes, (sum(cpus) - room) // cpus_per_worker)
+    if workers < 1:
         needed = "1 GPU" if gpu else f"{cpus_per_worker} CPUs on one node"
         raise ValueError(
             f"no worker fits: it takes {needed} and {room} CPU for the tasks that read and write, "
@@ -112,30 +80,13 @@ def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: b
     return workers
 
 
-def result_of(ray: Any, task: Any, what: str, say: Callable[[str], None] | None = None) -> Any:
-    """Wait for a task, with a message every 30 s while it cannot be scheduled.
-
-    Args:
-        ray: The package.
-        task: Reference to the task's result.
-        what: Its purpose, in a word or two.
-        say: Takes the message; a warning in the log by default.
-
-    Returns:
-        The task's result; its exceptions are raised.
-    """
-    while not ray.wait([task], timeout=ASK_SECONDS)[0]:
-        (say or _log.warning)(waiting_text(ray, what))
-    return ray.get(task)
-
-
-def waiting_text(ray: Any, what: str) -> str:
+def waiting_text(ray: Any, task: str) -> str:
     """Message about a stalled job: what the cluster has, and what is free."""
     total, free = ray.cluster_resources(), ray.available_resources()
     parts = [
         f"{free.get(k, 0):g} of {total.get(k, 0):g} {k}s" for k in ("CPU", "GPU") if k in total
     ]
     return (
-        f"{what}: nothing was finished for a while; free are {', '.join(parts) or 'no CPUs'}. "
+        f"{task}: nothing was finished for a while; free are {', '.join(parts) or 'no CPUs'}. "
         "Where none are, another job holds them: `ray status` tells"
     )

@@ -1,18 +1,18 @@
 """Data sets of Ray -> data sets of scores; resuming; parts written by the nodes."""
 
+import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric.distributed.cluster import (
     TASK_CPUS,
     alive_nodes,
-    has_gpu,
     import_ray,
     pool_size,
-    result_of,
+    waiting_text,
 )
 from qualiclip_metric.distributed.inputs import KEY, ROW_BATCH, items_of, passed_columns
 from qualiclip_metric.scoring import parquet
@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from ray.data import Dataset
 
     from qualiclip_metric.scoring.results import DoneKeys
+    from qualiclip_metric.signature import Signature
 
 PART_ROWS_PER_WORKER = 512
 """Rows in a part for each worker, up to `parquet.PART_ROWS`: about half a minute's work."""
+ASK_SECONDS = 30.0
+"""Time between two messages while no worker can be started."""
+
+_log = logging.getLogger(__name__)
 
 
 def score(
@@ -46,8 +51,8 @@ def score(
 
     Args:
         dataset: With a column `path` (paths that every node sees, or URLs), or `image` (the files'
-            bytes) and `key`. Other columns pass through. A worker takes a block at once: some
-            hundred images are a good size.
+            bytes) and `key`. Other columns are copied. A worker takes a block at once: some hundred
+            images are a good size.
         model: Registered name, or a checkpoint's path that every node sees.
         device: `cpu`, `cuda`, or `auto`: GPUs if the cluster has any.
         precision: As for `create`; one node decides what `auto` is.
@@ -79,28 +84,12 @@ def score(
     return plan(metric, device, cpus_per_worker, workers).score(dataset, options)
 
 
-class MetricInfo(NamedTuple):
-    """Facts that a worker reports of its metric.
-
-    Args:
-        signature: What the scores depend on, as one line.
-        precision: What `auto` is.
-        engine: The same.
-        pairs: Columns of the antonym pairs' probabilities.
-    """
-
-    signature: str
-    precision: str
-    engine: str
-    pairs: tuple[str, ...]
-
-
-def _metric_info(metric: MetricOptions, device: str) -> MetricInfo:
-    """Make the metric on a node; a task."""
+def _signature_and_pairs(
+    metric: MetricOptions, device: str
+) -> "tuple[Signature | None, tuple[str, ...]]":
+    """Make the metric on a node; its signature, and the columns of its pairs. A task."""
     made = metric.create(device)
-    assert made.signature is not None
-    names = pair_columns(made.pairs, len(made.prompts))
-    return MetricInfo(str(made.signature), made.signature.precision, made.signature.engine, names)
+    return made.signature, pair_columns(made.pairs, len(made.prompts))
 
 
 def plan(
@@ -108,19 +97,11 @@ def plan(
     device: str = "auto",
     cpus_per_worker: int = 1,
     workers: int | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = _log.warning,
 ) -> "Pool":
-    """Find out how many workers fit, and what the metric is on a node.
+    """Plan the workers, and make the metric once on a node, for its signature.
 
-    Args:
-        metric: Arguments of `create`.
-        device: `cpu`, `cuda` or `auto`.
-        cpus_per_worker: Cores of a worker.
-        workers: How many.
-        say: Takes a message while nothing can be scheduled; a warning in the log by default.
-
-    Raises:
-        ValueError: As for `score`.
+    The arguments are those of `score`; `say` takes a message while nothing can be scheduled.
     """
     if cpus_per_worker < 1 or (workers is not None and workers < 1):
         raise ValueError(
@@ -128,33 +109,31 @@ def plan(
         )
     ray, metric = import_ray(), metric or MetricOptions()
     nodes = alive_nodes(ray)
-    gpu = has_gpu(nodes) if device == "auto" else device.startswith("cuda")
+    with_gpus = any(node.get("GPU", 0) >= 1 for node in nodes)
+    gpu = with_gpus if device == "auto" else device.startswith("cuda")
     count = workers or pool_size(nodes, cpus_per_worker, gpu)
     needs = {"num_gpus": 1} if gpu else {"num_cpus": cpus_per_worker}
-    task = ray.remote(_metric_info).options(**needs).remote(metric, "cuda" if gpu else "cpu")
+    make = ray.remote(_signature_and_pairs).options(**needs)
+    task = make.remote(metric, "cuda" if gpu else "cpu")
+    while not ray.wait([task], timeout=ASK_SECONDS)[0]:
+        say(waiting_text(ray, "starting a worker"))
     try:
-        info = result_of(ray, task, "starting a worker", say)
+        signature, pairs = ray.get(task)
     except ray.exceptions.RayTaskError as err:
         raise ValueError(f"a worker could not make the metric: {err.cause}") from err
-    metric = metric.resolved(info.precision, info.engine)
-    return Pool(metric, info, count, 0 if gpu else cpus_per_worker)
+    metric = metric.with_auto_resolved(signature)
+    return Pool(metric, str(signature), pairs, count, 0 if gpu else cpus_per_worker)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Workers that are not started yet.
-
-    Args:
-        metric: What each of them creates.
-        info: What it then is.
-        workers: How many.
-        cpus: Cores of each; 0 if each has a GPU.
-    """
+    """Workers that are not started yet, each with the same metric."""
 
     metric: MetricOptions
-    info: MetricInfo
+    signature: str
+    pairs: tuple[str, ...]  # columns of the antonym pairs' probabilities
     workers: int
-    cpus: int
+    cpus: int  # of each; 0 if each has a GPU
 
     @property
     def part_rows(self) -> int:
@@ -163,10 +142,10 @@ class Pool:
 
     def layout(self, options: ScoreOptions, passed: dict[str, Any]) -> Layout:
         """Columns of the rows; `passed` are those of the data set, with their types."""
-        return layout_for(self.info.signature, options, self.info.pairs, passed)
+        return layout_for(self.signature, options, self.pairs, passed)
 
     def score(self, dataset: "Dataset", options: ScoreOptions | None = None) -> "Dataset":
-        """Score; as the function `score`."""
+        """Score, as the function `score` does."""
         data, options = import_ray().data, options or ScoreOptions()
         if self.cpus and options.workers is None:
             options = replace(options, workers=self.cpus)
@@ -181,11 +160,7 @@ class Pool:
 
 
 class _Worker:
-    """Holds a metric and scores blocks; an actor.
-
-    Raises:
-        RuntimeError: If this node's metric has another signature.
-    """
+    """Holds a metric and scores blocks; an actor."""
 
     def __init__(self, pool: Pool, options: ScoreOptions) -> None:
         import torch
@@ -194,10 +169,10 @@ class _Worker:
             torch.set_num_threads(pool.cpus)
         self.pool, self.options = pool, options
         self.metric = pool.metric.create("cpu" if pool.cpus else "cuda")
-        if str(self.metric.signature) != pool.info.signature:
+        if str(self.metric.signature) != pool.signature:
             raise RuntimeError(
                 f"node {platform.node()} scores as {self.metric.signature}, expected "
-                f"{pool.info.signature}: install the same version on every node, and give "
+                f"{pool.signature}: install the same version on every node, and give "
                 "--precision and --engine by name"
             )
 
@@ -216,47 +191,33 @@ class _Worker:
             yield parquet.to_table(rows, layout)
 
 
-def remaining(dataset: "Dataset", done: "DoneKeys", key: str = KEY) -> "Dataset":
-    """Leave out images that have a row.
-
-    Args:
-        dataset: With a column of keys, each of which stands for one image.
-        done: Keys that have rows; they lie once in the memory of each node.
-        key: The column.
-    """
+def remaining(dataset: "Dataset", done: "DoneKeys") -> "Dataset":
+    """Leave out the images whose keys have a row; the keys are once in the memory of each node."""
     if not done.total:
         return dataset
     return dataset.map_batches(
         _without,
-        fn_kwargs={"done": [import_ray().put(done)], "key": key},
+        fn_kwargs={"done": [import_ray().put(done)]},
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=TASK_CPUS,
     )
 
 
-def _without(table: "pa.Table", done: list[Any], key: str) -> "pa.Table":
+def _without(table: "pa.Table", done: list[Any]) -> "pa.Table":
     import pyarrow as pa
 
     known = import_ray().get(done[0])  # in a list, or Ray would send a copy to each task
-    return table.filter(pa.array([one not in known for one in table[key].to_pylist()], pa.bool_()))
+    return table.filter(pa.array([one not in known for one in table[KEY].to_pylist()], pa.bool_()))
 
 
 def write(
     rows: "Dataset", folder: str, layout: Layout, part_rows: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Let the nodes write rows as Parquet parts, each whole or not there.
+    """Let the nodes write rows of `score` as Parquet parts to a path or URL that all of them see.
 
     A part is named by a digest of its keys, so that a task that Ray repeats replaces its part.
-
-    Args:
-        rows: Of `score`.
-        folder: Path or URL that every node sees.
-        layout: Columns of the rows.
-        part_rows: Most rows in a part.
-
-    Yields:
-        Rows, and among them failures and those below the bar, of each part when it is there.
+    Yields, for each part that is written, its rows and among them failures and those below the bar.
     """
     written = rows.map_batches(
         _write,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qualiclip_metric.decoding import Encoded
-from qualiclip_metric.distributed.cluster import TASK_CPUS, alive_nodes, import_ray
+from qualiclip_metric.distributed.cluster import TASK_CPUS, import_ray
 from qualiclip_metric.scoring.parquet import valid_text
 from qualiclip_metric.sources import shard_source, table_source
 from qualiclip_metric.sources.item import Item, Url, is_shard, is_url
@@ -29,24 +29,17 @@ BLOCK_BYTES = 2**22
 READ_TASKS = 2**13
 """Most tasks that read files; each reads several if there are more."""
 READ_ROWS = 16
-"""Images of a shard or a table that are handed on at once."""
+"""Images of a shard or a table in a block."""
 ROW_BATCH = 1024
 """Rows of a block that are converted at once."""
 
 
 def read(sources: "Sources", workers: int | None = None) -> "Dataset":
-    """Make a data set of sources, for `score`.
+    """Make a data set of sources, for `score`: `key`, `image` or `path`, `error`, tables' columns.
 
     Shards and tables with images are read by the nodes, each as a task. This process goes through
-    folders, patterns, lists and tables with paths; the workers read the images. Every node has to
-    see the paths.
-
-    Args:
-        sources: Of `sources.arguments.open_sources`.
-        workers: How many will share the paths; by default as many as the cluster has CPUs.
-
-    Returns:
-        Columns `key`, `image` (bytes) or `path`, `error`, and those of tables.
+    folders, patterns, lists and tables with paths, in blocks for so many workers (default: the
+    cluster's CPUs); the workers read the images. Every node has to see the paths.
     """
     ray = import_ray()
     ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
@@ -61,7 +54,7 @@ def read(sources: "Sources", workers: int | None = None) -> "Dataset":
         sets.append(named.map_batches(_read_files, **read_files))
     if others:
         items = (item for part in others for item in part.items())
-        workers = workers or int(sum(node.get("CPU", 0) for node in alive_nodes(ray)))
+        workers = workers or int(ray.cluster_resources().get("CPU", 0))
         sets.append(ray.data.from_arrow(list(path_tables(items, schema, workers))))
     whole: Dataset = sets[0] if len(sets) == 1 else sets[0].union(*sets[1:])
     return whole
@@ -70,7 +63,7 @@ def read(sources: "Sources", workers: int | None = None) -> "Dataset":
 def _read_files(
     batch: dict[str, Any], column: str | None, root: str, folder: str, schema: "pa.Schema"
 ) -> "Iterator[pa.Table]":
-    """Read shards or tables on a node, which may have another current folder."""
+    """Read shards or tables on a node, whose current folder may be another one."""
     for name in map(str, batch["item"]):
         place = name if is_url(name) else str(Path(folder, name))
         if is_shard(name):
@@ -127,12 +120,9 @@ def passed_columns(table: "pa.Table") -> "dict[str, pa.DataType]":
 def items_of(table: "pa.Table") -> Iterator[Item]:
     """Convert a block's rows to items.
 
-    Args:
-        table: With `image` (the file's bytes) or `path` (path or URL, text or bytes), or both, one
-            of which is null. `key` is the path by default; `error` may say why there is no image.
-
-    Raises:
-        ValueError: If there is no such column, or content without a key.
+    The columns are `image` (the file's bytes) or `path` (path or URL, text or bytes), or both, one
+    of which is null; `key` is the path by default; `error` may state why there is no image. Raises
+    ValueError if there is no such column, or content without a key.
     """
     names = set(table.schema.names)
     if not {IMAGE, PATH} & names or not {KEY, PATH} & names:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from qualiclip_metric.decoding import RGB, Colour
     from qualiclip_metric.metric import QualiCLIP
     from qualiclip_metric.reference import Reference
+    from qualiclip_metric.signature import Signature
 
 DIGITS = 6
 """Decimals of a score in text; further ones differ between machines in fp32."""
@@ -76,14 +77,14 @@ class ScoreOptions:
 
     @property
     def bar(self) -> str:
-        """Bar of a kept image, as in `score>=0.3,percentile>=20`; empty if all are kept."""
+        """Bar of a kept image, such as `score>=0.3,percentile>=20`; empty if all are kept."""
         bars = {"score": self.min_score, "percentile": self.min_percentile}
         return ",".join(f"{name}>={bar:g}" for name, bar in bars.items() if bar is not None)
 
     def keeps(self, score: float) -> bool | None:
         """Whether a score reaches the bar; None without one.
 
-        It is decided by the score as csv has it, so that a resumed run decides alike.
+        The score is rounded as in csv, so that a resumed run decides alike.
         """
         bars = (
             (round(score, DIGITS), self.min_score),
@@ -106,15 +107,7 @@ class ScoreOptions:
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """Arguments of `create`; they can be sent to other processes and machines.
-
-    Args:
-        model: Registered name, or path of a checkpoint.
-        precision: As for `create`.
-        engine: As for `create`.
-        prompts: Antonym pairs in place of the model's own.
-        size: As for `create`.
-    """
+    """Arguments of `create`; they can be sent to other processes and machines."""
 
     model: str = "lite"
     precision: str = "fp32"
@@ -126,18 +119,11 @@ class MetricOptions:
         """Make the metric on a device."""
         from qualiclip_metric.build import create
 
-        return create(
-            self.model,
-            device=device,
-            precision=self.precision,
-            engine=self.engine,
-            prompts=self.prompts,
-            size=self.size,
-        )
+        return create(device=device, **vars(self))
 
-    def resolved(self, precision: str, engine: str) -> "MetricOptions":
-        """Replace `auto` by what it came to, so that every process makes the same metric."""
-        return replace(self, precision=precision, engine=engine)
+    def with_auto_resolved(self, signature: "Signature") -> "MetricOptions":
+        """Replace `auto` by the choice in a signature, so that every process makes one metric."""
+        return replace(self, precision=signature.precision, engine=signature.engine)
 
 
 # --- output ----------------------------------------------------------------------------------
@@ -164,28 +150,15 @@ SUFFIXES = {
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where and how rows are written.
+    """Where and how rows are written; ValueError if two options contradict each other."""
 
-    Args:
-        out: File; a folder of Parquet parts if it ends in a slash or is a URL; None for stdout.
-        format: As `choose_format` chooses it.
-        raw: csv: whether fields that look like formulas stay as they are.
-        bom: csv: whether the file begins with a byte order mark, which Excel needs.
-        sort: Whether the best come first and failures last.
-        overwrite: Whether to start afresh.
-        retry_errors: Whether rows without a score are made again.
-
-    Raises:
-        ValueError: If two of them contradict each other.
-    """
-
-    out: str | None = None
-    format: Format = Format.table
-    raw: bool = False
-    bom: bool = False
-    sort: bool = False
-    overwrite: bool = False
-    retry_errors: bool = False
+    out: str | None = None  # file, FOLDER/ or URL of Parquet parts; None: stdout
+    format: Format = Format.table  # as `choose_format` chooses it
+    raw: bool = False  # csv: fields that look like formulas stay as they are
+    bom: bool = False  # csv: the file begins with a byte order mark, which Excel needs
+    sort: bool = False  # best first, failures last
+    overwrite: bool = False  # start afresh
+    retry_errors: bool = False  # score again the images whose rows have no score
 
     def __post_init__(self) -> None:
         for option in ("raw", "bom"):
@@ -196,7 +169,6 @@ class OutputOptions:
                 "--sort: expected one file, such as scores.parquet, for Parquet parts are written "
                 f"as rows come; got --out {self.out}"
             )
-
         if self.retry_errors and not self.can_resume:
             raise ValueError(
                 "--retry-errors: expected rows that can be resumed, --out scores.csv, scores.jsonl "
@@ -225,17 +197,9 @@ def _is_folder(out: str) -> bool:
 
 
 def choose_format(out: str | None, given: Format | None) -> Format:
-    """The format that the user names, or that of the file's name.
+    """Choose the format that the user names, or that of the file's name; else the table.
 
-    Args:
-        out: As in `OutputOptions`.
-        given: The format that the user names.
-
-    Returns:
-        The table if neither is given.
-
-    Raises:
-        ValueError: If the two contradict each other, or no format has the name's suffix.
+    Raises ValueError if the two contradict each other, or no format has the name's suffix.
     """
     if out is None:
         if given is Format.parquet:
