@@ -76,8 +76,8 @@ def write_text(path: str | Path, text: str) -> None:
 def write_bytes(path: str | Path, content: bytes | memoryview, *, sync: bool = False) -> None:
     """Write a file atomically; missing folders are made.
 
-    Libraries that write weights to a full disk abort the process or give no reason: let them write
-    to memory, and write that. `sync` waits until it is on the disk and survives a loss of power.
+    On a full disk, libraries that write weights abort the process or give no reason: let them write
+    to memory, and write that here. With `sync` the file survives a loss of power.
     """
     with atomic_write(path) as scratch, scratch.open("wb") as file:
         file.write(content)
@@ -110,7 +110,7 @@ def link_or_copy(source: str | Path, target: str | Path) -> None:
 
 
 def _is_copy(source: Path, target: Path) -> bool:
-    """Whether a file is another, or what `shutil.copy2` made of it."""
+    """Whether two paths name one file, or a file and its copy by `shutil.copy2`."""
     if not target.is_file():
         return False
     one, other = source.stat(), target.stat()

@@ -30,22 +30,13 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Reference:
-    """How the scores of some photos are distributed.
+    """Distribution of the scores of some photos; ValueError if a field is not as below."""
 
-    Args:
-        name: What the photos are, such as `everyday photos`; without `|` and line ends.
-        photos: How many.
-        signature: What their scores depend on, as one line.
-        quantiles: 101 scores in ascending order: the lowest, those that 1, 2, ... 99 % of the
-            photos do not exceed, and the highest.
-
-    Raises:
-        ValueError: If a field is none of that.
-    """
-
-    name: str
-    photos: int
-    signature: str
+    name: str  # of the photos, such as `everyday photos`; without `|` and line ends
+    photos: int  # how many
+    signature: str  # of their scores, as one line
+    # 101 scores in ascending order: the lowest, those that 1, 2, ... 99 % of the photos do not
+    # exceed, and the highest
     quantiles: tuple[float, ...]
 
     def __post_init__(self) -> None:
@@ -92,11 +83,7 @@ class Reference:
         return f"{self.name}-{self.digest[:8]}"
 
     def check(self, signature: str) -> None:
-        """Check that scores of a signature can be compared with these.
-
-        Raises:
-            ValueError: If not.
-        """
+        """Raise ValueError unless scores of a signature can be compared with these."""
         if not same_scale(self.signature, signature):
             raise ValueError(
                 f"the reference {self.name!r} holds scores of {self.signature}, these would be of "
@@ -105,22 +92,13 @@ class Reference:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write a JSON file.
-
-        Raises:
-            OSError: If it cannot be written.
-        """
+        """Write a JSON file; OSError if it cannot be written."""
         held = {"format": _FORMAT, **asdict(self), "digest": self.digest}
         write_text(path, json.dumps(held, indent=1) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> "Reference":
-        """Read a JSON file of `save`.
-
-        Raises:
-            ValueError: If it is no such file, or was changed by hand.
-            OSError: If it cannot be read.
-        """
+        """Read a JSON file of `save`; ValueError if it is no such file, or was changed by hand."""
         try:
             held = json.loads(Path(path).read_text(encoding="utf-8"))
             if held["format"] != _FORMAT:
@@ -143,15 +121,10 @@ def shipped() -> Reference:
 
 
 def reference_for(signature: object, path: str | Path | None = None) -> Reference | None:
-    """The reference of a file, or the shipped one where it fits; else None.
+    """Choose the reference for scores of a signature: a file's, or the shipped one if it fits.
 
-    Args:
-        signature: Of the scores.
-        path: File of `Reference.save`.
-
-    Raises:
-        ValueError: If the file's reference is of another signature, or it is no such file.
-        OSError: If it cannot be read.
+    Raises ValueError if the file's reference is of another signature, or it is no such file;
+    OSError if it cannot be read.
     """
     if path is not None:
         found = Reference.load(path)

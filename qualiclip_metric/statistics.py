@@ -1,7 +1,7 @@
 """Pixel statistics of images: brightness, contrast, clipping, colour, sharpness, noise, blocks.
 
-They are no judgement of quality: a bokeh has a low sharpness and a night scene is dark. Curators
-filter by them, and the diagnosis sees them beside the network's features.
+They do not measure quality: a bokeh has a low sharpness and a night scene is dark. Curators filter
+by them, and the diagnosis takes them as inputs beside the network's features.
 
 Luma is that of ITU-R BT.601 on the sRGB values, Y = .299 R + .587 G + .114 B; chroma is that of
 JPEG, Cb = (B - Y) / 1.772 and Cr = (R - Y) / 1.402. Grey levels are 0 to 255.
@@ -61,13 +61,10 @@ def statistics(img: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 8"]:
 
 
 def statistics_of_pixels(pixels: NDArray[Any]) -> dict[str, float]:
-    """Compute `statistics` of an image as it was read, in strips, so that memory stays small.
+    """Compute `statistics` of pixels (H, W, 3), uint8 in 0..255 or float32 in [0, 1], by name.
 
-    Args:
-        pixels: (H, W, 3) RGB, uint8 in 0..255 or float32 in [0, 1].
-
-    Returns:
-        Name -> number; the differences to `statistics` are those of a sum's order.
+    The image is read in strips, so that memory stays small; results differ from `statistics` only
+    by the order of sums.
     """
     height, width, _ = pixels.shape
     scale = 255 if pixels.dtype == np.uint8 else 1
@@ -118,12 +115,10 @@ def noise_sigma(channel: Float[Tensor, "h w"]) -> float:
 def _sums(
     rgb: Float[Tensor, "3 h w"], rows: int | None = None, last: bool = True
 ) -> dict[str, Tensor]:
-    """Sums over an image, or over a strip of it with the two rows that follow.
+    """Sums over an image in [0, 1], or over a strip of it with the two rows that follow.
 
-    Args:
-        rgb: In [0, 1].
-        rows: Of the strip, without those that follow; a multiple of `BLOCK`.
-        last: Whether the image ends here.
+    `rows` is the height of the strip without those two, a multiple of `BLOCK`; with `last` the
+    image ends here.
     """
     own = slice(None, None if last else rows)
     luma = luma_and_chroma(rgb)[0] * 255  # (H, W), in grey levels, as is the rest
@@ -159,9 +154,7 @@ def _sums(
 def _by_offset(steps: Float[Tensor, " n"], each: int) -> Float[Tensor, "2 8"]:
     """Sum and number of steps at each offset of the grid.
 
-    Args:
-        steps: Sum of the steps between lines i and i + 1.
-        each: Number of pixels in a line.
+    `steps` are the sums of the steps between lines i and i + 1, each over so many pixels.
     """
     offset = torch.arange(1, len(steps) + 1, device=steps.device) % BLOCK
     empty = torch.zeros(BLOCK, device=steps.device)

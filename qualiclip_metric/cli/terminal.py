@@ -25,7 +25,7 @@ _CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 def fail(message: object, code: int = USAGE_ERROR) -> NoReturn:
     """Print an error on stderr, and end the command.
 
-    The code is `USAGE_ERROR` if nothing was done, `DATA_ERROR` if data is at fault.
+    The code is `USAGE_ERROR` if nothing was done, `DATA_ERROR` if the data caused the error.
     """
     typer.echo(f"error: {error_text(message)}", err=True)
     raise typer.Exit(code)
@@ -65,8 +65,8 @@ class Terminated(SystemExit):
 def end_on_sigterm() -> None:
     """Let SIGTERM raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt.
 
-    A job scheduler sends it to all processes of a job. Workers then end as well, which is no error,
-    but torch's handler of SIGCHLD would raise one over `Terminated`.
+    A job scheduler sends it to all processes of a job. Workers then end as well, as they should,
+    but torch's handler of SIGCHLD would raise an error in place of `Terminated`.
     """
 
     def end(_number: int, _frame: object) -> NoReturn:

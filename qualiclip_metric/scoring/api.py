@@ -157,7 +157,7 @@ _CONTENTS = (bytes, bytearray, memoryview)
 
 @dataclass
 class _Finder:
-    """Finds the images of values in Python; the fields are as in `score`."""
+    """Finds the images in Python values; the fields are as in `score`."""
 
     column: str | None
     recursive: bool
@@ -181,15 +181,9 @@ class _Finder:
                 yield Item(named or key, None, error=str(err))
 
     def items_of(self, value: Any, key: str = "") -> Iterator[Item]:
-        """Images that one value stands for.
+        """Images of one value; `key` is that of an image without a name.
 
-        Args:
-            value: The value.
-            key: Of an image without a name.
-
-        Raises:
-            OSError: If a file cannot be read.
-            ValueError: If it stands for none.
+        Raises OSError if a file cannot be read, ValueError if the value is no image.
         """
         if isinstance(value, _NAMES):
             sources = open_sources([str(value)], column=self.column, recursive=self.recursive)
@@ -206,11 +200,7 @@ class _Finder:
             yield Item(key, Encoded(key, bytes(content)))
 
     def _pixels(self, picture: Any) -> NDArray[Any]:
-        """(H, W, 3) of a Pillow image or an array: uint8 in 0..255, or float32 in [0, 1].
-
-        Raises:
-            ValueError: If it has another type or shape.
-        """
+        """(H, W, 3) of a Pillow image or an array: uint8 in 0..255, or float32 in [0, 1]."""
         if isinstance(picture, np.ndarray) and picture.dtype == np.uint8:
             if picture.ndim == 2 or picture.shape[2:] == (4,):
                 picture = Image.fromarray(picture)

@@ -26,7 +26,7 @@ BATCH_PIXELS = 2**22
 CPU_BATCH_PIXELS = 2**20
 """The same on a CPU: 4 images of 512x512. Larger batches do not fit its caches."""
 AHEAD_PIXELS = 2 * BATCH_PIXELS
-"""Pixels that are decoded, or wait for it, besides the batch in the network and one more."""
+"""Pixels that are decoded or queued, besides the batch in the network and one more."""
 AHEAD_BATCHES = 32
 """The same in batches: small images and unreadable files have few pixels or none."""
 MOST_AHEAD_PIXELS = 2**26
@@ -55,16 +55,10 @@ def batch_pixels(device: str | torch.device) -> int:
 def plan_batches(
     sizes: Iterable[Size], batch_size: int, max_pixels: int, window: int
 ) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Decide which images go through the network together.
+    """Group images of one (height, width): at most `batch_size`, and `max_pixels` if several.
 
-    Args:
-        sizes: (height, width) of each image; read no further than the window needs.
-        batch_size: Most images in a batch.
-        max_pixels: Most pixels in a batch of more than one image.
-        window: An image waits for others of its size while fewer than this many follow it.
-
-    Yields:
-        Positions of the images of a batch, and the sum of their pixels. Every position occurs once.
+    An image waits for others of its size while fewer than `window` images follow it. Yields the
+    positions of the images of a batch, and the sum of their pixels; each position occurs once.
     """
     waiting: dict[Size, list[int]] = {}  # insertion order: the oldest group first
 
@@ -90,16 +84,9 @@ def decode_ahead(
 ) -> Iterator[list[tuple[Key, Image]]]:
     """Decode batches in threads, ahead of their use, in order.
 
-    At most `AHEAD_PIXELS` and `AHEAD_BATCHES` are decoded ahead. A batch that alone exceeds the
-    pixels is decoded while one other is in use, within `MOST_AHEAD_PIXELS`.
-
-    Args:
-        batches: Keys of each batch, and its pixels; read no further than is decoded.
-        decode: Decodes one image; its exceptions are raised here.
-        workers: Threads; 0 decodes each batch when it is asked for.
-
-    Yields:
-        Each batch: its keys, each with the decoded image.
+    At most `AHEAD_PIXELS` and `AHEAD_BATCHES` are decoded ahead; a larger batch is decoded while
+    one other is in use, within `MOST_AHEAD_PIXELS`. Each batch comes as its keys and the sum of its
+    pixels. With 0 workers it is decoded when it is needed. Exceptions of `decode` are raised here.
     """
     if not workers:
         for keys, _ in batches:
@@ -137,15 +124,10 @@ def score_each(
     forward: Callable[[Sequence[Image]], Sequence[Value] | str],
     batch_key: Callable[[Image], object],
 ) -> Iterator[tuple[Key, Value | str]]:
-    """Score the images of a batch; on failure, retry image by image.
+    """Score the images of a batch that have one `batch_key`; on failure, retry image by image.
 
-    Args:
-        batch: Keys with images or error messages.
-        forward: Images -> a value for each, or one error message for all.
-        batch_key: Only images with equal keys are scored together.
-
-    Yields:
-        Each key once, with its value or an error message.
+    An image may be an error message, and so may a value; `forward` gives a value for each image, or
+    one error message for all. Yields each key once, with its value.
     """
     groups: dict[object, list[tuple[Key, Image]]] = {}
     for key, image in batch:
@@ -168,13 +150,9 @@ def score_each(
 class BatchBuffer:
     """Converts images of one size to the metric's input, (N, 3, H, W) float32 RGB, channels last.
 
-    On a CPU, images are converted into one buffer that is used again for the next batch: to
-    allocate memory for each batch takes several times as long as the conversion.
-
-    Args:
-        device: Where the batches go; pixels are sent to a GPU as bytes.
-        side: Shorter side to which the metric reduces images. On a CPU, images of more than
-            `LARGE_PIXELS` are reduced here, with the same result.
+    On a CPU one buffer serves all batches, because allocating memory takes several times as long as
+    the conversion; images of more than `LARGE_PIXELS` are reduced here to the shorter side to which
+    the metric would reduce them. Pixels are sent to a GPU as bytes.
     """
 
     def __init__(self, device: str | torch.device, side: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""`Row`, the outcome of one image, and `COLUMNS`, the one list of what is written of it.
+"""`Row`, the outcome of one image, and `COLUMNS`, the one list of its written columns.
 
 To add a column, add a field to `Row`, fill it in `pipeline.py`, and add a line to `COLUMNS`. The
 header of csv, the schema of Parquet, the objects of json and the reserved names follow from it.
@@ -22,17 +22,17 @@ class Row:
     Args:
         key: Path, URL, or place within a table or shard; it identifies the image.
         score: In [0, 1], higher is better; None on failure.
-        error: One line on what went wrong; None on success.
+        error: The reason for a failure, one line; None on success.
         width: Of the upright image, px; None if unknown.
         height: The same.
         pairs: Column name -> probability of the positive prompt of an antonym pair; empty unless
             asked for.
         faults: Fault -> probability, `none` first; empty unless a diagnosis was asked for.
-        columns: Columns of the input that are passed through.
+        columns: Columns of the input that are copied to the results.
         checks: Pixel statistic -> number, at the image's own size; empty unless asked for.
         percentile: Percent of the reference's photos that score lower; None without a reference.
         keep: Whether the score reaches the bar; None if there is none.
-        measured: What `score_items(measure=...)` found; it is not written.
+        measured: Result of `score_items(measure=...)`; it is not written.
     """
 
     key: str
@@ -65,25 +65,16 @@ class Row:
 
 
 class Column(NamedTuple):
-    """A column of the results.
+    """A column of the results."""
 
-    Args:
-        name: In csv and json.
-        type: str, int, float or bool; dict for an object, which json alone has; for a column that
-            is passed through its pyarrow type, or None for text.
-        value: Row -> value; None if there is none.
-        option: Field of `ScoreOptions` that asks for it; empty for a column that is always there.
-        in_json: Whether json has it. Json writes faults and pairs as objects, and columns that are
-            passed through as they come.
-        digits: Decimals in csv and json.
-    """
-
-    name: str
+    name: str  # in csv and json; Parquet calls `path` `key`
+    # str, int, float or bool; dict for an object, which only json writes; of a column that is
+    # copied from a table its pyarrow type, or None for text
     type: Any
     value: Callable[[Row], Any]
-    option: str = ""
-    in_json: bool = True
-    digits: int = DIGITS
+    option: str = ""  # field of `ScoreOptions` that asks for it; empty: always written
+    in_json: bool = True  # json writes faults and pairs as objects, and a table's columns as read
+    digits: int = DIGITS  # decimals in csv and json
 
 
 def _value_of(field_name: str, name: str) -> Callable[[Row], Any]:
@@ -98,7 +89,7 @@ CHECKS = (
 """Pixel statistics that are written as columns; `statistics.statistics` defines them."""
 
 COLUMNS = (
-    Column("path", str, attrgetter("key")),  # Parquet calls it `key`
+    Column("path", str, attrgetter("key")),
     Column("score", float, attrgetter("score")),
     Column("error", str, attrgetter("error")),
     Column("width", int, attrgetter("width")),
@@ -114,8 +105,8 @@ COLUMNS = (
 RESERVED = frozenset(
     {"key", "signature", *(column.name for column in COLUMNS if column.option != "checks")}
 )
-"""Names that a column passed through cannot have; those of checks only where checks are written,
-because tables often have a column such as `noise`."""
+"""Names that a column of a table cannot have. Those of checks are reserved only where checks are
+written, because tables often have a column such as `noise`."""
 
 
 class OtherRowsError(ValueError):
@@ -124,17 +115,11 @@ class OtherRowsError(ValueError):
 
 @dataclass(frozen=True)
 class Layout:
-    """The columns of a file of results.
-
-    Args:
-        signature: What the rows depend on.
-        columns: In their order.
-        keeps: Whether a score reaches the bar; None if there is none.
-    """
+    """The columns of a file of results, in their order, and the signature of its rows."""
 
     signature: str
     columns: tuple[Column, ...]
-    keeps: Callable[[float], bool | None] = lambda _score: None
+    keeps: Callable[[float], bool | None] = lambda _score: None  # as `ScoreOptions.keeps`
 
     @property
     def flat(self) -> tuple[Column, ...]:
@@ -142,15 +127,9 @@ class Layout:
         return tuple(column for column in self.columns if column.type is not dict)
 
     def check_same(self, where: object, signature: str, names: Sequence[str] | None = None) -> None:
-        """Check that rows of a file can stand beside those to be written.
+        """Raise OtherRowsError unless the rows of a file have this signature and these columns.
 
-        Args:
-            where: The file or folder.
-            signature: Of its rows.
-            names: Of its columns; None if the format has none.
-
-        Raises:
-            OtherRowsError: If the signature or the columns differ.
+        `names` are those of its columns; None if the format has none.
         """
         cure = "--overwrite starts afresh, another --out keeps both"
         if signature != self.signature and not same(signature, self.signature):
@@ -173,16 +152,10 @@ def layout_for(
 ) -> Layout:
     """Choose the columns that a run writes.
 
-    Args:
-        signature: That of the metric, to which the way of reading colours, the reference and the
-            bar are added.
-        options: Which columns are asked for, and how colours are read.
-        pairs: Names of the antonym pairs' columns, as `pair_columns` makes them.
-        passed: Columns that are passed through, with their pyarrow types; None for text.
-
-    Raises:
-        ValueError: If a column that is passed through has a name of ours, or the reference is of
-            another signature.
+    The metric's signature is completed by the way of reading colours, the reference and the bar.
+    `pairs` are names of `pair_columns`; `passed` are columns copied from a table, with their
+    pyarrow types, None for text. Raises ValueError if one of these has a name of ours, or the
+    reference is of another signature.
     """
     options, passed = options or ScoreOptions(), passed or {}
     asked = [one for one in COLUMNS if not one.option or getattr(options, one.option)]
@@ -200,31 +173,19 @@ def layout_for(
     parts = from_string(signature)
     if "colour" in parts:  # not of a metric that states no signature of ours
         signature = to_string({**parts, "colour": options.colour})
-    added = {}
     if options.reference is not None:
         options.reference.check(signature)
-        added["reference"] = options.reference.label
+        signature = to_string({**from_string(signature), "reference": options.reference.label})
     if options.bar:
-        added["keep"] = options.bar
-    if added:
-        signature = to_string({**from_string(signature), **added})
+        signature = to_string({**from_string(signature), "keep": options.bar})
     return Layout(signature, tuple(asked), options.keeps)
 
 
 def pair_columns(pairs: Sequence[tuple[str, str]], count: int) -> tuple[str, ...]:
-    """Name the columns of the antonym pairs' probabilities.
+    """Name the columns of the probabilities of `count` antonym pairs, whose texts may be unknown.
 
-    Args:
-        pairs: Texts of the prompts, positive first; empty if unknown.
-        count: How many pairs there are.
-
-    Returns:
-        `pair_` and the words of the positive prompt, or `pair_1` and so on if the words are not
-        distinct.
-
-    Example:
-        >>> pair_columns([("Good photo.", "Bad photo."), ("Sharp image.", "Blurry image.")], 2)
-        ('pair_good_photo', 'pair_sharp_image')
+    `pair_good_photo` for ("Good photo.", "Bad photo."); `pair_1` and so on if the words are not
+    distinct.
     """
     words = [re.sub(r"\W+", "_", positive.lower()).strip("_") for positive, _ in pairs]
     if len(set(words)) != count or "" in words:

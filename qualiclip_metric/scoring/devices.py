@@ -22,7 +22,7 @@ from qualiclip_metric.sources.item import Item
 CHUNK = 16
 """Images that are sent to a process together."""
 _PLACE = "\0place"
-"""Column that carries an image's position to a process and back."""
+"""Column with an image's position, which goes to a process and comes back with the row."""
 _END_SECONDS = 10.0
 
 MakeMetric = Callable[[str], Metric]
@@ -41,10 +41,10 @@ def score_on_devices(
 
     Args:
         make: Makes the metric in each process.
-        devices: Where to compute, a process each; one may be named twice.
+        devices: Where to compute, one process each; a device may be named twice.
         items: Images; read no further ahead than the processes need.
-        options: How images are scored; by default the cores are shared out for decoding.
-        stopped: Asked while rows are waited for; if true, no further batch is begun.
+        options: How images are scored; by default the processes share the cores for decoding.
+        stopped: Asked while no row comes; if true, no further batch is scored.
 
     Yields:
         One row per item, in their order. When stopped, finally the rows done out of order.

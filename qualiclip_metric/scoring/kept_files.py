@@ -12,18 +12,11 @@ from qualiclip_metric.sources.item import Item, is_shard, is_url
 
 
 class KeptFiles:
-    """Links or copies the files of kept rows as the rows pass.
+    """Links or copies the files of kept rows to a folder, as the rows come.
 
-    A file keeps its name relative to the folder that all arguments share; one from elsewhere its
-    whole path. No file is moved or replaced.
-
-    Args:
-        folder: Where they go.
-        arguments: Of the command, as for `open_sources`; `-` for a list.
-        root: Folder of relative paths in lists and tables.
-
-    Raises:
-        ValueError: If an argument is a shard or a URL, or a folder that holds the target.
+    A file keeps its name relative to the folder that all arguments of the command share, or else
+    its whole path. No file is moved or replaced. `root` is that of relative paths in lists and
+    tables. ValueError if an argument is a shard or a URL, or a folder that holds the target.
     """
 
     def __init__(self, folder: Path, arguments: Sequence[str], root: str = "") -> None:
@@ -73,11 +66,7 @@ class KeptFiles:
         return whole.relative_to(self._base if below else whole.anchor)
 
     def note(self, before: int) -> str:
-        """One line on what was copied.
-
-        Args:
-            before: Rows that were there already.
-        """
+        """One line about the copies; `before` is the number of rows that were there already."""
         text = f"{self.copied} kept images are in {self.folder}"
         if self.failed:
             text += f"; {self.failed} were not copied, as in {self._reason}"

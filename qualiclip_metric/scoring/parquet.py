@@ -28,13 +28,8 @@ def schema(layout: Layout) -> "pa.Schema":
     """The schema of a layout's flat columns; `path` is called `key`."""
     import pyarrow as pa
 
-    types = {
-        str: pa.string(),
-        float: pa.float64(),
-        int: pa.int32(),
-        bool: pa.bool_(),
-        None: pa.string(),
-    }
+    text = pa.string()
+    types = {str: text, float: pa.float64(), int: pa.int32(), bool: pa.bool_(), None: text}
     fields = [
         pa.field("key", pa.string(), nullable=False)
         if column.name == "path"
@@ -74,15 +69,9 @@ def _as_text(value: Any) -> str | None:
 
 
 def write_file(path: str, table: "pa.Table") -> None:
-    """Write a file atomically.
+    """Write a table with a schema of `schema` to a path or URL, atomically.
 
-    Args:
-        path: Path, or URL that fsspec opens; missing folders are made.
-        table: With a schema of `schema`.
-
-    Raises:
-        OSError: If it cannot be written.
-        ValueError: If the table's schema states no signature.
+    Missing folders are made; ValueError if the table's schema states no signature.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -106,8 +95,7 @@ def write_file(path: str, table: "pa.Table") -> None:
 def part_paths(folder: str) -> list[str]:
     """Paths of a folder's parts within its file system, sorted; none if there is no folder.
 
-    Args:
-        folder: Path, or URL that fsspec opens; so for all functions below.
+    In all functions below, the folder is a path, or a URL that fsspec opens.
     """
     fs, root = _file_system(folder)
     fs.invalidate_cache(root)
@@ -121,7 +109,7 @@ def part_paths(folder: str) -> list[str]:
 
 
 def _tables(folder: str, columns: Sequence[str] | None = None) -> "Iterator[tuple[str, pa.Table]]":
-    """The name and the table of each part."""
+    """Name and table of each part."""
     import pyarrow.parquet as pq
 
     fs, _ = _file_system(folder)
@@ -137,11 +125,7 @@ def read_rows(folder: str) -> Iterator[tuple[str, float | None]]:
 
 
 def _check_ours(folder: str, layout: Layout | None = None) -> None:
-    """Check that a folder's parts are scores, and have a layout.
-
-    Raises:
-        OtherRowsError: If not.
-    """
+    """Raise OtherRowsError unless a folder's parts are scores, and have the layout."""
     import pyarrow.parquet as pq
 
     fs, _ = _file_system(folder)
@@ -161,16 +145,10 @@ def _check_ours(folder: str, layout: Layout | None = None) -> None:
 def prepare_folder(
     folder: str, layout: Layout, *, overwrite: bool = False, retry_errors: bool = False
 ) -> None:
-    """Make a folder ready for further rows.
+    """Prepare a folder, which need not exist, for further rows.
 
-    Args:
-        folder: It need not exist.
-        layout: Of the rows to be written.
-        overwrite: Whether its parts are removed first; nothing else is.
-        retry_errors: Whether its rows without a score are removed.
-
-    Raises:
-        OtherRowsError: If a part has another signature or other columns, or is no file of scores.
+    `overwrite` removes its parts and no other file, `retry_errors` its rows without a score. Raises
+    OtherRowsError if a part has another signature or other columns, or is no file of scores.
     """
     fs, root = _file_system(folder)
     if overwrite:
@@ -189,21 +167,10 @@ def prepare_folder(
 
 
 class PartWriter:
-    """Collects rows and writes a part when there are many, or the last part is old.
-
-    Args:
-        folder: Of the parts.
-        layout: Of the rows.
-        rows: Rows after which a part is written.
-        seconds: Seconds after which one is written.
-    """
+    """Collects rows, and writes a part after so many rows or seconds."""
 
     def __init__(
-        self,
-        folder: str,
-        layout: Layout,
-        rows: int = PART_ROWS,
-        seconds: float = PART_SECONDS,
+        self, folder: str, layout: Layout, rows: int = PART_ROWS, seconds: float = PART_SECONDS
     ) -> None:
         self.folder, self.layout = folder.rstrip("/"), layout
         self.rows, self.seconds = rows, seconds
@@ -212,7 +179,7 @@ class PartWriter:
         self._number = 1 + max(map(_number, part_paths(folder)), default=0)
 
     def add(self, row: Row) -> None:
-        """Take a row; it is on the disk with the next part."""
+        """Add a row; it is written with the next part."""
         self._waiting.append(row)
         if len(self._waiting) >= self.rows or time.monotonic() - self._last >= self.seconds:
             self.flush()

@@ -2,8 +2,8 @@
 
     items -> fetch_urls -> in_background -> plan_batches -> decode_ahead -> score_each -> rows
 
-Each arrow is a bounded queue or an iterator, so that the memory does not grow with the number of
-images, and all stages overlap.
+Each arrow is an iterator or a bounded queue: all stages run at the same time, and memory does not
+grow with the number of images.
 """
 
 import math
@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from qualiclip_metric.files import first_line
 from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.scoring.batches import (
     WINDOW_BATCHES,
@@ -54,20 +55,9 @@ def score_files(
     progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> Iterator[Row]:
-    """Score image files; the same as `score_items` for paths.
+    """Score image files as `score_items` does; `options` are fields of `ScoreOptions`.
 
-    Args:
-        metric: As for `score_items`.
-        paths: Files.
-        device: As for `score_items`.
-        progress: As for `score_items`.
-        options: Fields of `ScoreOptions`, such as `batch_size` and `timeout`.
-
-    Yields:
-        One row per path, in their order.
-
-    Raises:
-        ValueError: As for `score_items` and `ScoreOptions`.
+    Yields one row per path, in their order.
 
     Example:
         >>> from qualiclip_metric import create
@@ -120,17 +110,12 @@ def score_items(
         options.reference.check(str(signature and signature.of_files(options.colour)))
     if device is None:
         device = getattr(metric, "device", "cpu")
-    faults, pairs = names_of(metric, options)
-    job = _Job(metric, options, device, faults, pairs, stopped, measure)
+    job = _Job(metric, options, device, stopped, measure)
     return job.rows(items, progress or (lambda _done: None))
 
 
 def names_of(metric: Any, options: ScoreOptions) -> tuple[Sequence[str], Sequence[str]]:
-    """Names of the faults and of the pairs' columns that the options ask for.
-
-    Raises:
-        ValueError: If the metric has none.
-    """
+    """Names of the faults and of the pairs' columns asked for; ValueError if there are none."""
     faults: Sequence[str] = ()
     pairs: Sequence[str] = ()
     if options.diagnose:
@@ -145,21 +130,19 @@ def names_of(metric: Any, options: ScoreOptions) -> tuple[Sequence[str], Sequenc
 
 
 class _Job:
-    """The state of a run: the items that are on their way, by their position."""
+    """The state of a run: items that have no row yet, by their position."""
 
     def __init__(
         self,
         metric: Any,
         options: ScoreOptions,
         device: str | torch.device,
-        faults: Sequence[str],
-        pairs: Sequence[str],
         stopped: Callable[[], bool],
         measure: Measure | None,
     ) -> None:
         self.metric, self.options, self.device = metric, options, device
-        self.faults, self.pairs, self.stopped = faults, pairs, stopped
-        self.measure = measure
+        self.faults, self.pairs = names_of(metric, options)
+        self.stopped, self.measure = stopped, measure
         side: int = getattr(metric, "scoring_size", 0)
         self.reader = Reader(options, side)
         self.buffer = BatchBuffer(device, side)
@@ -176,7 +159,7 @@ class _Job:
         listing = in_background(sized, size, self.stopped)
         window = WINDOW_BATCHES * size
         batches = plan_batches(self._sizes(listing), size, batch_pixels(self.device), window)
-        early: dict[int, Row] = {}  # done, and waiting for a row before them
+        early: dict[int, Row] = {}  # done before a row that comes earlier
         done, ready = 0, 0
         try:
             for batch in decode_ahead(batches, self._decode, self.options.threads):
@@ -227,8 +210,8 @@ class _Job:
     def _statistics(self, image: Image, pixels: Pixels, stored: Size) -> dict[str, float]:
         """Statistics of all pixels of an image; none of one that is too small to be scored."""
         if 2 * math.prod(pixels.shape[:2]) < math.prod(stored):
-            # reduced while decoded, by a factor that only this model needs: sharpness, noise and
-            # blocks would be those of another picture
+            # the decoder reduced it for this model's size; sharpness, noise and blockiness need
+            # the image's own pixels
             whole = self.reader.pixels(image, whole=True)
             if isinstance(whole, str):
                 return {}
@@ -248,13 +231,13 @@ class _Job:
         )  # fmt: skip
 
     def _forward(self, group: Sequence[Pixels]) -> list[list[float] | str] | str:
-        """Images of one shape -> for each its numbers or an error; or one error for all."""
+        """Score images of one shape: numbers or an error for each, or one error for all."""
         try:
             batch = self.buffer.fill(group)
             with torch.inference_mode():
                 rows = self._values(batch).double().tolist()
         except (ValueError, RuntimeError, MemoryError) as err:
-            return (str(err).strip().splitlines() or [type(err).__name__])[0]
+            return first_line(err)
         if len(rows) != len(group):
             return f"the metric gave {len(rows)} scores for {len(group)} images"
         return [
@@ -276,9 +259,7 @@ class _Job:
 def _upright(stored: Size, pixels: Pixels) -> Size:
     """Height and width of the upright image, which may have been decoded at a smaller size.
 
-    Args:
-        stored: Height and width by the header, before orientation.
-        pixels: (H, W, 3), upright.
+    `stored` is the size in the header, before orientation; `pixels` are upright, (H, W, 3).
     """
     height, width = pixels.shape[:2]
     turned = (stored[1], stored[0])
@@ -296,15 +277,9 @@ def _batch_key(image: Pixels) -> object:
 def in_background(
     values: Iterable[T], ahead: int, stopped: Callable[[], bool] = lambda: False
 ) -> Generator[T, None, None]:
-    """Iterate in a thread, ahead of the use, so that a source that waits can be stopped.
+    """Iterate in a thread, at most `ahead` values before their use; its exceptions are raised here.
 
-    Args:
-        values: Its exceptions are raised here.
-        ahead: Most values that wait.
-        stopped: Asked while no value comes; if true, the iteration ends.
-
-    Yields:
-        The values.
+    While the source gives no value, `stopped` is asked; if it is true, the iteration ends.
     """
     ready: queue.Queue[tuple[str, Any]] = queue.Queue(ahead)
     closed = threading.Event()
@@ -345,4 +320,4 @@ def in_background(
             yield value
     finally:
         closed.set()
-        thread.join(_JOIN_SECONDS)  # it may wait for standard input for ever
+        thread.join(_JOIN_SECONDS)  # not longer: it may be waiting for standard input

@@ -22,9 +22,7 @@ Image = decoding.Source | Pixels
 class Reader:
     """Thread-safe reader; returns sizes, and pixels or an error message.
 
-    Args:
-        options: Of the run.
-        side: Shorter side that the images will be reduced to; see `decoding.pixels`.
+    `side` is the shorter side to which the metric reduces images; see `decoding.pixels`.
     """
 
     def __init__(self, options: ScoreOptions, side: int = 0) -> None:
@@ -49,20 +47,14 @@ class Reader:
         return height, width
 
     def pixels(self, image: Image, whole: bool = False) -> Pixels | str:
-        """The image's pixels, or an error message.
-
-        Args:
-            image: To read.
-            whole: Whether a JPEG is decoded at its own size, however small it will be scored.
-        """
+        """Read pixels, or return an error message; `whole` decodes a JPEG at its own size."""
         if isinstance(image, np.ndarray):
             return image
         noisy = Path(str(image)).suffix.lower() in NOISY_SUFFIXES
         options = {**self.look, **self.limits, **({"side": 0} if whole else {})}
         try:
-            pixels: Pixels = self._call(
-                image, "pixels", noisy or self.timeout is not None, **options
-            )
+            in_process = noisy or self.timeout is not None
+            pixels: Pixels = self._call(image, "pixels", in_process, **options)
         except decoding.ImageError as err:
             return str(err).removeprefix(f"{image}: ")
         return pixels

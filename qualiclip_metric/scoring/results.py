@@ -46,12 +46,7 @@ FLUSH_SECONDS = 1.0
 
 
 def check_output(options: OutputOptions) -> None:
-    """Check that results can be written, before the work for them is done.
-
-    Raises:
-        OSError: If they cannot.
-        ImportError: If a package is missing.
-    """
+    """Raise OSError unless results can be written, ImportError if a package is missing."""
     if options.format is Format.parquet:
         for module in ("pyarrow.parquet", "fsspec"):
             require(module, "scale", "Parquet")
@@ -76,13 +71,10 @@ def check_output(options: OutputOptions) -> None:
 
 
 class DoneKeys:
-    """Keys that have rows, as digests, so that millions fit in memory.
+    """Keys that have rows, as digests of 16 bytes, so that millions fit in memory.
 
-    Two rows with one key stand for two images of that name.
-
-    Args:
-        rows: Key and score of each row; 16 bytes are kept of each.
-        keeps: Whether a score reaches the bar, as `Layout.keeps`.
+    Two rows with one key stand for two images of that name. `rows` are key and score of each row;
+    `keeps` tells whether a score reaches the bar, as `Layout.keeps`.
     """
 
     def __init__(
@@ -129,12 +121,10 @@ def _digest(key: str) -> bytes:
 
 
 class Output(ABC):
-    """Writes rows, and knows which images have one already.
+    """Writes rows, and knows which images have one already."""
 
-    Args:
-        options: Where and how.
-        layout: Columns of the rows.
-    """
+    written_key: Callable[[str], str] = staticmethod(str)
+    """A key as it is read back."""
 
     def __init__(self, options: OutputOptions, layout: Layout) -> None:
         self.options, self.layout = options, layout
@@ -144,27 +134,17 @@ class Output(ABC):
         """Images that have no row yet."""
         return (item for item in items if not self.done.use(self.written_key(item.key)))
 
-    def written_key(self, key: str) -> str:
-        """A key as it is read back."""
-        return key
-
     @abstractmethod
     def write(self, rows: Iterable[Row], stopped: Callable[[], bool]) -> str:
-        """Write rows; return a note for the user if they are incomplete.
-
-        Args:
-            rows: As they come.
-            stopped: Whether the run was interrupted; asked when `rows` has ended.
-        """
+        """Write rows as they come; return a note for the user if the run was `stopped`."""
 
 
 @contextmanager
 def open_output(options: OutputOptions, layout: Layout) -> Iterator[Output]:
     """Open the place for rows, and read which are there.
 
-    Raises:
-        OSError: If it cannot be written.
-        ValueError: If rows are there that cannot stand beside these, or another command writes.
+    Raises OSError if it cannot be written, ValueError if it holds rows of another signature or with
+    other columns, or if another command is writing to it.
     """
     out = options.out
     if options.to_parts:
@@ -199,7 +179,7 @@ class Stream(Output):
                 file.writelines(texts)
             return ""
         if isinstance(sys.stdout, TextIOWrapper):
-            # in UTF-8 any bytes of a path; escaped, what the encoding of another terminal lacks
+            # UTF-8 can hold any bytes of a path; other encodings escape the characters they lack
             in_utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
             sys.stdout.reconfigure(errors="surrogateescape" if in_utf8 else "backslashreplace")
         for text in texts:
@@ -240,18 +220,16 @@ def partial_path(out: Path) -> Path:
 class GrowingFile(Output):
     """A csv or jsonl file that grows as `NAME.part`, and replaces NAME when it is complete.
 
-    What is in `NAME.part` counts as done when the command runs again. With `retry_errors`, and if
-    there is no `NAME.part`, the complete file's rows count too.
-
-    Raises:
-        OtherRowsError: If the rows are of another signature or other columns.
-        ValueError: If a file is no file of rows.
+    Rows in `NAME.part` count as done when the command runs again; with `retry_errors`, those of the
+    complete file count if there is no `NAME.part`. Raises OtherRowsError if rows are of another
+    signature or have other columns, ValueError if a file is no file of rows.
     """
 
     def __init__(self, options: OutputOptions, layout: Layout, lines: Lines) -> None:
         super().__init__(options, layout)
         assert options.out is not None
         self.lines, self.out = lines, Path(os.path.realpath(options.out))
+        self.written_key = lines.written_key
         self.path = partial_path(self.out)
         self._end = 0
         if options.overwrite:
@@ -265,14 +243,10 @@ class GrowingFile(Output):
             self.done = DoneKeys(rows, layout.keeps)
             os.truncate(self.path, self._end)
 
-    def written_key(self, key: str) -> str:
-        """A key as it is read back."""
-        return self.lines.written_key(key)
-
     def write(self, rows: Iterable[Row], stopped: Callable[[], bool]) -> str:
         """Write rows, and replace the file when all are there."""
         flushed = time.monotonic()
-        # any bytes in a path, and line ends as they are
+        # surrogateescape: a path may hold any bytes; newline="": line ends stay as they are
         with self.path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
             if not file.tell():
                 file.write(self.lines.header)
@@ -334,22 +308,17 @@ class PartsFolder(Output):
 
         super().__init__(options, layout)
         assert options.out is not None
-        self.folder, self._parquet = options.out, parquet
+        self.folder, self.written_key = options.out, parquet.valid_text
         parquet.prepare_folder(
-            self.folder,
-            layout,
-            overwrite=options.overwrite,
-            retry_errors=options.retry_errors,
+            self.folder, layout, overwrite=options.overwrite, retry_errors=options.retry_errors
         )
         self.done = DoneKeys(parquet.read_rows(self.folder), layout.keeps)
 
-    def written_key(self, key: str) -> str:
-        """A key as it is read back."""
-        return self._parquet.valid_text(key)
-
     def write(self, rows: Iterable[Row], stopped: Callable[[], bool]) -> str:
         """Write rows, part by part."""
-        writer = self._parquet.PartWriter(self.folder, self.layout)
+        from qualiclip_metric.scoring.parquet import PartWriter
+
+        writer = PartWriter(self.folder, self.layout)
         try:
             for row in rows:
                 writer.add(row)

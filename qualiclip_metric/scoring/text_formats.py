@@ -25,15 +25,9 @@ WORST = 3
 
 
 class ParsedRow(NamedTuple):
-    """Values of a written row that resuming needs.
+    """Values of a written row that resuming needs."""
 
-    Args:
-        key: As it is written.
-        score: None for a failure.
-        signature: What the score depends on.
-    """
-
-    key: str
+    key: str  # as it is written
     score: float | None
     signature: str
 
@@ -41,11 +35,8 @@ class ParsedRow(NamedTuple):
 class CsvLines:
     """csv: the layout's columns, then `signature`.
 
-    Args:
-        layout: The columns.
-        raw: Whether fields are written as they are. Otherwise a field that a spreadsheet would take
-            for a formula gets an apostrophe before it.
-        bom: Whether the file begins with a byte order mark, by which Excel knows UTF-8.
+    A field that a spreadsheet would take for a formula gets an apostrophe before it, unless `raw`.
+    With `bom` the file begins with a byte order mark, by which Excel recognises UTF-8.
     """
 
     def __init__(self, layout: Layout, raw: bool = False, bom: bool = False) -> None:
@@ -64,11 +55,7 @@ class CsvLines:
         return self._field(key)
 
     def parse(self, line: str) -> ParsedRow:
-        """Parse one row.
-
-        Raises:
-            ValueError: If it is not a row of this format.
-        """
+        """Parse one row; ValueError if it is not a row of this format."""
         from qualiclip_metric.sources.delimited import csv_reader
 
         fields: list[str] = next(csv_reader([line]), [])
@@ -78,7 +65,7 @@ class CsvLines:
         return ParsedRow(fields[self._key], score, fields[-1])
 
     def is_whole(self, text: bytes) -> bool:
-        """Whether this text, which ends in a line end, ends at the end of a row."""
+        """Whether the end of this line is also the end of a row: no quote is open."""
         return text.count(b'"') % 2 == 0
 
     def _field(self, value: object, digits: int = DIGITS) -> str:
@@ -137,15 +124,7 @@ def lines_for(form: Format, layout: Layout, raw: bool = False, bom: bool = False
 def render(
     rows: Iterable[Row], form: Format, layout: Layout, raw: bool = False, bom: bool = False
 ) -> Iterator[str]:
-    """Format rows as text, as they come.
-
-    Args:
-        rows: In the order in which they are written.
-        form: Any format but Parquet; json waits for all rows.
-        layout: Their columns.
-        raw: csv: whether fields that look like formulas stay as they are.
-        bom: csv: whether a byte order mark comes first.
-    """
+    """Format rows as text, as they come; json waits for all rows. `raw`, `bom` as in `CsvLines`."""
     if lines := lines_for(form, layout, raw, bom):
         yield lines.header
         yield from map(lines.line, rows)
@@ -215,13 +194,8 @@ def csv_line(fields: Sequence[str]) -> str:
 def whole_rows(path: Path, lines: Lines) -> Iterator[tuple[str, int]]:
     """Read the rows of a file as text; a last row that was cut off is left out.
 
-    Args:
-        path: The file.
-        lines: Its format.
-
-    Yields:
-        The row with its line end, the header first if the format has one; and the position in the
-        file, in bytes, where it ends.
+    Yields each row with its line end, the header first if the format has one, and the position in
+    the file, in bytes, where it ends.
     """
     end, held = 0, b""
     with path.open("rb") as file:

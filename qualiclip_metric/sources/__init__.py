@@ -1,1 +1,1 @@
-"""Where the images are that are to be scored; `arguments.open_sources` opens them."""
+"""Sources of images to be scored; `arguments.open_sources` opens them."""

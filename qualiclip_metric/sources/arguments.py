@@ -33,31 +33,19 @@ Columns = dict[str, Any]
 
 @dataclass
 class Source:
-    """The images that one argument names.
+    """The images that one argument names."""
 
-    Args:
-        items: Finds them; called again for each pass.
-        count: How many there are; None if that is unknown before the end.
-        columns: Columns of a table that are written with the scores.
-        files: Shards and tables that hold the images, which the nodes of a cluster can read; empty
-            if this process finds the images.
-    """
-
-    items: Callable[[], Iterator[Item]]
-    count: Callable[[], int | None] = lambda: None
-    columns: Columns = field(default_factory=dict)
-    files: Sequence[str] = ()
+    items: Callable[[], Iterator[Item]]  # finds them; called again for each pass
+    count: Callable[[], int | None] = lambda: None  # None: unknown before the end
+    columns: Columns = field(default_factory=dict)  # of a table, written with the scores
+    files: Sequence[str] = ()  # shards and tables with images, for the nodes of a cluster to read
 
 
 @dataclass
 class Sources:
-    """The images that a command names.
+    """The images that a command names: a part for each argument, in their order.
 
-    Args:
-        parts: One for each argument, in their order.
-        column: Tables: the column of images that was asked for.
-        root: Folder or URL of relative paths in lists and tables.
-        left_out: What was left out of folders, shards and tables; it is filled by `items`.
+    `column` and `root` are those of `open_sources`; `items` fills `left_out`.
     """
 
     parts: Sequence[Source]
@@ -77,8 +65,7 @@ class Sources:
     def items(self) -> Iterator[Item]:
         """Find all images, in the order of the arguments.
 
-        Raises:
-            ValueError: If a list, a table or a folder cannot be read to its end.
+        Raises ValueError if a list, a table or a folder cannot be read to its end.
         """
         self.left_out.clear()
         try:
@@ -105,7 +92,7 @@ def open_sources(
     column: str | None = None,
     root: str = "",
 ) -> Sources:
-    """Find out what each argument is; only tables' columns and a first image are read.
+    """Determine the kind of each argument; only tables' columns and a first image are read.
 
     Args:
         arguments: Image files (with any suffix), folders, patterns, tables (`TABLES`) and shards
@@ -120,8 +107,8 @@ def open_sources(
         ValueError: If a name is empty, a pattern or a folder has no image, or a table cannot be
             read.
     """
-    found = Sources([], column, root)
     parts: list[Source] = []
+    left_out = LeftOut()
     for name in arguments:
         if not name:
             raise ValueError("expected a file, a folder or a pattern, got an empty name")
@@ -129,16 +116,15 @@ def open_sources(
         if name == "-":
             parts.append(_list(name, root))
         elif is_shard(name) and not is_folder:
-            parts.append(_shards(expand(name), found.left_out))
+            parts.append(_shards(expand(name), left_out))
         elif file_name(name).endswith(TABLES) and not is_folder:
-            parts.append(_tables(expand(name), column, root, found.left_out))
+            parts.append(_tables(expand(name), column, root, left_out))
         elif is_url(name):
-            parts.append(_remote(name, recursive, found.left_out))
+            parts.append(_remote(name, recursive, left_out))
         else:
-            parts.append(_local(name, recursive, found.left_out))
+            parts.append(_local(name, recursive, left_out))
     parts += [_list(name, root) for name in from_file]
-    found.parts = parts
-    return found
+    return Sources(parts, column, root, left_out)
 
 
 # --- shards and tables -----------------------------------------------------------------------
@@ -178,11 +164,7 @@ def _tables(names: Sequence[str], column: str | None, root: str, left_out: LeftO
 
 
 def expand(name: str) -> list[str]:
-    """Names that braces and patterns stand for, in order; a name with neither is itself.
-
-    Raises:
-        ValueError: If the braces do not match, or a pattern matches no file.
-    """
+    """Expand the braces and patterns of a name, in order; ValueError if they match nothing."""
     if not is_url(name) and Path(name).exists():
         return [name]
     names = [name]
@@ -222,11 +204,6 @@ def _list(name: str, root: str) -> Source:
 
 
 def _files(names: Sequence[str], argument: str) -> Source:
-    """Images by their paths or URLs.
-
-    Raises:
-        ValueError: If there are none.
-    """
     if not names:
         raise ValueError(f"{argument}: {LeftOut().nothing_found()}")
     return Source(lambda: (item_for(name) for name in names), lambda: len(names))
@@ -251,7 +228,7 @@ def _local(name: str, recursive: bool, left_out: LeftOut) -> Source:
 
 
 def _is_pattern(name: str) -> bool:
-    """Whether a path or URL is a glob pattern; of web addresses, `?` begins the query."""
+    """Whether a path or URL is a glob pattern; in a web address `?` begins the query."""
     return "*" in name if name.startswith(("http://", "https://")) else has_magic(name)
 
 
@@ -267,7 +244,7 @@ def _remote(name: str, recursive: bool, left_out: LeftOut) -> Source:
 
 
 def _is_remote_file(name: str) -> bool:
-    """Whether a URL names a file; a web page may be the list of a folder."""
+    """Whether a URL names a file; a web page may be the listing of a folder."""
     fs, path = _file_system(name)
     try:
         info = fs.info(path)

@@ -39,13 +39,10 @@ def open_text(name: str) -> Iterator[TextIOWrapper]:
 
 
 def read_rows(name: str) -> Iterator[list[str] | str]:
-    """Read a file's rows, the header first; empty lines are left out.
+    """Read the rows of a path or URL, the header first; empty lines are left out.
 
-    Args:
-        name: Path or URL; of a name that ends in `.tsv`, tabs are the delimiter.
-
-    Yields:
-        The fields, or the reason why a row cannot be read. What follows it is read.
+    Yields the fields, or the reason why a row cannot be read. The rows after it are read. In a file
+    named `.tsv` tabs are the delimiter.
     """
     with open_text(name) as file:
         first = file.readline()

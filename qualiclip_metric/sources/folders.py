@@ -1,4 +1,4 @@
-"""Image files of folders and patterns; what counts as an image, and a count of what is left out."""
+"""Image files of folders and patterns, and a count of the files that are left out."""
 
 import os
 from collections import Counter
@@ -30,10 +30,8 @@ class LeftOut(Counter[str]):
     def admits(self, name: str, head: bytes = b"") -> bool:
         """Whether a file of a folder or a member of a shard is an image; if not, count it.
 
-        Args:
-            name: With `/` between its parts.
-            head: First bytes of a shard's member. Its suffix is the name of a field (`.img`,
-                `.seg`), so that its content decides where the suffix is none of an image.
+        The suffix of a shard's member may be the name of a field (`.img`, `.seg`): its first bytes
+        decide where the suffix is not that of an image.
         """
         if is_image(name) or format_of(head) in READ_BY_CONTENT:
             return True
@@ -76,19 +74,12 @@ def is_pattern(name: str) -> bool:
 
 
 def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
-    """Find the image files of files, folders and glob patterns, in a stable order, each once.
+    """Find the image files of files, folders and glob patterns (which may use `**`), each once.
 
-    Args:
-        paths: A file, and whatever a pattern matches (it may use `**`), is found with any suffix,
-            so that a wrong one is reported; of folders, the files with an image's suffix, as `walk`
-            finds them.
-        recursive: Whether folders are entered to any depth.
-
-    Returns:
-        Paths in the order of the arguments, sorted within a folder or a pattern.
-
-    Raises:
-        ValueError: When a name is empty, or a pattern or a folder holds no image.
+    A named file and the matches of a pattern may have any suffix, so that a wrong one is reported;
+    in folders, `walk` finds the files with an image's suffix. Paths are in the order of the
+    arguments, sorted within a folder or a pattern. ValueError when a name is empty, or a pattern or
+    a folder holds no image.
     """
     found: list[Path] = []
     for name in map(str, paths):
@@ -108,16 +99,11 @@ def find(paths: Iterable[str | Path], recursive: bool = True) -> list[Path]:
 def walk(
     folder: str | Path, recursive: bool = True, left_out: LeftOut | None = None
 ) -> Iterator[Path]:
-    """Yield the image files of a folder, sorted, without hidden ones.
+    """Yield the image files of a folder, sorted, without hidden ones; count others in `left_out`.
 
-    Args:
-        folder: Where to look; the names of one folder at a time are in memory.
-        recursive: Whether folders are entered to any depth; links to folders are not.
-        left_out: Counts the other files that are not hidden.
-
-    Yields:
-        Their paths. A folder that cannot be listed and a broken link are among them, so that
-        reading them reports an error.
+    Folders are entered to any depth, links to folders are not. The names of one folder at a time
+    are in memory. A folder that cannot be listed and a broken link are among the paths, so that
+    reading them reports an error.
     """
     left_out = LeftOut() if left_out is None else left_out
     names, folders = [], set()

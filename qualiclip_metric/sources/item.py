@@ -35,10 +35,10 @@ class Item:
     Args:
         key: Identifies the image: its path or URL as it was given, or its place within a shard or
             table, as in `shard-000.tar/a.jpg` and `photos.parquet#7`.
-        image: Where it is, its file's content, or its pixels, (H, W, 3), uint8 in 0..255 or float32
-            in [0, 1]; None if there is none, and `error` says why.
+        image: Its place, its file's content, or its pixels, (H, W, 3), uint8 in 0..255 or float32
+            in [0, 1]; None if there is none, and `error` states the reason.
         columns: Columns of the table that named it; they are written with its score.
-        error: One line on why there is no image.
+        error: The reason why there is no image, one line.
     """
 
     key: str
@@ -55,7 +55,7 @@ def is_url(name: str) -> bool:
 def file_name(name: str) -> str:
     """Name that tells the kind of a file, in lower case: a path, or a URL without its query.
 
-    Of URLs that fsspec chains, the first: `zip://a.png::https://host/b.zip?id=1` is `zip://a.png`.
+    For URLs that fsspec chains, the first: `zip://a.png::https://host/b.zip` gives `zip://a.png`.
     """
     if is_url(name):
         name = next(part for part in name.split("::") if is_url(part)).partition("?")[0]
@@ -68,25 +68,14 @@ def is_shard(name: str) -> bool:
 
 
 def item_for(name: str, root: str = "", columns: Mapping[str, Any] | None = None) -> Item:
-    """Make the item of a path or URL in a list or a table.
-
-    Args:
-        name: As it is written there; it becomes the key.
-        root: Folder or URL of relative paths; the current folder if empty.
-        columns: Columns that go with it.
-    """
+    """Make the item of a path or URL in a list or a table; the name there becomes the key."""
     place = name if is_url(name) or Path(name).is_absolute() or not root else f"{root}/{name}"
     return Item(name, Url(place) if is_url(place) else Path(place), columns or {})
 
 
 @contextmanager
 def open_binary(name: str) -> Iterator[IO[bytes]]:
-    """Open a path or a URL for reading.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If the package for the URL's protocol is missing.
-    """
+    """Open a path or URL; OSError if it cannot be read, ValueError if its protocol is unknown."""
     if not is_url(name):
         with Path(name).open("rb") as file:
             yield file
@@ -101,30 +90,25 @@ def open_binary(name: str) -> Iterator[IO[bytes]]:
 
 
 def fetch_urls(items: Iterable[Item], at_once: int = FETCHES) -> Iterator[Item]:
-    """Fetch the files behind URLs, several at once, and keep the order of the items.
+    """Fetch the files behind URLs, `at_once` at a time, and keep the order of the items.
 
-    Args:
-        items: Read at most `at_once` ahead.
-        at_once: Most files that are being fetched or wait for their turn.
-
-    Yields:
-        Every item; a URL is replaced by the file's content, or by an error.
+    Yields every item; a URL is replaced by the file's content, or by an error.
     """
+
+    def result(item: Future[Item] | Item) -> Item:
+        return item if isinstance(item, Item) else item.result()
+
     waiting: deque[Future[Item] | Item] = deque()
     with ThreadPoolExecutor(at_once, thread_name_prefix="fetch") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(_fetch, item) if isinstance(item.image, Url) else item)
                 while waiting and (len(waiting) > at_once or isinstance(waiting[0], Item)):
-                    yield _result(waiting.popleft())
+                    yield result(waiting.popleft())
             while waiting:
-                yield _result(waiting.popleft())
+                yield result(waiting.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _result(item: Future[Item] | Item) -> Item:
-    return item if isinstance(item, Item) else item.result()
 
 
 def _fetch(item: Item) -> Item:

@@ -12,14 +12,9 @@ CHUNK = 2**16
 
 
 def names(name: str) -> Iterator[str]:
-    """Read the names in a list, as they come.
+    """Read the names in a list, a path or URL or `-` for standard input, as they come.
 
-    Args:
-        name: Path or URL of the list; `-` for standard input.
-
-    Raises:
-        OSError: If it cannot be read.
-        ValueError: If it has both separators.
+    Raises OSError if it cannot be read, ValueError if it has both separators.
     """
     if name == "-":
         yield from _split(_standard_input(), name)
@@ -38,7 +33,7 @@ def _standard_input() -> IO[bytes]:
 
 def _split(file: IO[bytes], name: str) -> Iterator[str]:
     """Names that end in NUL, as `find -print0` writes them, or else in line ends."""
-    # `read1` gives what is there; `read` of a buffered file waits for the whole chunk
+    # `read1` returns the bytes that have arrived; `read` would wait for the whole chunk
     read = getattr(file, "read1", file.read)
     separator, rest = b"", b""
     while chunk := read(CHUNK):

@@ -29,17 +29,11 @@ class _Stored(NamedTuple):
 
 
 def items(shard: str, name: str = "", left_out: LeftOut | None = None) -> Iterator[Item]:
-    """Images of a shard, in its order, by their suffix or their content.
+    """Images of a shard (a path or URL), in its order, by their suffix or their content.
 
-    Args:
-        shard: Path, or URL that fsspec opens.
-        name: What keys begin with; by default the shard's path.
-        left_out: Counts the members that are no images and not hidden.
-
-    Yields:
-        An item for each image, its key `name/member`; with an error if it is a link. If the shard
-        cannot be read to its end, or holds no image, an item with the shard's name as key and the
-        reason.
+    Yields an item for each image, its key `name/member` (default: the shard's path); with an error
+    if it is a link. If the shard cannot be read to its end, or holds no image, an item under the
+    shard's name states the reason. `left_out` counts the other members that are not hidden.
     """
     name = name or shard
     is_zip = file_name(shard).endswith(ZIPS)
@@ -111,19 +105,12 @@ def _link_error(info: tarfile.TarInfo) -> str | None:
 
 @dataclass(frozen=True)
 class Member:
-    """An image file within an uncompressed tar shard.
-
-    Args:
-        shard: The tar file.
-        name: Of the member.
-        offset: Where its content begins in the shard, bytes.
-        size: Of its content, bytes.
-    """
+    """An image file within an uncompressed tar shard."""
 
     shard: Path
     name: str
-    offset: int
-    size: int
+    offset: int  # of its content in the shard, bytes
+    size: int  # bytes
 
     def __str__(self) -> str:
         return f"{self.shard}/{self.name}"
@@ -131,8 +118,7 @@ class Member:
     def read_bytes(self) -> bytes:
         """Read its content; each call opens the shard, so that threads and processes may share it.
 
-        Raises:
-            OSError: If the shard cannot be read, or has become shorter.
+        Raises OSError if the shard cannot be read, or has become shorter.
         """
         with self.shard.open("rb") as file:
             file.seek(self.offset)
@@ -143,17 +129,10 @@ class Member:
 
 
 def members(shard: Path) -> list[Member]:
-    """Index the images of a shard by its headers; their contents are not read.
+    """Index the images of an uncompressed tar file by its headers; their contents are not read.
 
-    Args:
-        shard: An uncompressed tar file.
-
-    Returns:
-        The members that a folder with the same files would give, in the same order.
-
-    Raises:
-        ValueError: If the file is compressed, not a tar file, damaged or without an image, or an
-            image in it is a link.
+    Gives the members that a folder with the same files would give, in the same order. ValueError if
+    the file is compressed, not a tar file, damaged or without an image, or an image is a link.
     """
     found, left_out = [], LeftOut()
     try:
@@ -186,11 +165,7 @@ def members(shard: Path) -> list[Member]:
 
 
 def _check_end(rest: Any) -> None:
-    """Check that only zeros follow; tarfile takes a damaged header for the end of the file.
-
-    Raises:
-        ReadError: If there is anything else.
-    """
+    """Raise ReadError unless only zeros follow: tarfile takes a damaged header for the end."""
     while block := rest.read(2**20):
         if block.strip(b"\0"):
             raise tarfile.ReadError("damaged header")

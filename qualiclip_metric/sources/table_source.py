@@ -28,27 +28,18 @@ Record = dict[str, Any] | str
 
 @dataclass(frozen=True)
 class Table:
-    """A table and its column of images.
+    """A table and its column of images."""
 
-    Args:
-        name: Path or URL.
-        columns: The other columns, with their pyarrow types; None for text.
-        rows: Reads its rows; counts values that are in none of the columns.
-        count: How many rows it has.
-        holds_images: Whether the images are in the table, not their paths.
-    """
-
-    name: str
-    columns: Mapping[str, Any]
+    name: str  # path or URL
+    columns: Mapping[str, Any]  # the other columns, with their pyarrow types; None for text
     rows: Callable[[LeftOut], Iterator[Item]]
     count: Callable[[], int]
-    holds_images: bool = False
+    holds_images: bool = False  # the images themselves, not their paths
 
     def items(self, left_out: LeftOut | None = None) -> Iterator[Item]:
-        """Read its rows; if that fails on the way, the last item says so under the table's name.
+        """Read its rows; if that fails, the last item states the reason under the table's name.
 
-        Args:
-            left_out: Counts values that are in none of the columns.
+        `left_out` counts values that are in none of the columns.
         """
         try:
             yield from self.rows(LeftOut() if left_out is None else left_out)
@@ -57,17 +48,11 @@ class Table:
 
 
 def open_table(name: str, column: str | None = None, root: str = "", prefix: str = "") -> Table:
-    """Read a table's columns.
+    """Read the columns of a csv, tsv, jsonl or Parquet file, a path or URL.
 
-    Args:
-        name: Path or URL of a csv, tsv, jsonl or Parquet file.
-        column: The column of paths, URLs or (in Parquet) images; by default the first of
-            `IMAGE_COLUMNS`.
-        root: Folder or URL of relative paths; the current folder if empty.
-        prefix: What keys of unnamed images begin with; by default the table's name.
-
-    Raises:
-        ValueError: If it cannot be read, has no such column, or a package is missing.
+    `column` has paths, URLs or (in Parquet) images; default: the first of `IMAGE_COLUMNS`. Relative
+    paths are below `root`. Keys of unnamed images begin with `prefix`, by default the table's name.
+    ValueError if the table cannot be read, has no such column, or a package is missing.
     """
     opener = _parquet if file_name(name).endswith(".parquet") else _text_table
     try:
@@ -78,15 +63,9 @@ def open_table(name: str, column: str | None = None, root: str = "", prefix: str
 
 
 def image_column(name: str, there: Sequence[str], wanted: str | None) -> str:
-    """Choose the column of images: the one that is asked for, or the first of `IMAGE_COLUMNS`.
+    """Choose the column of images: the wanted one, or the first of `IMAGE_COLUMNS`.
 
-    Args:
-        name: Of the table, for messages.
-        there: Its columns.
-        wanted: The one that is asked for.
-
-    Raises:
-        ValueError: If it is not there, or two columns have one name.
+    Raises ValueError if it is not there, or two columns have one name.
     """
     if twice := sorted({one for one in there if list(there).count(one) > 1}):
         raise ValueError(f"{name}: several columns are called {', '.join(twice)}: rename them")
@@ -214,14 +193,10 @@ def _is_binary(kind: "pa.DataType") -> bool:
 
 
 def held(key: str, value: Any, root: str = "", columns: Mapping[str, Any] | None = None) -> Item:
-    """The item of an image in a table.
+    """The item of an image in a table, whose value is its content or a mapping.
 
-    Args:
-        key: Identifies it.
-        value: Its content, or, as the `datasets` library has it, a mapping of `bytes` and `path`,
-            which names the file if there are no bytes.
-        root: Folder or URL of a relative path.
-        columns: Columns that go with it.
+    A mapping has `bytes` and `path`, as the `datasets` library writes it; the path names the file
+    if there are no bytes.
     """
     content, path = (
         (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (value, None)
