@@ -16,7 +16,6 @@ from qualiclip_metric.files import is_special
 from qualiclip_metric.sources import folders
 from qualiclip_metric.sources.folders import LeftOut
 from qualiclip_metric.sources.item import (
-    REMOTE_CURE,
     Item,
     Url,
     file_name,
@@ -178,11 +177,19 @@ def expand(name: str) -> list[str]:
     for one in names:
         if not _is_pattern(one):
             files.append(one)
-        elif matches := _remote_glob(one) if is_url(one) else sorted(glob(one, recursive=True)):
+        elif matches := _matches(one):
             files += matches
         else:
             raise ValueError(f"{one}: no such file")
     return files
+
+
+def _matches(pattern: str) -> list[str]:
+    if not is_url(pattern):
+        return sorted(glob(pattern, recursive=True))
+    from qualiclip_metric.sources import url_source
+
+    return url_source.matches(pattern)
 
 
 # --- lists -----------------------------------------------------------------------------------
@@ -224,60 +231,19 @@ def _local(name: str, recursive: bool, left_out: LeftOut) -> Source:
     return _files([str(path)], name)
 
 
-# --- URLs ------------------------------------------------------------------------------------
-
-
 def _is_pattern(name: str) -> bool:
     """Whether a path or URL is a glob pattern; in a web address `?` begins the query."""
     return "*" in name if name.startswith(("http://", "https://")) else has_magic(name)
 
 
 def _remote(name: str, recursive: bool, left_out: LeftOut) -> Source:
+    from qualiclip_metric.sources import url_source
+
     if _is_pattern(name):
-        return _files(_remote_glob(name), name)
-    if is_image(file_name(name)) or _is_remote_file(name):
+        return _files(url_source.matches(name), name)
+    if is_image(file_name(name)) or url_source.is_file(name):
         return _files([name], name)
     left = LeftOut()
-    if next(_remote_walk(name, recursive, left), None) is None:
+    if next(url_source.walk(name, recursive, left), None) is None:
         raise ValueError(f"{name}: {left.nothing_found()}")
-    return Source(lambda: (Item(p, Url(p)) for p in _remote_walk(name, recursive, left_out)))
-
-
-def _is_remote_file(name: str) -> bool:
-    """Whether a URL names a file; a web page may be the listing of a folder."""
-    fs, path = _file_system(name)
-    try:
-        info = fs.info(path)
-    except FileNotFoundError:
-        return False
-    return bool(info["type"] == "file" and info.get("mimetype") != "text/html")
-
-
-def _remote_walk(name: str, recursive: bool, left_out: LeftOut) -> Iterator[str]:
-    """Image files below a URL, one folder after the other."""
-    fs, root = _file_system(name)
-    for folder, _, files in fs.walk(root, maxdepth=None if recursive else 1):
-        for file in sorted(files):
-            if not file.startswith(".") and left_out.admits(file):
-                yield _url_of(fs, f"{folder}/{file}" if folder else file, name)
-
-
-def _remote_glob(name: str) -> list[str]:
-    fs, pattern = _file_system(name)
-    return [_url_of(fs, path, name) for path in sorted(fs.glob(pattern))]
-
-
-def _url_of(fs: Any, path: str, name: str) -> str:
-    """URL of a path within the file system of a URL, which fsspec may have opened by a chain."""
-    first, chained, rest = name.partition("::")
-    url = fs.unstrip_protocol(path)
-    return f"{url}{chained}{rest}" if is_url(first) else f"{first}{chained}{url}"
-
-
-def _file_system(name: str) -> tuple[Any, str]:
-    core = require("fsspec.core", "remote", name)
-    try:
-        fs, path = core.url_to_fs(name)
-    except (ImportError, ValueError) as err:
-        raise ValueError(f"{name}: {err}; {REMOTE_CURE}") from err
-    return fs, path
+    return Source(lambda: (Item(p, Url(p)) for p in url_source.walk(name, recursive, left_out)))
