@@ -25,20 +25,11 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-@pytest.fixture
-def nowhere(tmp_path, monkeypatch):
-    """No weights on this machine, and no network."""
-    monkeypatch.delenv("QUALICLIP_WEIGHTS", raising=False)
-    for name in ("QUALICLIP_HOME", "HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "nothing"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-
-
 def run(*args):
     return CliRunner().invoke(app, [str(arg) for arg in args])
 
 
-def test_published_weights_without_network_name_the_cure(photos, tmp_path, nowhere):
+def test_published_weights_without_network_name_the_cure(photos, tmp_path, home):
     result = run("train", "--images", photos, "--out", tmp_path / "run", "--pretrained", "openai")
     assert result.exit_code == 1 and "put it  into" in result.stderr
     result = run("validate", "--images", photos, "--model", "qualiclip")
