@@ -104,7 +104,7 @@ def test_both_processes_are_one_run(folder):
     assert sorted(first["validated"] + second["validated"]) == list(range(held))
     assert first["validated"] and second["validated"]
     assert (folder / "stdout.txt").read_text().split() == [
-        str(folder / "two_shards" / "model.safetensors")
+        str(folder / "cut" / "model.safetensors")
     ]
 
 
@@ -122,7 +122,7 @@ def test_losses_validations_and_weights_are_those_of_the_doubled_batch(folder, o
     assert apart(folder, "two", "one") < TOLERANCE
 
 
-def test_resuming_is_exact_for_the_same_number_of_processes(folder):
+def test_resuming_from_shards_of_the_photos_is_exact(folder):
     assert distance(folder / "cut", folder / "two") == 0
     logs = [(folder / run / "validation.jsonl").read_text() for run in ("two", "cut")]
     assert logs[0] == logs[1]
@@ -138,7 +138,3 @@ def test_one_process_goes_on_from_two_and_two_from_one(folder, one):
     assert apart(folder, "from_one", "one") < TOLERANCE
     assert apart(folder, "from_two", "one") < TOLERANCE
     assert checkpoint.load_state(folder / "from_two")["step"] == CONFIG.steps
-
-
-def test_two_processes_read_shards_as_files(folder):
-    assert distance(folder / "two_shards", folder / "two") == 0

@@ -101,12 +101,10 @@ def main(folder):
     if state.is_main_process:
         shutil.copytree(folder / "cut", folder / "from_two")
     state.wait_for_everyone()
-    train(config, photos, folder / "cut", resume=True, **start)
     train(config, photos, folder / "from_one", resume=True, **start)
-    settings = [f"--set={k}={json.dumps(v)}" for k, v in config.to_dict().items()]
-    arguments = ["--images", folder / "*.tar", "--out", folder / "two_shards", *settings]
-    arguments += ["--pretrained", start["pretrained"]]
-    app(["train", *map(str, arguments)], standalone_mode=False)
+    words = ["train", "--images", folder / "*.tar", "--pretrained", start["pretrained"]]
+    words += ["--out", folder / "cut", "--resume"]
+    app(list(map(str, words)), standalone_mode=False)
     found = {"losses": losses, "norms": norms, "validated": validated[0]}
     (folder / f"rank{state.process_index}.json").write_text(json.dumps(found))
     state.destroy_process_group()
