@@ -46,7 +46,7 @@ def table(rows: list[dict[str, str]]) -> bytes:
     return "\n".join(lines).encode()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(ROWS.map(table) | st.binary(max_size=60))
 @example(b"")
 @example(b"\xff\xfea")

@@ -43,13 +43,13 @@ def test_full_reference_metrics_fall_with_noise():
 def test_the_figure_is_of_levels_across_contents(photos):
     told = []
     sharp = Stub(lambda img: img.diff(dim=3).abs().mean(dim=(1, 2, 3)))
-    found = across_contents(sharp, photos, per_photo=3, progress=told.append)
+    found = across_contents(sharp, photos, per_photo=1, progress=told.append)
     assert told == [1, 2, 3]
-    assert found.crops == 9
+    assert found.crops == 3
     assert len(found.by_level) == 5
     assert found.srcc == pytest.approx(sum(found.by_level) / 5)
     opposite = Stub(lambda img: -sharp.score(img))
-    assert across_contents(opposite, photos, per_photo=3).srcc == pytest.approx(-found.srcc)
+    assert across_contents(opposite, photos, per_photo=1).srcc == pytest.approx(-found.srcc)
 
 
 def test_one_photo_is_too_few(photos):

@@ -20,7 +20,7 @@ RECIPE = dataclasses.replace(
     workers=0,
     validate_share=0.3,
     validate_every=4,
-    checkpoint_every=2,
+    checkpoint_every=4,
     exclude=tuple(name for name in DISTORTIONS if name != "gaublur"),
 )
 
