@@ -1,9 +1,9 @@
 """`qualiclip train`: on pristine photos without human scores, or QualiCLIP+ with --labels."""
 
 import os
-from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,12 +13,7 @@ from qualiclip_metric.cli.terminal import DATA_ERROR, INTERRUPTED, fail
 from qualiclip_metric.cli.training_progress import TrainingProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from qualiclip_metric.training.loop import Report
-
-ROWS, BAR = 10, 24
-"""Rows of the table at the end of a run; characters of its longest bar."""
+    from qualiclip_metric.training.report import Notify
 
 
 def train(
@@ -74,26 +69,19 @@ def train(
     from qualiclip_metric.checkpoints import WeightsError
 
     before = _state_time(out)
-    history = _History()
+    progress = TrainingProgress(show=_is_main_process())
     try:
-        with TrainingProgress(show=_is_main_process()) as show:
-
-            def report(progress: "Report") -> None:
-                show(progress)
-                history.add(progress)
-
-            given = _settings(config, settings or [], out, resume)
+        given = _settings(config, settings or [], out, resume)
+        with progress:
             if labels is not None:
-                model = _train_plus(given, labels, out, pretrained, resume, report)
-            elif diagnosis_of is not None:
-                model = _train_diagnosis(given, images or [], out, diagnosis_of, report)
+                model = _train_plus(given, labels, out, pretrained, resume, progress)
             else:
-                model = _train(given, images or [], out, pretrained, resume, report)
+                model = _train(given, images or [], out, pretrained, diagnosis_of, resume, progress)
     except (ValueError, OSError, FloatingPointError, ImportError, WeightsError) as err:
         fail(err, DATA_ERROR)
     except KeyboardInterrupt:
         fail(_how_to_continue(out, resume or _state_time(out) != before), INTERRUPTED)
-    history.print()
+    progress.print_table()
     if _is_main_process():
         typer.echo(str(model))
 
@@ -103,42 +91,29 @@ def _train(
     images: list[str],
     out: Path,
     pretrained: str | None,
+    diagnosis_of: str | None,
     resume: bool,
-    report: "Callable[[Report], None]",
+    report: "Notify",
 ) -> Path:
-    from qualiclip_metric.training import AnchoredConfig, TrainConfig, find_photos, train_anchored
-    from qualiclip_metric.training import train as train_ranking
+    from qualiclip_metric import training
 
-    try:
-        photos = find_photos(images)
-        if "objective" in given:
-            anchored = AnchoredConfig.from_dict(given)
-        else:
-            ranking = TrainConfig.from_dict(given)
-    except ValueError as err:
-        raise typer.BadParameter(str(err)) from err
-    if "objective" in given:
-        _announce(f"{len(photos)} photos, {anchored.draws} draws")
-        return train_anchored(anchored, photos, out, pretrained=pretrained, report=report)
-    _announce(f"{len(photos)} photos, {ranking.steps} steps, {ranking.model}")
-    return train_ranking(ranking, photos, out, pretrained=pretrained, resume=resume, report=report)
-
-
-def _train_diagnosis(
-    given: dict[str, Any],
-    images: list[str],
-    out: Path,
-    model: str,
-    report: "Callable[[Report], None]",
-) -> Path:
-    from qualiclip_metric.training import AnchoredConfig, find_photos, train_diagnosis
-
-    try:
-        config, photos = AnchoredConfig.from_dict(given), find_photos(images)
-    except ValueError as err:
-        raise typer.BadParameter(str(err)) from err
-    _announce(f"{len(photos)} photos, {config.fault_photos} of them to fit the diagnosis to")
-    return train_diagnosis(config, photos, out, model, report)
+    with _usage_errors():
+        photos = training.find_photos(images)
+    if diagnosis_of is None and "objective" not in given:
+        with _usage_errors():
+            ranking = training.TrainConfig.from_dict(given)
+        _announce(f"{len(photos)} photos, {ranking.steps} steps, {ranking.model}")
+        return training.train(
+            ranking, photos, out, pretrained=pretrained, resume=resume, report=report
+        )
+    with _usage_errors():
+        anchored = training.AnchoredConfig.from_dict(given)
+    if diagnosis_of is not None:
+        fitted = anchored.fault_photos
+        _announce(f"{len(photos)} photos, {fitted} of them to fit the diagnosis to")
+        return training.train_diagnosis(anchored, photos, out, diagnosis_of, report)
+    _announce(f"{len(photos)} photos, {anchored.draws} draws")
+    return training.train_anchored(anchored, photos, out, pretrained=pretrained, report=report)
 
 
 def _train_plus(
@@ -147,19 +122,26 @@ def _train_plus(
     out: Path,
     pretrained: str | None,
     resume: bool,
-    report: "Callable[[Report], None]",
+    report: "Notify",
 ) -> Path:
     from qualiclip_metric.training import PlusConfig, train_plus
     from qualiclip_metric.training.plus import read_labels
 
-    try:
+    with _usage_errors():
         config, rows = PlusConfig.from_dict(given), read_labels(labels)
-    except ValueError as err:
-        raise typer.BadParameter(str(err)) from err
     _announce(f"{len(rows)} images, {config.epochs} epochs")
     return train_plus(
         config, rows, out, pretrained=pretrained or "qualiclip", resume=resume, report=report
     )
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Turn a ValueError about the command's arguments into a usage error."""
+    try:
+        yield
+    except ValueError as err:
+        raise typer.BadParameter(str(err)) from err
 
 
 def _announce(work: str) -> None:
@@ -174,10 +156,8 @@ def _settings(config: Path | None, overrides: list[str], out: Path, resume: bool
     from qualiclip_metric.training.config import read_settings
     from qualiclip_metric.training.run import stored_settings
 
-    try:
+    with _usage_errors():
         given = read_settings(config, overrides)
-    except ValueError as err:
-        raise typer.BadParameter(str(err)) from err
     if not resume or "objective" in given:
         return given
     stored, chosen = stored_settings(out, _processes()), read_settings(None, overrides)
@@ -210,47 +190,3 @@ def _processes() -> int:
 def _is_main_process() -> bool:
     """Whether this is rank 0 of the processes that a launcher may have started."""
     return os.environ.get("RANK", "0") == "0"
-
-
-class _History:
-    """Mean losses over a run in `ROWS` rows, with a bar each: its curve."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, list[Report]] = defaultdict(list)
-        self.last: Report | None = None
-
-    def add(self, report: "Report") -> None:
-        """Keep the report of a training step."""
-        if report.phase == "training":
-            self.rows[(report.step - 1) * ROWS // report.total].append(report)
-            self.last = report
-
-    def print(self) -> None:
-        """Print the table of a ranking run, or the validation of an anchored one, on stderr."""
-        if self.last is None:
-            return
-        from rich.console import Console
-
-        console = Console(stderr=True)
-        if not self.last.losses and self.last.validation is not None:
-            from qualiclip_metric.cli.validate import validation_table
-
-            console.print(validation_table(self.last.validation))
-        elif self.last.losses:
-            console.print(self._losses(list(self.last.losses)))
-
-    def _losses(self, names: list[str]) -> Any:
-        from rich.table import Table
-
-        table = Table("steps", *names, "level pairs in order", "loss")
-        means = [{k: fmean(r.losses[k] for r in row) for k in names} for row in self.rows.values()]
-        highest = max(mean["total"] for mean in means) or 1.0
-        for row, mean in zip(self.rows.values(), means, strict=True):
-            validated = [f"{r.validation.mean:.4f}" for r in row if r.validation is not None]
-            table.add_row(
-                f"{row[0].step} to {row[-1].step}",
-                *(f"{mean[name]:.4f}" for name in names),
-                validated[-1] if validated else "",
-                "#" * round(BAR * mean["total"] / highest),
-            )
-        return table

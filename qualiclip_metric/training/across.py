@@ -10,18 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from scipy.stats import rankdata, spearmanr
-from torch import Tensor
 
 from qualiclip_metric.distortions import LEVELS, chain_ladder, draw_chain
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import photos
-from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import crop_pair, generator
 from qualiclip_metric.training.full_reference import four_metrics
 from qualiclip_metric.training.photos import Photo
 
+CROP_SIZE = 224
 _CROPS, _CHAIN, _NOISE = 50, 51, 52  # purposes of the generators
 
 
@@ -51,11 +49,12 @@ def across_contents(
     """
     if len(paths) < 2:
         raise ValueError(f"across contents: expected at least two photos, got {len(paths)}")
-    config, scores, quality = TrainConfig(min_scale=0.5), [], []
+    scores, quality = [], []
     for number, path in enumerate(paths):
         photo = photos.read(path)
         for draw in range(number * per_photo, (number + 1) * per_photo):
-            crop = crop_pair(photo, config, generator(seed, draw, _CROPS))[:1]  # (1, 3, c, c)
+            rng = generator(seed, draw, _CROPS)
+            crop = crop_pair(photo, CROP_SIZE, rng, min_scale=0.5)[:1]  # (1, 3, c, c)
             chain = draw_chain(generator(seed, draw, _CHAIN))
             steps = chain_ladder(crop, chain, generator(seed, draw, _NOISE))[:, 0]  # (5, 3, c, c)
             with torch.inference_mode():
@@ -63,16 +62,11 @@ def across_contents(
             quality.append(four_metrics(steps, crop.expand_as(steps)))
         if progress is not None:
             progress(number + 1)
-    expected = _mean_rank(torch.stack(quality))
+    # rank all crops of all levels by each metric, and average the ranks
+    flat = torch.stack(quality).flatten(0, 1).double().numpy()  # (crops * levels, metrics)
+    expected = rankdata(flat, axis=0).mean(axis=1).reshape(-1, LEVELS)  # (crops, levels)
     found = torch.stack(scores).numpy()  # (crops, levels)
     by_level = tuple(
         float(spearmanr(found[:, level], expected[:, level]).statistic) for level in range(LEVELS)
     )
     return AcrossContents(float(np.mean(by_level)), by_level, len(found))
-
-
-def _mean_rank(quality: Float[Tensor, "crops levels metrics"]) -> Float[np.ndarray, "crops levels"]:
-    """Rank all crops of all levels by each metric; average the ranks."""
-    flat = quality.flatten(0, 1).double().numpy()
-    mean: Float[np.ndarray, "crops levels"] = rankdata(flat, axis=0).mean(axis=1)
-    return mean.reshape(quality.shape[:2])

@@ -4,25 +4,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qualiclip_metric.distortions import DISTORTIONS
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
     from typing_extensions import Self
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "model": ("lite", "rn50"),
-    "reduction": ("sum", "mean"),
-    "precision": ("bf16", "fp32"),
-}
-
 
 Number = TypeVar("Number", int, float)
 
@@ -32,51 +24,59 @@ def within(low: float, high: float, default: Number) -> Number:
     return field(default=default, metadata={"range": (low, high)})
 
 
+def one_of(*choices: str) -> str:
+    """Values of a setting, the default first."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
+def no_types() -> tuple[str, ...]:
+    """Default of a setting that lists distortion types, whose names `Settings` checks."""
+    return field(default=(), metadata={"types": True})
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Base of the frozen dataclasses of settings: plain values and TOML, checked on the way in."""
+    """Base of the dataclasses of settings: plain values and TOML, checked on the way in."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {}
     """Name that a checkpoint may still hold -> today's name."""
 
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value, checks = getattr(self, one.name), one.metadata
+            if "range" in checks:
+                low, high = checks["range"]
+                if not low <= value <= high:  # nor is NaN within
+                    raise ValueError(f"{one.name}: expected {low:g} to {high:g}, got {value!r}")
+            if "choices" in checks and value not in checks["choices"]:
+                expected = " or ".join(map(repr, checks["choices"]))
+                raise ValueError(f"{one.name}: expected {expected}, got {value!r}")
+            if "types" in checks and (unknown := sorted(set(value) - set(DISTORTIONS))):
+                raise ValueError(
+                    f"{one.name}: unknown distortion types {unknown}; known: {list(DISTORTIONS)}"
+                )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as TOML and JSON hold them."""
-        values = asdict(cast("DataclassInstance", self))
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> "Self":
         """Build the settings from plain values; ValueError for a wrong key, type or range."""
-        known = {f.name: f for f in fields(cast("type[DataclassInstance]", cls))}
+        known = {one.name: one.default for one in fields(cls)}
         raw = {cls.RENAMED.get(name, name): value for name, value in raw.items()}
         if unknown := sorted(raw.keys() - known.keys()):
             raise ValueError(f"unknown training keys: {unknown}; known: {sorted(known)}")
-        return cls(**{k: _typed(k, v, known[k].default) for k, v in raw.items()})
+        return cls(**{name: _typed(name, value, known[name]) for name, value in raw.items()})
 
     @classmethod
     def read(cls, path: str | Path | None, overrides: Sequence[str] = ()) -> "Self":
         """Build the settings from a TOML file (or none) and ``key=value`` overrides."""
         return cls.from_dict(read_settings(path, overrides))
 
-    def _check_ranges(self) -> None:
-        for one in fields(cast("DataclassInstance", self)):
-            if "range" in one.metadata:
-                (low, high), value = one.metadata["range"], getattr(self, one.name)
-                if not low <= value <= high:  # nor is NaN within
-                    raise ValueError(f"{one.name}: expected {low:g} to {high:g}, got {value!r}")
-
-    def _check_types(self, name: str) -> None:
-        if unknown := sorted(set(getattr(self, name)) - set(DISTORTIONS)):
-            raise ValueError(
-                f"{name}: unknown distortion types {unknown}; known: {list(DISTORTIONS)}"
-            )
-
 
 def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read plain values from a TOML file (or none) and from ``key=value`` overrides.
-
-    Raises:
-        ValueError: When the file or an override is not TOML.
-    """
+    """Read plain values from a TOML file (or none) and ``key=value`` overrides; or ValueError."""
     raw: dict[str, Any] = {}
     try:
         if path is not None:
@@ -129,7 +129,7 @@ class TrainConfig(Settings):
         checkpoint_every: Steps between resumable checkpoints.
     """
 
-    model: str = "lite"
+    model: str = one_of("lite", "rn50")
     seed: int = 27
     steps: int = within(1, 10**9, 1000)
     batch_size: int = within(1, 10**6, 16)
@@ -139,7 +139,7 @@ class TrainConfig(Settings):
     levels: int = within(2, 5, 5)
     max_distortions: int = within(1, 3, 1)
     include_pristine: bool = False
-    exclude: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = no_types()
     learning_rate: float = within(0, 10, 1e-9)
     trunk_learning_rate: float = within(0, 10, 0.0)
     frozen_blocks: int = within(0, 100, 0)
@@ -153,27 +153,21 @@ class TrainConfig(Settings):
     weight_consistency: float = within(0, 10**6, 1.0)
     weight_positive: float = within(0, 10**6, 1.0)
     weight_negative: float = within(0, 10**6, 1.0)
-    reduction: str = "sum"
+    reduction: str = one_of("sum", "mean")
     cross_crop: bool = True
-    precision: str = "bf16"
+    precision: str = one_of("bf16", "fp32")
     workers: int = within(0, 1024, 2)
     validate_share: float = within(0, 0.9, 0.05)
     validate_every: int = within(1, 10**9, 200)
     checkpoint_every: int = within(1, 10**9, 200)
 
     def __post_init__(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: expected one of {allowed}, got {getattr(self, name)!r}")
-        self._check_ranges()
-        self._check_types("exclude")
-        if set(self.exclude) >= set(DISTORTIONS):
+        super().__post_init__()
+        left = [d for d in DISTORTIONS.values() if d.name not in self.exclude]
+        if not left:
             raise ValueError("exclude: at least one distortion type must be left to train on")
-        if self.max_distortions > 1 and self.exclude and self._groups_left() < self.max_distortions:
+        if len({d.group for d in left}) < self.max_distortions:
             raise ValueError("max_distortions: more than the groups that `exclude` leaves")
-
-    def _groups_left(self) -> int:
-        return len({d.group for d in DISTORTIONS.values() if d.name not in self.exclude})
 
 
 def _override(text: str) -> dict[str, Any]:

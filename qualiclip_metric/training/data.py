@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader, Dataset
 
 from qualiclip_metric.distortions import GROUPS, ladder
 from qualiclip_metric.images import ImageError, to_uint8
@@ -26,7 +27,7 @@ from qualiclip_metric.training.photos import Photo
 Ladders = Float[Tensor, "photos 2 levels 3 c c"]
 """Degraded crops in [0, 1], levels from mild to strong."""
 
-_ORDER, _CROPS, _TYPES, _NOISE = range(4)  # purposes of a draw's generators
+_ORDER, CROPS, _TYPES, _NOISE = range(4)  # purposes of a draw's generators
 
 log = logging.getLogger(__name__)
 
@@ -52,79 +53,74 @@ def generator(seed: int, number: int, purpose: int) -> torch.Generator:
 
 
 class PristineDataset(Dataset[CropPair]):
-    """Crops of pristine photos by draw number; each pass over the photos is shuffled anew.
-
-    Raises ValueError without photos, and on access where none of them can be read.
-    """
+    """Crops of pristine photos and their distortions, by the number of the draw."""
 
     def __init__(self, paths: Sequence[Photo], config: TrainConfig) -> None:
-        if not paths:
-            raise ValueError("training: expected at least one pristine photo, got none")
-        self.paths = list(paths)
-        self.config = config
+        self.paths, self.config = paths, config
 
     def __getitem__(self, number: int) -> CropPair:
-        seed = self.config.seed
-        crops = crop_pair(self._photo(number), self.config, generator(seed, number, _CROPS))
-        types = draw_types(self.config, generator(seed, number, _TYPES))
+        config = self.config
+        photo = drawn_photo(self.paths, number, config.seed)
+        rng = generator(config.seed, number, CROPS)
+        crops = crop_pair(photo, config.crop_size, rng, config.overlap, config.min_scale)
+        rng = generator(config.seed, number, _TYPES)
+        types = draw_types(config.exclude, config.max_distortions, rng)
         return CropPair(number, to_uint8(crops), types)
 
-    def _photo(self, number: int) -> Float[Tensor, "3 h w"]:
-        """Read the photo of a draw; on failure warn and take the next readable one."""
-        epoch, position = divmod(number, len(self.paths))
-        rng = generator(self.config.seed, epoch, _ORDER)
-        order = torch.randperm(len(self.paths), generator=rng).tolist()
-        for index in order[position:] + order[:position]:
-            try:
-                return photos.read(self.paths[index])
-            except ImageError as err:
-                log.warning("skipped: %s", err)
-        raise ValueError(f"training: none of the {len(self.paths)} photos can be read")
 
+def drawn_photo(paths: Sequence[Photo], number: int, seed: int) -> Float[Tensor, "3 h w"]:
+    """Read the photo of a draw; each pass over the photos is shuffled anew.
 
-class DrawBatchSampler(Sampler[list[int]]):
-    """Draw numbers of each batch of one process.
-
-    Step by step, the batches of all processes together equal the batch of a single process with
-    `world` times the batch size.
+    Where a photo cannot be read, warn and take the next one; ValueError when none can be read.
     """
+    epoch, position = divmod(number, len(paths))
+    order = torch.randperm(len(paths), generator=generator(seed, epoch, _ORDER)).tolist()
+    for index in order[position:] + order[:position]:
+        try:
+            return photos.read(paths[index])
+        except ImageError as err:
+            log.warning("skipped: %s", err)
+    raise ValueError(f"training: none of the {len(paths)} photos can be read")
 
-    def __init__(
-        self, steps: Sequence[int], batch_size: int, rank: int = 0, world: int = 1
-    ) -> None:
-        self.steps, self.batch_size, self.rank, self.world = steps, batch_size, rank, world
 
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in self.steps:
-            first = (step * self.world + self.rank) * self.batch_size
-            yield list(range(first, first + self.batch_size))
+def draw_numbers(
+    steps: Sequence[int], batch_size: int, rank: int = 0, world: int = 1
+) -> Iterator[list[int]]:
+    """Yield the draw numbers of each step of one process.
 
-    def __len__(self) -> int:
-        return len(self.steps)
+    The batches of all processes together equal the batch of a single process with `world` times
+    the batch size.
+    """
+    for step in steps:
+        first = (step * world + rank) * batch_size
+        yield list(range(first, first + batch_size))
 
 
 def crop_pair(
-    img: Float[Tensor, "3 h w"], config: TrainConfig, rng: torch.Generator
+    img: Float[Tensor, "3 h w"],
+    size: int,
+    rng: torch.Generator,
+    overlap: float = 0.25,
+    min_scale: float = 1.0,
 ) -> Float[Tensor, "2 3 c c"]:
-    """Two random crops that share at least `config.overlap` of their area, both flipped or not.
+    """Two random crops that share at least `overlap` of their area, both flipped or not.
 
     A photo smaller than the crop is enlarged to fit; a larger one is first downscaled by a factor
-    drawn from [`config.min_scale`, 1].
+    drawn from [`min_scale`, 1].
     """
-    size = config.crop_size
-    smallest = size / min(img.shape[1:])
-    drawn = config.min_scale + (1 - config.min_scale) * float(torch.rand((), generator=rng))
-    factor = max(drawn, smallest)
+    drawn = min_scale + (1 - min_scale) * float(torch.rand((), generator=rng))
+    factor = max(drawn, size / min(img.shape[1:]))
     if factor != 1:
-        img = _resize(
-            img, max(size, round(img.shape[1] * factor)), max(size, round(img.shape[2] * factor))
-        )
+        height, width = (max(size, round(side * factor)) for side in img.shape[1:])
+        img = interpolate(
+            img[None], (height, width), mode="bicubic", align_corners=False, antialias=True
+        )[0].clamp(0, 1)
     room = torch.tensor([img.shape[1] - size, img.shape[2] - size])  # positions per axis, less 1
     first = _position(room, rng)
     offset = _position(room, rng) - first
     # Halving ends (offset 0 overlaps wholly) and keeps the second crop within the photo, because
     # it moves towards the first.
-    while (size - offset.abs()).clamp_min(0).prod() < config.overlap * size * size:
+    while (size - offset.abs()).clamp_min(0).prod() < overlap * size * size:
         offset = (offset / 2).trunc().long()
     corners = (first.tolist(), (first + offset).tolist())
     crops = torch.stack([img[:, y : y + size, x : x + size] for y, x in corners])
@@ -135,22 +131,17 @@ def _position(room: Tensor, rng: torch.Generator) -> Tensor:
     return (torch.rand(2, generator=rng) * (room + 1)).long()
 
 
-def _resize(img: Tensor, height: int, width: int) -> Tensor:
-    scaled = torch.nn.functional.interpolate(
-        img[None], (height, width), mode="bicubic", align_corners=False, antialias=True
-    )
-    return scaled[0].clamp(0, 1)
-
-
-def draw_types(config: TrainConfig, rng: torch.Generator) -> tuple[str, ...]:
-    """Draw one to `config.max_distortions` types, in the order in which they are applied.
+def draw_types(
+    exclude: Sequence[str], max_distortions: int, rng: torch.Generator
+) -> tuple[str, ...]:
+    """Draw one to `max_distortions` types, in the order in which they are applied.
 
     A single type is drawn uniformly over all types. For a composition, groups are drawn without
     replacement, and a type uniformly within each.
     """
-    groups = [[t for t in types if t not in config.exclude] for types in GROUPS.values()]
+    groups = [[t for t in types if t not in exclude] for types in GROUPS.values()]
     groups = [types for types in groups if types]
-    count = 1 + int(torch.randint(config.max_distortions, (), generator=rng))
+    count = 1 + int(torch.randint(max_distortions, (), generator=rng))
     if count == 1:
         groups = [[t for types in groups for t in types]]
     order = torch.randperm(len(groups), generator=rng)[:count].tolist()
@@ -177,16 +168,19 @@ def degrade(
 
 
 def ladder_batches(
-    paths: Sequence[Photo], config: TrainConfig, sampler: DrawBatchSampler, device: torch.device
+    paths: Sequence[Photo],
+    config: TrainConfig,
+    numbers: Iterator[list[int]],
+    device: torch.device,
 ) -> Iterator[Ladders]:
-    """Yield the batches of a sampler.
+    """Yield a batch for each list of draw numbers.
 
     The workers degrade on a CPU; with a GPU they only read and crop, and the GPU degrades.
     """
     on_cpu = device.type == "cpu"
     loader: DataLoader[Any] = DataLoader(
         PristineDataset(paths, config),
-        batch_sampler=sampler,
+        batch_sampler=numbers,
         num_workers=config.workers,
         collate_fn=partial(degrade, config=config) if on_cpu else list,
         worker_init_fn=use_one_thread,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qualiclip_metric.files import write_text
-from qualiclip_metric.training.photos import Photo, to_photo
+from qualiclip_metric.training.photos import Member, Photo
+from qualiclip_metric.training.report import Notify, Report, ignore
 
 SAVE_EVERY = 10_000
 """New digests between two writes of the cache: an interrupted run hashes at most these again."""
@@ -34,11 +35,20 @@ class Split:
 
 
 def read_split(
-    photos: Sequence[str | Photo], share: float, cache: Path, progress: Callable[[int], None]
+    photos: Sequence[str | Photo], share: float, folder: Path, notify: Notify = ignore
 ) -> Split:
-    """Hash the photos of a run and hold a share of them out; warn where these are few."""
-    digests = digest_photos([to_photo(photo) for photo in photos], cache, progress)
+    """Hash the photos of a run and hold a share of them out; warn where these are few.
+
+    `digests.json` in the run's folder keeps the digests. Raises ValueError when no photo is left to
+    train on.
+    """
+    paths = [photo if isinstance(photo, Member) else Path(photo) for photo in photos]
+    digests = digest_photos(
+        paths, folder / "digests.json", lambda done: notify(Report("photos", done, len(paths)))
+    )
     learn, held = split(digests, share)
+    if not learn:
+        raise ValueError("training: expected at least one pristine photo, got none")
     if share > 0 and len(held) < FEW_HELD_OUT:
         log.warning(
             "validation: %d of %d photos held out, fewer than %d: its figures are rough; give more "

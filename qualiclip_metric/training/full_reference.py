@@ -1,5 +1,7 @@
 """Full-reference quality of degraded crops by piq; higher is better. No human score is involved."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,10 +14,7 @@ def mdsi(img: Float[Tensor, "n 3 h w"], reference: Float[Tensor, "n 3 h w"]) -> 
 
     Ziaei Nafchi et al., "Mean deviation similarity index", IEEE Access 4, 2016, section III.
     """
-    piq = require("piq", "train", "full-reference metrics")
-    with torch.no_grad():
-        value: Tensor = piq.mdsi(img, reference, data_range=1.0, reduction="none")
-    return -value
+    return -_values("mdsi", img, reference)
 
 
 def four_metrics(
@@ -25,12 +24,12 @@ def four_metrics(
 
     MS-GMSD needs at least 161x161 pixels.
     """
+    signs = {"mdsi": -1, "haarpsi": 1, "vif_p": 1, "multi_scale_gmsd": -1}
+    found = [sign * _values(name, img, reference) for name, sign in signs.items()]
+    return torch.stack([value.flatten().float() for value in found], dim=1)
+
+
+@torch.no_grad()
+def _values(name: str, img: Tensor, reference: Tensor) -> Any:
     piq = require("piq", "train", "full-reference metrics")
-    with torch.no_grad():
-        values = (
-            -piq.mdsi(img, reference, data_range=1.0, reduction="none"),
-            piq.haarpsi(img, reference, data_range=1.0, reduction="none"),
-            piq.vif_p(img, reference, data_range=1.0, reduction="none"),
-            -piq.multi_scale_gmsd(img, reference, data_range=1.0, reduction="none"),
-        )
-    return torch.stack([value.flatten().float() for value in values], dim=1)
+    return getattr(piq, name)(img, reference, data_range=1.0, reduction="none")

@@ -2,9 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,10 @@ from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training import losses
 from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.data import DrawBatchSampler, Ladders, ladder_batches
+from qualiclip_metric.training.data import Ladders, draw_numbers, ladder_batches
 from qualiclip_metric.training.digests import read_split
 from qualiclip_metric.training.photos import Photo, read
+from qualiclip_metric.training.report import Notify, Report, ignore
 from qualiclip_metric.training.run import Run
 from qualiclip_metric.training.start import initial_checkpoint, parameter_groups, trainable
 from qualiclip_metric.training.validation import Validation, score_photos, summarise
@@ -35,45 +35,6 @@ LONGEST_WAIT = timedelta(hours=6)
 """How long processes wait for the one that hashes the photos; the default is 10 minutes."""
 
 
-@dataclass(frozen=True)
-class Report:
-    """Progress of a run.
-
-    Attributes:
-        phase: ``photos`` while photos are hashed, ``features`` while an anchored run computes
-            features, ``diagnosis`` while it computes versions of whole photos, ``training``, or
-            ``validation``.
-        step: Photos, draws, steps or photos done.
-        total: Of how many.
-        losses: The weighted losses of a training step, and their ``total``.
-        learning_rate: Largest of the step, over the groups of parameters.
-        gradient_norm: L2 norm of the gradient, before clipping.
-        crops_per_second: Of all processes together.
-        validation: After a training step that was validated.
-    """
-
-    phase: str
-    step: int
-    total: int
-    losses: Mapping[str, float] = field(default_factory=dict)
-    learning_rate: float = 0.0
-    gradient_norm: float = 0.0
-    crops_per_second: float = 0.0
-    validation: Validation | None = None
-
-    def scalars(self) -> dict[str, float]:
-        """The figures of a training step, as TensorBoard shows them."""
-        values = {f"loss/{name}": value for name, value in self.losses.items()}
-        values["optimizer/learning_rate"] = self.learning_rate
-        values["optimizer/gradient_norm"] = self.gradient_norm
-        values["throughput/crops_per_second"] = self.crops_per_second
-        if self.validation is not None:
-            values["validation/mean"] = self.validation.mean
-            values["validation/consistency_gap"] = self.validation.consistency_gap
-            values |= {f"ordered/{k}": share for k, share in self.validation.ordered.items()}
-        return values
-
-
 def train(
     config: TrainConfig,
     photos: Sequence[str | Photo],
@@ -81,7 +42,7 @@ def train(
     *,
     pretrained: str | Path | None = None,
     resume: bool = False,
-    report: Callable[[Report], None] | None = None,
+    report: Notify | None = None,
 ) -> Path:
     """Fine-tune an image encoder by ranking degraded crops of pristine photos.
 
@@ -108,41 +69,28 @@ def train(
             the step.
     """
     accelerator = _accelerator()
-    notify = report if report is not None and accelerator.is_main_process else _ignore
-    with files.own_folder(out, main=accelerator.is_main_process) as folder:
+    main = accelerator.is_main_process
+    notify = report if report is not None and main else ignore
+    with files.own_folder(out, main=main) as folder:
         origin = initial_checkpoint(config, pretrained)
         with accelerator.main_process_first():  # the others then find the digests in the cache
-            split = read_split(
-                photos,
-                config.validate_share,
-                folder / "digests.json",
-                lambda done: notify(Report("photos", done, len(photos))),
-            )
+            split = read_split(photos, config.validate_share, folder, notify)
         held = (split.held or split.learn)[:MAX_VALIDATION_PHOTOS]
         _check_readable(held)
         metric = trainable(origin, config).to(memory_format=torch.channels_last)
         metric.to(accelerator.device)
-        run = Run(
-            config,
-            folder,
-            origin,
-            metric,
-            torch.optim.AdamW(parameter_groups(metric.encoder, config)),
-            {**split.sources, "start": origin.digest()},
-            accelerator.num_processes,
-            fresh=not resume,
+        optimizer = torch.optim.AdamW(parameter_groups(metric.encoder, config))
+        sources = {**split.sources, "start": origin.digest()}
+        processes = accelerator.num_processes
+        run = Run(config, folder, origin, metric, optimizer, sources, processes, fresh=not resume)
+        done = run.resume() if resume else 0
+        if main and not (folder / files.STATE).exists():
+            run.save(done)  # so that a run that is stopped in its first steps can be resumed
+        numbers = draw_numbers(
+            range(done, config.steps), config.batch_size, accelerator.process_index, processes
         )
-        step = run.resume() if resume else 0
-        if accelerator.is_main_process and not (folder / files.STATE).exists():
-            run.save(step)  # so that a run that is stopped in its first steps can be resumed
-        sampler = DrawBatchSampler(
-            range(step, config.steps),
-            config.batch_size,
-            accelerator.process_index,
-            accelerator.num_processes,
-        )
-        batches = ladder_batches(split.learn, config, sampler, accelerator.device)
-        _Loop(run, accelerator, held, notify).steps(batches, step)
+        batches = ladder_batches(split.learn, config, numbers, accelerator.device)
+        _Loop(run, accelerator, held, notify).steps(batches, done)
         return folder / files.MODEL
 
 
@@ -150,20 +98,16 @@ class _Loop:
     """The steps of a run, with its validations and checkpoints."""
 
     def __init__(
-        self,
-        run: Run,
-        accelerator: "Accelerator",
-        held: Sequence[Photo],
-        notify: Callable[[Report], None],
+        self, run: Run, accelerator: "Accelerator", held: Sequence[Photo], notify: Notify
     ) -> None:
         self.run, self.config, self.accelerator = run, run.config, accelerator
         self.held, self.notify = held, notify
         self.model, self.optimizer = accelerator.prepare(_Similarities(run.metric), run.optimizer)
-        self.saved = time.monotonic()
 
     def steps(self, batches: Iterable[Ladders], step: int) -> None:
         """Train to the end; `step` steps are done already."""
-        main = self.accelerator.is_main_process
+        config, main = self.config, self.accelerator.is_main_process
+        saved = time.monotonic()
         with _summary_writer(self.run.folder / "tensorboard" if main else None) as log:
             began = time.perf_counter()
             for crops in batches:
@@ -171,16 +115,17 @@ class _Loop:
                 step += 1
                 # a step reads its loss from the device, so the device's queue is empty here
                 seconds = time.perf_counter() - began
-                last = step == self.config.steps
-                due = last or step % self.config.validate_every == 0
+                last = step == config.steps
+                due = last or step % config.validate_every == 0
                 validation = self._validate(step) if due else None
-                if main:
-                    self._save_if_due(step, last)
+                due = last or step % config.checkpoint_every == 0
+                if main and (due or time.monotonic() - saved > CHECKPOINT_SECONDS):
+                    self.run.save(step)
+                    saved = time.monotonic()
                 count = crops.shape[:3].numel() * self.accelerator.num_processes
                 report = Report(
-                    "training", step, self.config.steps,
-                    values, rate, norm, count / seconds, validation,
-                )  # fmt: skip
+                    "training", step, config.steps, values, rate, norm, count / seconds, validation
+                )
                 if log is not None:
                     for name, value in report.scalars().items():
                         log.add_scalar(name, value, step)
@@ -200,9 +145,7 @@ class _Loop:
         total = torch.stack(list(found.values())).sum()
         values = {k: float(v.detach()) for k, v in {"total": total, **found}.items()}
         if not total.isfinite():
-            raise FloatingPointError(
-                f"step {step}: the loss is {values.pop('total')} ({values}); {self._cure()}"
-            )
+            raise self._diverged(step, f"the loss is {values.pop('total')} ({values})")
         self.optimizer.zero_grad()
         # Each process holds its part of the gradient of the whole batch's loss. The parts have to
         # be added, but DistributedDataParallel averages them.
@@ -231,26 +174,18 @@ class _Loop:
             progress=progress,
         )
         gathered = gather_object(scored)
-        if not all(photo.is_finite() for photo in gathered):
-            raise FloatingPointError(
-                f"step {step}: a score of the validation is not finite; {self._cure()}"
-            )
+        if not all(s.isfinite().all() for _, scores in gathered for s in scores.values()):
+            raise self._diverged(step, "a score of the validation is not finite")
         validation = summarise(gathered, total, self.config.exclude)
         if self.accelerator.is_main_process:
             self.run.keep_if_best(step, validation)
         return validation
 
-    def _cure(self) -> str:
-        return (
-            "lower the learning rate, or use precision = 'fp32'; the last good state is in "
-            f"{self.run.folder / files.STATE}"
+    def _diverged(self, step: int, found: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"step {step}: {found}; lower the learning rate, or use precision = 'fp32'; the last "
+            f"good state is in {self.run.folder / files.STATE}"
         )
-
-    def _save_if_due(self, step: int, last: bool) -> None:
-        waited = time.monotonic() - self.saved
-        if last or step % self.config.checkpoint_every == 0 or waited > CHECKPOINT_SECONDS:
-            self.run.save(step)
-            self.saved = time.monotonic()
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, config: TrainConfig) -> float:
@@ -320,7 +255,3 @@ def _summary_writer(folder: Path | None) -> AbstractContextManager[Any]:
         return nullcontext()
     tensorboard = require("torch.utils.tensorboard", "train", "the training log")
     return closing(tensorboard.SummaryWriter(folder))
-
-
-def _ignore(_report: Report) -> None:
-    """Stand in for `report` when none is given, and in other processes."""

@@ -35,11 +35,6 @@ def find(arguments: Iterable[str | Path]) -> list[Photo]:
     return list(dict.fromkeys(found))
 
 
-def to_photo(photo: str | Path | Member) -> Photo:
-    """Turn a path into a `Path`; return a member unchanged."""
-    return photo if isinstance(photo, Member) else Path(photo)
-
-
 def read(photo: str | Path | Member) -> Float[Tensor, "3 h w"]:
     """Read a photo as `images.read` does; a missing or bad one raises ImageError."""
     if not isinstance(photo, Member):

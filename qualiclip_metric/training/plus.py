@@ -8,10 +8,9 @@ loss, crops of 384). The model is opinion-aware.
 import csv
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -22,9 +21,9 @@ from qualiclip_metric.build import from_checkpoint, to_checkpoint
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.training import checkpoint as files
 from qualiclip_metric.training import data
-from qualiclip_metric.training.config import Settings, TrainConfig, within
-from qualiclip_metric.training.loop import Report
+from qualiclip_metric.training.config import Settings, within
 from qualiclip_metric.training.photos import read
+from qualiclip_metric.training.report import Notify, Report
 
 _ORDER, _CONTEXT, _CROP = 30, 31, 32  # purposes of the generators
 
@@ -53,9 +52,6 @@ class PlusConfig(Settings):
     weight_plcc: float = within(0, 10**6, 1.0)
     temperature: float = within(1e-6, 10**6, 2.0)
 
-    def __post_init__(self) -> None:
-        self._check_ranges()
-
 
 def read_labels(path: str | Path) -> list[tuple[Path, float]]:
     """Read images and opinions from a csv file with columns `image` and `mos`, higher is better.
@@ -83,7 +79,7 @@ def train_plus(
     *,
     pretrained: str | Path,
     resume: bool = False,
-    report: Callable[[Report], None] | None = None,
+    report: Notify | None = None,
 ) -> Path:
     """Fit the contexts of the antonym prompts to opinions.
 
@@ -107,15 +103,29 @@ def train_plus(
         raise ValueError(
             f"expected at least {config.batch_size} labelled images, got {len(labels)}"
         )
+    low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
+    scaled = [(path, (mos - low) / (high - low)) for path, mos in labels]
     with files.own_folder(out) as folder:
         origin, metric = _with_context(config, pretrained)
-        context = [p for p in metric.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(context, lr=config.learning_rate)
-        first = _resume(folder, config, context, optimizer) if resume else 0
-        scaled = _scaled(labels)
+        context = metric.text.ctx
+        optimizer = torch.optim.Adam([context], lr=config.learning_rate)
+        first = 0
+        if resume:
+            state = files.load_state(folder)
+            if state["config"] != config.to_dict():
+                raise ValueError(f"--resume: {folder} was begun with other settings")
+            context.data.copy_(state["context"])
+            optimizer.load_state_dict(state["optimizer"])
+            first = int(state["epoch"])
         for epoch in range(first, config.epochs):
             loss = _train_epoch(config, metric, optimizer, scaled, epoch)
-            files.save_state(folder, _state(epoch + 1, config, context, optimizer))
+            state = {
+                "epoch": epoch + 1,
+                "config": config.to_dict(),
+                "context": context.detach(),
+                "optimizer": optimizer.state_dict(),
+            }
+            files.save_state(folder, state)
             if report is not None:
                 report(Report("training", epoch + 1, config.epochs, {"total": loss}))
 
@@ -141,12 +151,17 @@ def _train_epoch(
     for at in range(0, len(order) - config.batch_size + 1, config.batch_size):
         batch = [labels[i] for i in order[at : at + config.batch_size]]
         number = epoch * len(order) + at
-        crops = torch.stack([_crop(p, config, number + k) for k, (p, _) in enumerate(batch)])
+        crops = [
+            data.crop_pair(
+                read(path), config.crop_size, data.generator(config.seed, number + k, _CROP)
+            )[0]
+            for k, (path, _) in enumerate(batch)
+        ]
         mos = torch.tensor([value for _, value in batch])
         done = (epoch + at / len(order)) / config.epochs
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-        loss = plus_loss(metric(crops)[:, 0], mos, config)
+        loss = plus_loss(metric(torch.stack(crops))[:, 0], mos, config)
         if not loss.isfinite():
             raise FloatingPointError(f"epoch {epoch}: the loss is {loss.item()}")
         optimizer.zero_grad()
@@ -154,12 +169,6 @@ def _train_epoch(
         optimizer.step()
         losses.append(float(loss.detach()))
     return sum(losses) / len(losses)
-
-
-def _scaled(labels: Sequence[tuple[Path, float]]) -> list[tuple[Path, float]]:
-    """Scale the MOS of the labels to [0, 1]."""
-    low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
-    return [(path, (mos - low) / (high - low)) for path, mos in labels]
 
 
 def plus_loss(
@@ -194,33 +203,3 @@ def _with_context(
     metric.text.train()
     metric.text.ctx.requires_grad_(True)
     return origin, metric
-
-
-def _crop(path: Path, config: PlusConfig, number: int) -> Float[Tensor, "3 c c"]:
-    """One random crop, flipped or not; an image smaller than the crop is enlarged."""
-    rng = data.generator(config.seed, number, _CROP)
-    return data.crop_pair(read(path), TrainConfig(crop_size=config.crop_size), rng)[0]
-
-
-def _state(
-    epoch: int, config: PlusConfig, context: Sequence[Tensor], optimizer: torch.optim.Optimizer
-) -> dict[str, Any]:
-    return {
-        "epoch": epoch,
-        "config": config.to_dict(),
-        "context": [p.detach() for p in context],
-        "optimizer": optimizer.state_dict(),
-    }
-
-
-def _resume(
-    folder: Path, config: PlusConfig, context: Sequence[Tensor], optimizer: torch.optim.Optimizer
-) -> int:
-    state = files.load_state(folder)
-    if state["config"] != config.to_dict():
-        raise ValueError(f"--resume: {folder} was begun with other settings")
-    with torch.no_grad():
-        for own, saved in zip(context, state["context"], strict=True):
-            own.copy_(saved)
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epoch"])

@@ -14,7 +14,6 @@ from torch import Tensor
 from qualiclip_metric.distortions import DISTORTIONS, LEVELS, ladder
 from qualiclip_metric.images import ImageError
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import crop_pair, generator
 from qualiclip_metric.training.photos import Photo, read
 
@@ -74,19 +73,9 @@ class Validation:
         return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values.items()}
 
 
-@dataclass(frozen=True)
-class PhotoScores:
-    """Scores of one photo per type: of pristine and levels 1 to 5, (6, crops).
-
-    Crops and noise follow from its position among the photos.
-    """
-
-    number: int
-    scores: dict[str, Tensor]
-
-    def is_finite(self) -> bool:
-        """Whether all scores are."""
-        return all(bool(scores.isfinite().all()) for scores in self.scores.values())
+PhotoScores = tuple[int, dict[str, Tensor]]
+"""Number of a photo, which its crops and noise follow from, and by type the scores of pristine and
+levels 1 to 5, (6, crops)."""
 
 
 def validate(
@@ -109,9 +98,6 @@ def validate(
         types: Distortion types.
         unseen: Types that training left out.
         progress: Called with the number of photos done.
-
-    Returns:
-        The figures over all photos.
 
     Raises:
         ValueError: Without photos, or when none of them can be read.
@@ -139,30 +125,30 @@ def score_photos(
     names, scored = tuple(types), []
     for done, (number, path) in enumerate(photos, start=1):
         try:
-            img = _prepare(read(path), crop_size, seed, number).to(metric.device)
+            img = read(path)[None]
         except ImageError as err:
             log.warning("left out of validation: %s", err)
         else:
-            scored.append(_score_photo(metric, img, number, seed, names))
+            if crop_size is not None:
+                img = crop_pair(img[0], crop_size, generator(seed, number, _CROPS))
+            scores = _score_photo(metric, img.to(metric.device), number, seed, names)
+            scored.append((number, scores))
         if progress is not None:
             progress(done)
     return scored
 
 
+@torch.inference_mode()
 def _score_photo(
-    metric: QualiCLIP,
-    img: Float[Tensor, "n 3 h w"],
-    number: int,
-    seed: int,
-    types: Sequence[str],
-) -> PhotoScores:
+    metric: QualiCLIP, img: Float[Tensor, "n 3 h w"], number: int, seed: int, types: Sequence[str]
+) -> dict[str, Tensor]:
+    pristine = metric(img)[None, :, 0]
     scores = {}
-    with torch.inference_mode():
-        pristine = metric(img)[None, :, 0]
-        for name in types:
-            levels = ladder(img, name, generator(seed, number, _NOISE))
-            scores[name] = torch.cat([pristine, _score(metric, levels)]).cpu()
-    return PhotoScores(number, scores)
+    for name in types:
+        levels = ladder(img, name, generator(seed, number, _NOISE))  # (5, n, 3, h, w)
+        worse = metric(levels.flatten(0, 1))[:, 0].reshape(levels.shape[:2])
+        scores[name] = torch.cat([pristine, worse]).cpu()
+    return scores
 
 
 def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] = ()) -> Validation:
@@ -173,8 +159,8 @@ def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] =
     if not photos:
         found = f"none of {total} can be read" if total else "got none"
         raise ValueError(f"validation: expected at least one pristine photo, {found}")
-    photos = sorted(photos, key=lambda photo: photo.number)
-    scores = {n: torch.stack([p.scores[n] for p in photos]) for n in photos[0].scores}
+    in_order = [scores for _, scores in sorted(photos, key=lambda photo: photo[0])]
+    scores = {name: torch.stack([one[name] for one in in_order]) for name in in_order[0]}
     return Validation(
         ordered={name: _ordered(s[:, 1:]) for name, s in scores.items()},
         below_pristine={
@@ -186,20 +172,6 @@ def summarise(photos: Sequence[PhotoScores], total: int, unseen: Sequence[str] =
         skipped=total - len(photos),
         unseen=tuple(unseen),
     )
-
-
-def _prepare(
-    img: Float[Tensor, "3 h w"], crop_size: int | None, seed: int, number: int
-) -> Float[Tensor, "n 3 h2 w2"]:
-    if crop_size is None:
-        return img[None]
-    config = TrainConfig(crop_size=crop_size)
-    return crop_pair(img, config, generator(seed, number, _CROPS))
-
-
-def _score(metric: QualiCLIP, levels: Float[Tensor, "levels n 3 h w"]) -> Float[Tensor, "levels n"]:
-    scores: Tensor = metric(levels.flatten(0, 1))[:, 0]
-    return scores.reshape(levels.shape[:2])
 
 
 def _ordered(scores: Float[Tensor, "photos levels n"]) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from qualiclip_metric.distortions.chains import MAX_LINKS
-from qualiclip_metric.training.config import Settings, within
+from qualiclip_metric.training.config import Settings, no_types, one_of, within
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class AnchoredConfig(Settings):
         "profile": "pair_specific_weight",
     }
 
-    objective: str = "anchored"
+    objective: str = one_of("anchored")
     seed: int = 27
     draws: int = within(2, 10**9, 2400)
     batch_size: int = within(1, 10**6, 8)
@@ -70,8 +70,8 @@ class AnchoredConfig(Settings):
     chain_share: float = within(0, 1, 0.8)
     max_links: int = within(1, MAX_LINKS, 3)
     max_distortions: int = within(1, 3, 2)
-    exclude: tuple[str, ...] = ()
-    hard_types: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = no_types()
+    hard_types: tuple[str, ...] = no_types()
     hard_weight: float = within(0, 10**6, 1.0)
     level_share: float = within(0, 10, 0.0)
     pristine_weight: float = within(0, 10**6, 1.0)
@@ -93,10 +93,3 @@ class AnchoredConfig(Settings):
     temperature: float = within(1e-6, 10**6, 4.0)
     workers: int = within(0, 1024, 2)
     validate_share: float = within(0, 0.9, 0.05)
-
-    def __post_init__(self) -> None:
-        if self.objective != "anchored":
-            raise ValueError(f"objective: expected 'anchored', got {self.objective!r}")
-        self._check_ranges()
-        self._check_types("exclude")
-        self._check_types("hard_types")

@@ -1,7 +1,7 @@
 """Draws: one crop of a pristine photo, its ladder, and its full-reference quality at each level."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -11,8 +11,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from qualiclip_metric.distortions import FAULT_OF, FAULTS, chain_ladder, draw_chain, ladder
 from qualiclip_metric.training.anchored.config import AnchoredConfig
-from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.data import PristineDataset, draw_types, generator, use_one_thread
+from qualiclip_metric.training.data import (
+    CROPS,
+    crop_pair,
+    draw_types,
+    drawn_photo,
+    generator,
+    use_one_thread,
+)
 from qualiclip_metric.training.full_reference import mdsi
 from qualiclip_metric.training.photos import Photo
 
@@ -34,24 +40,17 @@ class DrawDataset(Dataset[Draw]):
     """Draws by number: each depends only on the seed and its number."""
 
     def __init__(self, paths: Sequence[Photo], config: AnchoredConfig) -> None:
-        self.config = config
-        self.photos = PristineDataset(
-            paths,
-            TrainConfig(
-                seed=config.seed,
-                crop_size=config.crop_size,
-                min_scale=config.min_scale,
-                max_distortions=config.max_distortions,
-                exclude=config.exclude,
-            ),
-        )
+        self.paths, self.config = paths, config
 
     def __len__(self) -> int:
         return self.config.draws
 
     def __getitem__(self, number: int) -> Draw:
         config = self.config
-        crop = self.photos[number].crops[:1].float() / 255  # (1, 3, c, c): the first of the pair
+        photo = drawn_photo(self.paths, number, config.seed)
+        rng = generator(config.seed, number, CROPS)
+        pair = crop_pair(photo, config.crop_size, rng, min_scale=config.min_scale)
+        crop = _rounded(pair[:1])  # (1, 3, c, c)
         noise = generator(config.seed, number, _NOISE)
         kind = generator(config.seed, number, _KIND)
         chained = float(torch.rand((), generator=kind)) < config.chain_share
@@ -59,10 +58,10 @@ class DrawDataset(Dataset[Draw]):
             chain = draw_chain(kind, config.max_links)
             strengths, steps = dict(chain.links), chain_ladder(crop, chain, noise)
         else:
-            types = draw_types(self.photos.config, kind)
+            types = draw_types(config.exclude, config.max_distortions, kind)
             strengths, steps = dict.fromkeys(types, 1.0), ladder(crop, types, noise)
         # steps: (5, 1, 3, c, c), so crops: (6, 3, c, c)
-        crops = (torch.cat([crop, steps[:, 0]]) * 255).round() / 255
+        crops = _rounded(torch.cat([crop, steps[:, 0]]))
         shares = torch.zeros(len(FAULTS))
         for name, strength in strengths.items():
             if name in FAULT_OF:  # two links of one fault count as the stronger one
@@ -75,6 +74,11 @@ class DrawDataset(Dataset[Draw]):
             shares,
             any(name in config.hard_types for name in strengths),
         )
+
+
+def _rounded(img: Tensor) -> Tensor:
+    """Round to 8 bits, as in a file."""
+    return (img * 255).round() / 255
 
 
 def draw_batches(
@@ -93,10 +97,8 @@ def draw_batches(
 
 
 def _stack(draws: Sequence[Draw]) -> dict[str, Tensor]:
+    names = [one.name for one in fields(Draw)]
     return {
-        "crops": torch.stack([draw.crops for draw in draws]),
-        "quality": torch.stack([draw.quality for draw in draws]),
-        "chained": torch.tensor([draw.chained for draw in draws]),
-        "shares": torch.stack([draw.shares for draw in draws]),
-        "hard": torch.tensor([draw.hard for draw in draws]),
+        name: torch.stack([torch.as_tensor(getattr(draw, name)) for draw in draws])
+        for name in names
     }

@@ -26,9 +26,6 @@ DRAW_SETTINGS = (
 """Settings that a draw depends on; the photos are the rest."""
 _GRADIENT_SIDE = 128  # px of the crops whose gradients are taken; their cost grows with its square
 _COPIES = 24  # of a crop in one pass, each for another feature: 432 features take 18 of them
-# numbers of the draws for the second moments, far beyond those of any table
-_FIRST_GRADIENT = 10**9
-_FIRST_FLIP = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -50,12 +47,8 @@ def collect(
     folder: Path,
     progress: Callable[[int], None],
 ) -> FeatureTable:
-    """Compute the part of the table that is not on disk yet, and return the whole.
-
-    Raises ValueError when the folder holds a table of other settings, photos or weights.
-    """
-    identity = _identity(config, sources, "draws", "batch_size", "hard_types")
-    pieces = Pieces(folder, identity)
+    """Compute the part of the table that is not on disk yet, and return the whole."""
+    pieces = Pieces(folder, _identity(config, sources, "draws", "batch_size", "hard_types"))
     piece = pieces.missing()
     done = min(config.draws, piece * PIECE * config.batch_size)
     pending: list[dict[str, Tensor]] = []
@@ -70,47 +63,45 @@ def collect(
     return FeatureTable(**pieces.load())
 
 
-def gradient_second_moment(
+def second_moment(
+    kind: str,
     encoder: LiteEncoder,
     photos: Sequence[Photo],
     config: AnchoredConfig,
     sources: Sources,
     folder: Path,
 ) -> SecondMoment:
-    """Mean of J J' over `gradient_crops` crops, each at another level; J = d features / d pixels.
+    """Mean of d d' over changes d of the features: a head w responds to them by w' (d d') w.
 
-    A head w has the mean squared gradient w' (J J') w: what a small attack on the pixels gains.
-    Finished crops are kept in the folder.
+    `kind`: `gradients` with respect to the pixels, which a small attack follows, or `flips` of the
+    crops, top to bottom. Draws that are finished are kept in a folder of this name.
     """
-    pieces = Pieces(folder, _identity(config, sources, "gradient_crops"))
+    moment, first, setting = _MOMENTS[kind]
+    pieces = Pieces(folder / kind, _identity(config, sources, setting))
     draws = DrawDataset(photos, config)
-    for number in range(pieces.missing(), config.gradient_crops):
-        crops = draws[_FIRST_GRADIENT + number].crops
-        crop = crops[number % len(crops), :, :_GRADIENT_SIDE, :_GRADIENT_SIDE]
-        jacobian = _jacobian(encoder, crop)
-        pieces.save(number, {"squared": (jacobian @ jacobian.T)[None]})
+    for number in range(pieces.missing(), getattr(config, setting)):
+        squared = moment(encoder, draws[first + number].crops, number)
+        pieces.save(number, {"squared": squared[None]})
     return pieces.load()["squared"].mean(dim=0)
 
 
-def flip_second_moment(
-    encoder: LiteEncoder,
-    photos: Sequence[Photo],
-    config: AnchoredConfig,
-    sources: Sources,
-    folder: Path,
-) -> SecondMoment:
-    """Mean of d d' over the crops of `flip_draws` draws, with d the feature change under a flip.
+def _gradients(encoder: LiteEncoder, crops: Tensor, number: int) -> SecondMoment:
+    """J J' of one crop, each at another level, with J = d features / d pixels."""
+    jacobian = _jacobian(encoder, crops[number % len(crops), :, :_GRADIENT_SIDE, :_GRADIENT_SIDE])
+    return jacobian @ jacobian.T
 
-    The flip is vertical; finished draws are kept in the folder.
-    """
-    pieces = Pieces(folder, _identity(config, sources, "flip_draws"))
-    draws = DrawDataset(photos, config)
-    for number in range(pieces.missing(), config.flip_draws):
-        crops = draws[_FIRST_FLIP + number].crops
-        upright, flipped = _pooled(encoder, torch.stack([crops, crops.flip(2)])).double()
-        change = flipped - upright  # (levels, channels)
-        pieces.save(number, {"squared": (change.T @ change / len(change))[None]})
-    return pieces.load()["squared"].mean(dim=0)
+
+def _flips(encoder: LiteEncoder, crops: Tensor, _number: int) -> SecondMoment:
+    upright, flipped = _pooled(encoder, torch.stack([crops, crops.flip(2)])).double()
+    change = flipped - upright  # (levels, channels)
+    return change.T @ change / len(change)
+
+
+# numbers of the first draws: far beyond those of any table
+_MOMENTS = {
+    "gradients": (_gradients, 10**9, "gradient_crops"),
+    "flips": (_flips, 2 * 10**9, "flip_draws"),
+}
 
 
 def _identity(config: AnchoredConfig, sources: Sources, *settings: str) -> dict[str, Any]:

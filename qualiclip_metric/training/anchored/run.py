@@ -2,9 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,17 +22,13 @@ from qualiclip_metric.training.anchored.diagnosis import (
     collect_versions,
     fit_diagnosis,
 )
-from qualiclip_metric.training.anchored.features import (
-    collect,
-    flip_second_moment,
-    gradient_second_moment,
-)
+from qualiclip_metric.training.anchored.features import collect, second_moment
 from qualiclip_metric.training.anchored.fit import Heads, QuadraticPenalty, heads_to_projection
 from qualiclip_metric.training.anchored.heads import fit_faults, fit_quality
 from qualiclip_metric.training.config import TrainConfig
-from qualiclip_metric.training.digests import read_split
-from qualiclip_metric.training.loop import Report
+from qualiclip_metric.training.digests import Split, read_split
 from qualiclip_metric.training.photos import Photo
+from qualiclip_metric.training.report import Notify, Report, ignore
 from qualiclip_metric.training.start import initial_checkpoint
 from qualiclip_metric.training.validation import validate
 
@@ -46,7 +42,7 @@ def train_anchored(
     out: str | Path,
     *,
     pretrained: str | Path | None = None,
-    report: Callable[[Report], None] | None = None,
+    report: Notify | None = None,
 ) -> Path:
     """Fit `lite`'s heads to full-reference ranks of degraded crops of pristine photos.
 
@@ -69,15 +65,7 @@ def train_anchored(
             another training writes there, or several processes were started.
         ImportError: When the packages for training are missing, with the cure.
     """
-    _check_alone()
-    with files.own_folder(out) as folder:
-        notify = report or (lambda _report: None)
-        split = read_split(
-            photos,
-            config.validate_share,
-            folder / "digests.json",
-            lambda done: notify(Report("photos", done, len(photos))),
-        )
+    with _begun(config, photos, out, report) as (folder, split, notify):
         origin = initial_checkpoint(TrainConfig(temperature=config.temperature), pretrained)
         encoder = _frozen_encoder(origin)
         sources = {**split.sources, "start": origin.digest()}
@@ -89,10 +77,19 @@ def train_anchored(
             folder / "features",
             lambda done: notify(Report("features", done, config.draws)),
         )
-        penalties = _penalties(encoder, split.learn, config, sources, folder)
+        penalties = [
+            QuadraticPenalty(
+                weight, second_moment(kind, encoder, split.learn, config, sources, folder)
+            )
+            for kind, weight in (
+                ("gradients", config.gradient_penalty),
+                ("flips", config.flip_penalty),
+            )
+            if weight
+        ]
         quality, pairs = fit_quality(table, config, penalties)
         model = _checkpoint(origin, encoder, quality, pairs, fit_faults(table, config), config)
-        model = with_diagnosis(model, split.learn, config, split.sources, folder, notify)
+        model = _with_diagnosis(model, split, config, folder, notify)
         held = (split.held or split.learn)[:VALIDATION_PHOTOS]
         found = validate(
             from_checkpoint(model),
@@ -114,106 +111,62 @@ def train_anchored(
         return folder / files.MODEL
 
 
-def with_diagnosis(
-    model: Checkpoint,
-    photos: Sequence[Photo],
-    config: AnchoredConfig,
-    sources: Mapping[str, Any],
-    folder: Path,
-    notify: Callable[[Report], None],
-) -> Checkpoint:
-    """Fit the diagnosis of a model; its scores do not change.
-
-    Args:
-        model: An anchored model.
-        photos: Pristine photos to learn from.
-        config: Settings.
-        sources: Digests of the photos.
-        folder: Of the run; features are kept in its folder `diagnosis`.
-        notify: Called after every photo.
-    """
-    encoder = from_checkpoint(model).eval().requires_grad_(False).encoder
-    if not isinstance(encoder, LiteEncoder):
-        raise ValueError(f"diagnosis: expected a model as lite is, got {model.architecture}")
-    table = collect_versions(
-        encoder,
-        photos,
-        dataclasses.replace(config, scoring_size=model.scoring_size),
-        {**sources, "model": model.digest()},
-        folder / "diagnosis",
-        lambda done, total: notify(Report("diagnosis", done, total)),
-    )
-    head, facts = fit_diagnosis(table, config)
-    settings = {name: value for name, value in config.to_dict().items() if name in SETTINGS}
-    training = {**model.training, "diagnosis": {**settings, **sources, **facts}}
-    return dataclasses.replace(model, fault_classes=CLASSES, diagnosis=head, training=training)
-
-
 def train_diagnosis(
     config: AnchoredConfig,
     photos: Sequence[str | Photo],
     out: str | Path,
     model: str | Path,
-    report: Callable[[Report], None] | None = None,
+    report: Notify | None = None,
 ) -> Path:
-    """Fit only the diagnosis of an existing model, and write the model with it.
+    """Fit only the diagnosis of an anchored model (a name or a path), and write the model with it.
 
-    Args:
-        config: Settings; `validate_share` of the photos are held out as in `train_anchored`.
-        photos: As for `train_anchored`.
-        out: Folder for `model.safetensors` and the features.
-        model: An anchored model: a name or a path. All its other tensors stay to the bit.
-        report: As for `train_anchored`.
-
-    Returns:
-        Path of the model.
-
-    Raises:
-        ValueError: As for `train_anchored`, or when the model is of another kind.
+    All its other tensors stay to the bit. Arguments, return value and errors are those of
+    `train_anchored`; a ValueError also for a model of another kind.
     """
-    _check_alone()
-    with files.own_folder(out) as folder:
-        notify = report or (lambda _report: None)
-        split = read_split(
-            photos,
-            config.validate_share,
-            folder / "digests.json",
-            lambda done: notify(Report("photos", done, len(photos))),
-        )
-        made = with_diagnosis(
-            checkpoints.load(model), split.learn, config, split.sources, folder, notify
-        )
+    with _begun(config, photos, out, report) as (folder, split, notify):
+        made = _with_diagnosis(checkpoints.load(model), split, config, folder, notify)
         checkpoints.save(made, folder / files.MODEL)
         return folder / files.MODEL
 
 
-def _check_alone() -> None:
-    """Raise ValueError in one of several processes, which would all write the same files."""
+@contextmanager
+def _begun(
+    config: AnchoredConfig, photos: Sequence[str | Photo], out: str | Path, report: Notify | None
+) -> Iterator[tuple[Path, Split, Notify]]:
+    """Own the run's folder and split the photos.
+
+    Raises ValueError in one of several processes, which would all write the same files.
+    """
     processes = os.environ.get("WORLD_SIZE", "1")
     if processes != "1":
         raise ValueError(
             f"objective 'anchored': expected one process, got WORLD_SIZE={processes}; start "
             "qualiclip train without torchrun or accelerate, and set workers to use more cores"
         )
+    notify = report or ignore
+    with files.own_folder(out) as folder:
+        yield folder, read_split(photos, config.validate_share, folder, notify), notify
 
 
-def _penalties(
-    encoder: LiteEncoder,
-    photos: Sequence[Photo],
-    config: AnchoredConfig,
-    sources: Mapping[str, Any],
-    folder: Path,
-) -> list[QuadraticPenalty]:
-    """Penalties that the config enables."""
-    found = []
-    for weight, second_moment, name in (
-        (config.gradient_penalty, gradient_second_moment, "gradients"),
-        (config.flip_penalty, flip_second_moment, "flips"),
-    ):
-        if weight:
-            moment = second_moment(encoder, photos, config, sources, folder / name)
-            found.append(QuadraticPenalty(weight, moment))
-    return found
+def _with_diagnosis(
+    model: Checkpoint, split: Split, config: AnchoredConfig, folder: Path, notify: Notify
+) -> Checkpoint:
+    """Fit the diagnosis of an anchored model; its scores do not change."""
+    encoder = from_checkpoint(model).eval().requires_grad_(False).encoder
+    if not isinstance(encoder, LiteEncoder):
+        raise ValueError(f"diagnosis: expected a model as lite is, got {model.architecture}")
+    table = collect_versions(
+        encoder,
+        split.learn,
+        dataclasses.replace(config, scoring_size=model.scoring_size),
+        {**split.sources, "model": model.digest()},
+        folder / "diagnosis",
+        lambda done, total: notify(Report("diagnosis", done, total)),
+    )
+    head, facts = fit_diagnosis(table, config)
+    settings = {name: value for name, value in config.to_dict().items() if name in SETTINGS}
+    training = {**model.training, "diagnosis": {**settings, **split.sources, **facts}}
+    return dataclasses.replace(model, fault_classes=CLASSES, diagnosis=head, training=training)
 
 
 def _frozen_encoder(origin: Checkpoint) -> LiteEncoder:

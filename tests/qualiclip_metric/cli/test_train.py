@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from qualiclip_metric.cli import app
 from qualiclip_metric.cli.training_progress import TrainingProgress
-from qualiclip_metric.training.loop import Report
+from qualiclip_metric.training.report import Report
 from qualiclip_metric.training.validation import Validation
 from tests.photos import write_photos
 

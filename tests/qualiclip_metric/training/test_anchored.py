@@ -28,11 +28,7 @@ from qualiclip_metric.training.anchored import (
     train_diagnosis,
 )
 from qualiclip_metric.training.anchored.draws import DrawDataset
-from qualiclip_metric.training.anchored.features import (
-    FeatureTable,
-    flip_second_moment,
-    gradient_second_moment,
-)
+from qualiclip_metric.training.anchored.features import FeatureTable, second_moment
 from qualiclip_metric.training.anchored.heads import PAIR_FAULTS, fit_faults, fit_quality
 from qualiclip_metric.training.config import read_settings
 
@@ -229,7 +225,7 @@ def encoder():
 
 
 def test_the_gradient_second_moment_predicts_a_small_step(encoder, photos, tmp_path):
-    squared = gradient_second_moment(encoder, photos, TINY, {}, tmp_path)
+    squared = second_moment("gradients", encoder, photos, TINY, {}, tmp_path)
     crop = DrawDataset(photos, TINY)[10**9].crops[:1].requires_grad_()
     head = random(432)
     step = torch.autograd.grad((encoder.pooled(crop) @ head).sum(), crop)[0]
@@ -237,21 +233,20 @@ def test_the_gradient_second_moment_predicts_a_small_step(encoder, photos, tmp_p
 
 
 def test_the_flip_second_moment_is_that_of_flipped_crops(encoder, photos, tmp_path):
-    squared = flip_second_moment(encoder, photos, TINY, {}, tmp_path)
+    squared = second_moment("flips", encoder, photos, TINY, {}, tmp_path)
     draws, head = DrawDataset(photos, TINY), random(432).double()
     crops = torch.cat([draws[2 * 10**9 + number].crops for number in range(2)])
     change = (encoder.pooled(crops.flip(2)) - encoder.pooled(crops)).double() @ head
     assert torch.allclose(change.square().mean(), head @ squared.double() @ head, rtol=1e-3)
 
 
-@pytest.mark.parametrize("moment", [gradient_second_moment, flip_second_moment])
-def test_second_moments_of_other_photos_or_crops_are_not_taken(moment, encoder, photos, tmp_path):
-    moment(encoder, photos, TINY, {"digest": "a"}, tmp_path)
+def test_second_moments_of_other_photos_or_crops_are_not_taken(encoder, photos, tmp_path):
+    second_moment("flips", encoder, photos, TINY, {"digest": "a"}, tmp_path)
     with pytest.raises(ValueError, match="digest"):
-        moment(encoder, photos, TINY, {"digest": "b"}, tmp_path)
+        second_moment("flips", encoder, photos, TINY, {"digest": "b"}, tmp_path)
     with pytest.raises(ValueError, match="crop_size"):
         other = dataclasses.replace(TINY, crop_size=96)
-        moment(encoder, photos, other, {"digest": "a"}, tmp_path)
+        second_moment("flips", encoder, photos, other, {"digest": "a"}, tmp_path)
 
 
 @pytest.fixture(scope="module")

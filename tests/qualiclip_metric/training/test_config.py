@@ -22,7 +22,7 @@ def test_overrides_win_and_are_typed(tmp_path):
         ({"steps": "many"}, "steps: expected int"),
         ({"steps": 0}, "steps: expected 1 to"),
         ({"steps": True}, "steps: expected int"),
-        ({"model": "vit"}, "model: expected one of"),
+        ({"model": "vit"}, "model: expected 'lite' or 'rn50'"),
         ({"exclude": ["nothing"]}, "unknown distortion types"),
         ({"exclude": "jpeg"}, "exclude: expected a list of names"),
         ({"exclude": [["jpeg"]]}, "exclude: expected a list of names"),

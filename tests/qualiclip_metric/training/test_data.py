@@ -9,11 +9,12 @@ from PIL import Image
 from qualiclip_metric.distortions import DISTORTIONS, GROUPS
 from qualiclip_metric.training import TrainConfig
 from qualiclip_metric.training.data import (
-    DrawBatchSampler,
     PristineDataset,
     crop_pair,
     degrade,
+    draw_numbers,
     draw_types,
+    drawn_photo,
     generator,
 )
 
@@ -39,10 +40,9 @@ def test_crops_share_what_is_asked(overlap):
     height, width = 100, 140
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     img = torch.stack([y / height, x / width, torch.zeros(height, width)])
-    config = TrainConfig(crop_size=64, overlap=overlap)
     moved = 0
     for number in range(20):
-        crops = crop_pair(img, config, generator(0, number, 0))
+        crops = crop_pair(img, 64, generator(0, number, 0), overlap)
         assert crops.shape == (2, 3, 64, 64)
         low = crops.amin(dim=(2, 3))[:, :2] * torch.tensor([height, width])
         away = (low[0] - low[1]).abs()
@@ -52,16 +52,14 @@ def test_crops_share_what_is_asked(overlap):
 
 
 def test_a_photo_smaller_than_the_crop_is_enlarged_and_scales_stay_above_the_crop():
-    assert crop_pair(photo(40, 50), SMALL, generator(0, 0, 0)).shape == (2, 3, 64, 64)
-    tiny = TrainConfig(crop_size=64, min_scale=0.1)
-    assert crop_pair(photo(), tiny, generator(0, 0, 0)).shape == (2, 3, 64, 64)
+    assert crop_pair(photo(40, 50), 64, generator(0, 0, 0)).shape == (2, 3, 64, 64)
+    assert crop_pair(photo(), 64, generator(0, 0, 0), min_scale=0.1).shape == (2, 3, 64, 64)
 
 
 def test_types_come_from_distinct_groups_and_never_from_the_excluded():
-    config = TrainConfig(max_distortions=3, exclude=GROUPS["noise"])
     seen = set()
     for number in range(200):
-        types = draw_types(config, generator(1, number, 2))
+        types = draw_types(GROUPS["noise"], 3, generator(1, number, 2))
         groups = [DISTORTIONS[t].group for t in types]
         assert 1 <= len(types) <= 3 and len(set(groups)) == len(groups)
         seen.update(types)
@@ -77,11 +75,8 @@ def test_a_draw_depends_on_its_number_alone(folder):
 
 
 def test_every_photo_is_drawn_once_per_pass(folder):
-    config = TrainConfig(crop_size=64, seed=5)
-    plain = PristineDataset(folder, config)
-    colours = sorted(tuple(plain._photo(n).mean(dim=(1, 2)).tolist()) for n in range(6, 12))
-    assert colours == sorted(tuple(plain._photo(n).mean(dim=(1, 2)).tolist()) for n in range(6))
-    assert len(set(colours)) == 6
+    colours = [tuple(drawn_photo(folder, n, 5).mean(dim=(1, 2)).tolist()) for n in range(12)]
+    assert sorted(colours[:6]) == sorted(colours[6:]) and len(set(colours)) == 6
 
 
 def test_an_unreadable_photo_is_skipped_with_a_warning(folder, caplog):
@@ -101,8 +96,7 @@ def test_ladders_have_their_levels(folder):
 
 
 def test_processes_share_the_draws_of_a_larger_batch():
-    ranks = [DrawBatchSampler(range(1, 4), 3, rank, 2) for rank in range(2)]
-    assert len(ranks[0]) == 3
+    ranks = [draw_numbers(range(1, 4), 3, rank, 2) for rank in range(2)]
     together = [a + b for a, b in zip(*ranks, strict=True)]
-    assert together == list(DrawBatchSampler(range(1, 4), 6))
+    assert together == list(draw_numbers(range(1, 4), 6))
     assert together[0] == [6, 7, 8, 9, 10, 11]

@@ -100,9 +100,11 @@ def test_no_copy_of_the_one_photo_held_out_is_trained_on():
 
 
 def test_few_photos_held_out_are_said(files, tmp_path, caplog):
-    found = read_split(files, 1e-9, tmp_path / "cache.json", lambda _done: None)
+    found = read_split(files, 1e-9, tmp_path)
     assert found.sources == {"photos": 5, "digest": found.digest, "held_out": 1}
     assert "1 of 6 photos held out" in caplog.text
     caplog.clear()
-    read_split(files, 0.0, tmp_path / "cache.json", lambda _done: None)
+    read_split(files, 0.0, tmp_path)
     assert not caplog.text  # nothing held out, as asked
+    with pytest.raises(ValueError, match="at least one"):
+        read_split([tmp_path / "missing.png"], 0.0, tmp_path)
