@@ -1,7 +1,7 @@
 """`create`: the one place that joins encoder, prompts and weights into a metric."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from qualiclip_metric.checkpoints import Checkpoint, CheckpointError, load, signature_name
 from qualiclip_metric.diagnosis import DiagnosisHead
 from qualiclip_metric.encoders import ENCODERS, Encoder
-from qualiclip_metric.engines import DTYPES, choose_engine, choose_precision, device_of
+from qualiclip_metric.engines import choose_engine, choose_precision, device_of
 from qualiclip_metric.input_check import MIN_SIZE
 from qualiclip_metric.metric import Identity, QualiCLIP
 from qualiclip_metric.prompts import PROMPTS, Pair, check_pairs
@@ -98,10 +98,10 @@ def create(
     checkpoint = load(model)
     checkpoint = replace(checkpoint, scoring_size=_scoring_size(size, checkpoint.scoring_size))
     asked = checkpoint if prompts is None else with_prompts(checkpoint, prompts)
-    metric = from_checkpoint(asked, temperature=temperature)
+    metric = from_checkpoint(asked, temperature)
     metric.check_input = check_input
     assert isinstance(metric.encoder, Encoder)
-    metric.encoder.compute_with(engine, None if precision == "fp32" else DTYPES[precision])
+    metric.encoder.compute_with(engine, precision)
     metric.eval().requires_grad_(False)
     sha256 = digest(metric.state_dict())
     # `weights` is the same for any prompts of the user's: the digest with the model's own
@@ -109,14 +109,8 @@ def create(
     # the engines and torch's convolutions compute in channels-last order
     metric.to(device=device).to(memory_format=torch.channels_last)
     given = metric.pairs if prompts is not None else ()
-    metric.identify(
-        Identity(
-            model=signature_name(model, checkpoint),
-            weights=own[:8],
-            prompts=prompts_part(len(metric.prompts), given),
-            digest=sha256,
-        )
-    )
+    part = prompts_part(len(metric.prompts), given)
+    metric.identify(Identity(signature_name(model, checkpoint), own[:8], part, sha256))
     return metric
 
 
@@ -132,14 +126,13 @@ def with_prompts(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Checkpoint:
             "prompts: this model's are learned and cannot be exchanged; "
             "choose a model with written ones, such as qualiclip or lite"
         )
-    features = _TEXT_ENCODERS[checkpoint.architecture](checkpoint, pairs)
+    if checkpoint.architecture == "lite":
+        from qualiclip_metric.text.minilm import sentence_features
+
+        features = sentence_features(pairs)
+    else:
+        features = _clip_features(checkpoint, pairs)
     return replace(checkpoint, prompts=features, pairs=pairs)
-
-
-def _sentence_features(_checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
-    from qualiclip_metric.text.minilm import sentence_features
-
-    return sentence_features(pairs)
 
 
 def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
@@ -154,13 +147,6 @@ def _clip_features(checkpoint: Checkpoint, pairs: Sequence[Pair]) -> Tensor:
         return prompt_features(checkpoint.text, pairs)
     except (KeyError, IndexError, RuntimeError) as err:
         raise CheckpointError(f"the text tower is not that of CLIP RN50 ({err})") from err
-
-
-_TEXT_ENCODERS: dict[str, Callable[[Checkpoint, Sequence[Pair]], Tensor]] = {
-    "lite": _sentence_features,
-    "rn50": _clip_features,
-}
-"""Architecture -> features of texts, (P, 2, D)."""
 
 
 @normal_tensors()
@@ -230,14 +216,8 @@ def checkpoint_of(metric: QualiCLIP) -> Checkpoint:
             "expected a metric that `create` made; for one built by hand, whose encoder has no "
             "name, use checkpoints.save(Checkpoint(...), path)"
         )
-    origin = Checkpoint(
-        encoder={},
-        prompts=None,
-        pairs=metric.pairs,
-        scoring_size=metric.scoring_size,
-        **metric.provenance,
-    )
-    return to_checkpoint(metric, origin)
+    settings = {**metric.provenance, "pairs": metric.pairs, "scoring_size": metric.scoring_size}
+    return to_checkpoint(metric, Checkpoint(encoder={}, prompts=None, **settings))
 
 
 def to_checkpoint(metric: QualiCLIP, like: Checkpoint) -> Checkpoint:

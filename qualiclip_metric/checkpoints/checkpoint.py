@@ -17,11 +17,11 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model as data.
+    """A model as data; the tensors are fp32.
 
-    Args:
+    Attributes:
         architecture: Key of `encoders.ENCODERS`.
-        encoder: State dict of the encoder, fp32. Empty in a QualiCLIP+ file, which holds only the
+        encoder: State dict of the encoder. Empty in a QualiCLIP+ file, which holds only the
             learned prompts.
         prompts: Features of the antonym prompts, (P, 2, D); None if they are still to be computed
             from `learner` or `text`.
@@ -77,11 +77,7 @@ class Checkpoint:
                 "QualiCLIP+ needs CLIP's text tower, which is in the published qualiclip.pth; "
                 f"the base checkpoint ({base.architecture}) has none"
             )
-        tower = {
-            f"tower.{key}": tensor.float()
-            for key, tensor in base.text.items()
-            if key != "token_embedding.weight"
-        }
+        tower = {f"tower.{key}": tensor for key, tensor in tower_state(base.text).items()}
         return replace(
             self,
             architecture=base.architecture,
@@ -90,3 +86,8 @@ class Checkpoint:
             learner={**self.learner, **tower},
             logit_scale=base.logit_scale,
         )
+
+
+def tower_state(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """State dict of a `text.clip.TextTower`: without the token embedding, in fp32."""
+    return {key: value.float() for key, value in text.items() if key != "token_embedding.weight"}

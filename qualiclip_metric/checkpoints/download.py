@@ -160,10 +160,10 @@ def _places(source: Source) -> Iterator[Path]:
 
 def _download(source: Source) -> Path:
     """Download a file: from the hub into the hub's cache, from a URL into `cache_folder`."""
+    if not source.repo and is_offline():
+        raise DownloadError("not tried, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
     try:
-        return _from_hub(source) if source.repo else _from_url(source)
-    except DownloadError:
-        raise
+        return Path(_from_hub(source) if source.repo else _from_url(source))
     except Exception as err:  # the libraries' own errors, and those of HTTP and of files
         # the hub's library says "not in the cache" where its cause is the network or offline mode
         wrapped = type(err).__name__ == "LocalEntryNotFoundError" and err.__cause__
@@ -171,24 +171,20 @@ def _download(source: Source) -> Path:
         raise DownloadError(f"{type(cause).__name__}: {first_line(cause)}") from err
 
 
-def _from_hub(source: Source) -> Path:
+def _from_hub(source: Source) -> str:
     from huggingface_hub import hf_hub_download
 
     assert source.repo is not None
-    return Path(
-        hf_hub_download(
-            source.repo,
-            source.file,
-            revision=source.revision,
-            endpoint=hub_endpoint(),
-            etag_timeout=TIMEOUT,
-        )
+    return hf_hub_download(
+        source.repo,
+        source.file,
+        revision=source.revision,
+        endpoint=hub_endpoint(),
+        etag_timeout=TIMEOUT,
     )
 
 
-def _from_url(source: Source) -> Path:
-    if is_offline():
-        raise DownloadError("not tried, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
+def _from_url(source: Source) -> str:
     import pooch
 
     store = pooch.create(
@@ -199,15 +195,13 @@ def _from_url(source: Source) -> Path:
         retry_if_failed=RETRIES,
     )
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
-    return Path(store.fetch(source.file, downloader=downloader))
+    return str(store.fetch(source.file, downloader=downloader))
 
 
 def _unavailable_message(name: str, reasons: list[str]) -> str:
     """State which weights are missing, why, and every way to get them."""
     entry = PUBLISHED[name]
-    by_path = "give its path as the model"
-    if name == "qualiclip":
-        by_path += ", or set QUALICLIP_WEIGHTS to it"
+    variable = ", or set QUALICLIP_WEIGHTS to it" if name == "qualiclip" else ""
     lines = [f"{name}: the published weights ({entry.title}) are not available."]
     lines += [f"  tried   {reason}" for reason in reasons]
     for source in entry.sources:
@@ -215,7 +209,7 @@ def _unavailable_message(name: str, reasons: list[str]) -> str:
         lines.append(f"  file    {source.file} from {address(source)} (sha256: {digest})")
     lines += [
         f"  put it  into {cache_folder()} under that name (QUALICLIP_HOME names another folder)",
-        f"  or      {by_path}",
+        f"  or      give its path as the model{variable}",
     ]
     if any(source.repo for source in entry.sources):
         lines.append("  mirror  HF_ENDPOINT names another hub")

@@ -4,6 +4,7 @@ A layout is recognised by a tensor that only it has, in the order of `LAYOUTS`.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -58,15 +59,15 @@ def _tensors(content: Any) -> dict[str, Tensor]:
 
 def _qualiclip(tensors: Mapping[str, Tensor]) -> Checkpoint:
     """Convert miccunifi/QualiCLIP's qualiclip.pth, or pyiqa's copy of it."""
-    clip = {k.removeprefix("clip_model."): v for k, v in tensors.items()}
-    return Checkpoint(
-        architecture="rn50",
-        encoder=_image_side(clip),
-        prompts=_paired(tensors["prompts_features"]),
-        pairs=PROMPTS,
-        logit_scale=_logit_scale(clip),
+    features = tensors["prompts_features"]
+    if features.ndim != 2 or len(features) % 2 or not features.numel():
+        raise CheckpointError(
+            f"prompts_features: expected (2 x pairs, D), got {tuple(features.shape)}"
+        )
+    return replace(
+        _clip({key.removeprefix("clip_model."): tensor for key, tensor in tensors.items()}),
+        prompts=as_fp32(features).reshape(-1, 2, features.shape[1]),
         licence=PUBLISHED_LICENCE,
-        text=_text_side(clip),
     )
 
 
@@ -99,7 +100,7 @@ def _clip(tensors: Mapping[str, Tensor]) -> Checkpoint:
         prompts=None,
         pairs=PROMPTS,
         logit_scale=_logit_scale(tensors),
-        text=_text_side(tensors),
+        text={key: tensor for key, tensor in tensors.items() if key.startswith(_TEXT_SIDE)},
     )
 
 
@@ -111,14 +112,10 @@ LAYOUTS: dict[str, Callable[[Mapping[str, Tensor]], Checkpoint]] = {
 """Name of a tensor that only this layout has -> converter."""
 
 _TEXT_SIDE = (
-    "token_embedding.",
-    "positional_embedding",
-    "transformer.",
-    "ln_final.",
-    "text_projection",
-)
+    "token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection",
+)  # fmt: skip
 _POOL = "attnpool."
-_UNUSED = ("attnpool.positional_embedding",)
+_UNUSED = "attnpool.positional_embedding"
 """QualiCLIP pools without it, so that any image size fits."""
 
 
@@ -126,7 +123,7 @@ def _image_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State dict of `RN50Encoder`."""
     encoder = {}
     for key, tensor in part(clip, "visual.").items():
-        if key not in _UNUSED:
+        if key != _UNUSED:
             pooling = key.startswith(_POOL)
             encoder["pool." + key.removeprefix(_POOL) if pooling else "trunk." + key] = tensor
     for key in [key for key in encoder if key.endswith(".running_var")]:
@@ -134,19 +131,6 @@ def _image_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
         counter = key.removesuffix("running_var") + "num_batches_tracked"
         encoder.setdefault(counter, torch.tensor(0))
     return encoder
-
-
-def _text_side(clip: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: tensor for key, tensor in clip.items() if key.startswith(_TEXT_SIDE)}
-
-
-def _paired(features: Tensor) -> Tensor:
-    """(2P, D) -> (P, 2, D)."""
-    if features.ndim != 2 or len(features) % 2 or not features.numel():
-        raise CheckpointError(
-            f"prompts_features: expected (2 x pairs, D), got {tuple(features.shape)}"
-        )
-    return as_fp32(features).reshape(-1, 2, features.shape[1])
 
 
 def _logit_scale(clip: Mapping[str, Tensor]) -> float:

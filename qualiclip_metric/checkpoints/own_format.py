@@ -28,12 +28,12 @@ def save(checkpoint: Checkpoint, path: str | Path, dtype: torch.dtype = torch.fl
         path: File to write.
         dtype: Type in which the encoder is stored; everything else is stored as fp32.
     """
-    tensors = {f"encoder.{k}": v.detach().cpu().to(dtype) for k, v in checkpoint.encoder.items()}
-    tensors |= {f"learner.{k}": v.detach().cpu().float() for k, v in checkpoint.learner.items()}
+    tensors = {f"encoder.{k}": v.to(dtype) for k, v in checkpoint.encoder.items()}
+    tensors |= {f"learner.{k}": v.float() for k, v in checkpoint.learner.items()}
     if checkpoint.prompts is not None:
-        tensors["prompts"] = checkpoint.prompts.detach().cpu().float()
-    tensors |= {f"diagnosis.{k}": v.detach().cpu().float() for k, v in checkpoint.diagnosis.items()}
-    tensors = {k: v.contiguous() for k, v in tensors.items()}
+        tensors["prompts"] = checkpoint.prompts.float()
+    tensors |= {f"diagnosis.{k}": v.float() for k, v in checkpoint.diagnosis.items()}
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     write_bytes(path, _with_sorted_metadata(safetensors_save(tensors, header(checkpoint))))
 
 
@@ -118,7 +118,12 @@ def _from_parts(
     for key in ("architecture", "logit_scale", "temperature"):
         if key not in metadata:
             raise CheckpointError(f"the header lacks {key!r}")
-    pairs = _json(metadata, "pairs", list)
+    pairs, classes = _json(metadata, "pairs", list), _json(metadata, "fault_classes", list)
+    if not all(isinstance(name, str) for name in classes):
+        raise CheckpointError(f"header: expected fault_classes to be names, got {classes!r:.60}")
+    side = _number(metadata, "scoring_size") if "scoring_size" in metadata else 0.0
+    if not (side >= 0 and side.is_integer()):
+        raise CheckpointError(f"header: expected scoring_size of 0 or more px, got {side}")
     try:
         checked = check_pairs(pairs) if pairs else ()
     except ValueError as err:
@@ -133,8 +138,8 @@ def _from_parts(
         licence=metadata.get("licence", "unknown"),
         training=_json(metadata, "training", dict),
         learner=learner,
-        scoring_size=_side(metadata),
-        fault_classes=_names(metadata, "fault_classes"),
+        scoring_size=int(side),
+        fault_classes=tuple(classes),
         diagnosis={name: as_fp32(tensor) for name, tensor in diagnosis.items()},
     )
 
@@ -150,22 +155,6 @@ def _json(metadata: Mapping[str, str], key: str, kind: type) -> Any:
             f"header: expected {key} to be a {kind.__name__}, got {type(value).__name__}"
         )
     return value
-
-
-def _names(metadata: Mapping[str, str], key: str) -> tuple[str, ...]:
-    """List of names in an entry; empty if the entry is missing."""
-    names = _json(metadata, key, list)
-    if not all(isinstance(name, str) for name in names):
-        raise CheckpointError(f"header: expected {key} to be a list of names, got {names!r:.60}")
-    return tuple(names)
-
-
-def _side(metadata: Mapping[str, str]) -> int:
-    """Scoring size in px; 0 if the entry is missing."""
-    value = _number(metadata, "scoring_size") if "scoring_size" in metadata else 0.0
-    if not (value >= 0 and value.is_integer()):
-        raise CheckpointError(f"header: expected scoring_size of 0 or more px, got {value}")
-    return int(value)
 
 
 def _number(metadata: Mapping[str, str], key: str) -> float:

@@ -15,20 +15,10 @@ from qualiclip_metric.checkpoints.validation import check_values
 from qualiclip_metric.files import first_line
 
 _PARSER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError,
+    TypeError, ValueError, SafetensorError, pickle.UnpicklingError, struct.error,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 """Errors that the libraries raise on damaged files."""
 
 
@@ -50,26 +40,28 @@ def read(path: str | Path) -> Checkpoint:
         CheckpointError: When the file is damaged, could run code, holds no such model, or holds
             values that are not finite. The message names the file, and the tensor at fault.
     """
-    path = Path(path)
+    path, safe = Path(path), False
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:
-        checkpoint = _read(path)
+        if path.stat().st_size == 0:
+            raise CheckpointError("the file is empty (0 bytes); fetch or copy it again")
+        safe = _is_safetensors(path)
+        checkpoint = _read_safetensors(path) if safe else _read_torch(path)
         check_values(checkpoint)
     except CheckpointError as err:
         raise CheckpointError(f"{path}: {err}") from err
     except PermissionError:
         raise
     except _PARSER_ERRORS as err:
-        raise CheckpointError(f"{path}: damaged, or no checkpoint ({first_line(err)})") from err
+        kind = "safetensors" if safe else "torch"
+        raise CheckpointError(
+            f"{path}: damaged, or no {kind} file ({first_line(err)}); fetch it again"
+        ) from err
     return replace(checkpoint, file=str(path))
 
 
-def _read(path: Path) -> Checkpoint:
-    if path.stat().st_size == 0:
-        raise CheckpointError("the file is empty (0 bytes); fetch or copy it again")
-    if _is_safetensors(path):
-        return _read_safetensors(path)
+def _read_torch(path: Path) -> Checkpoint:
     from qualiclip_metric.checkpoints.layouts import from_torch
     from qualiclip_metric.checkpoints.torch_file import read_torch
 
@@ -83,12 +75,9 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as err:
-        raise CheckpointError(f"damaged, or no safetensors file ({first_line(err)})") from err
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     ours = metadata.get("format") == FORMAT or not any("visual." in key for key in tensors)
     if ours:
         return from_safetensors(tensors, metadata)

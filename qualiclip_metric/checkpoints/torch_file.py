@@ -17,7 +17,6 @@ import torch
 from qualiclip_metric.checkpoints.checkpoint import CheckpointError
 from qualiclip_metric.checkpoints.download import sha256_of
 from qualiclip_metric.checkpoints.published import pinned_digests
-from qualiclip_metric.files import first_line
 
 MAX_EXPANSION = 2
 SLACK_BYTES = 16 << 20
@@ -28,8 +27,8 @@ uncompressed; only the program text of an archive is compressed, which may be a 
 def read_torch(path: Path) -> Any:
     """Read the content of a torch file, usually tensors by name.
 
-    Raises CheckpointError when the file is damaged, is no torch file, could run code, or would
-    unpack to much more than its size.
+    Raises CheckpointError when the file could run code, or would unpack to much more than its size;
+    damaged files raise what torch and zipfile raise.
     """
     archive = zipfile.is_zipfile(path)
     if archive:
@@ -47,8 +46,6 @@ def read_torch(path: Path) -> Any:
             "refused: no torch file, or one that holds more than tensors and could run code when "
             f"it is loaded; only tensors are read{f', it asks for {named[1]}' if named else ''}"
         ) from err  # torch's own text advises weights_only=False
-    except (RuntimeError, EOFError, ValueError, KeyError) as err:
-        raise CheckpointError(f"damaged, or no torch file ({first_line(err)})") from err
 
 
 def _names_in(path: Path) -> list[str]:

@@ -45,7 +45,7 @@ def check_values(checkpoint: Checkpoint) -> None:
             if not name.endswith(COUNTER):
                 _check_tensor(f"{group}.{name}", tensor)
     if checkpoint.prompts is not None:
-        _check_prompts("prompts", checkpoint.prompts, len(checkpoint.pairs))
+        _check_prompts(checkpoint.prompts, len(checkpoint.pairs))
     _check_diagnosis(checkpoint)
     for name in ("logit_scale", "temperature"):
         value = getattr(checkpoint, name)
@@ -90,15 +90,15 @@ def _check_diagnosis(checkpoint: Checkpoint) -> None:
         )
 
 
-def _check_prompts(name: str, prompts: Tensor, texts: int) -> None:
+def _check_prompts(prompts: Tensor, texts: int) -> None:
     if prompts.ndim != 3 or prompts.shape[1] != 2 or prompts.numel() == 0:
         raise CheckpointError(
-            f"{name}: expected features of shape (pairs, 2, D), none of them 0, "
+            "prompts: expected features of shape (pairs, 2, D), none of them 0, "
             f"got {tuple(prompts.shape)}"
         )
-    _check_tensor(name, prompts)
+    _check_tensor("prompts", prompts)
     if texts and texts != len(prompts):
         raise CheckpointError(
-            f"{name}: expected as many pairs of features as of texts, "
+            "prompts: expected as many pairs of features as of texts, "
             f"got {len(prompts)} and {texts}"
         )

@@ -12,6 +12,7 @@ from open_clip.tokenizer import tokenize
 from open_clip.transformer import LayerNorm, QuickGELU, Transformer
 from torch import Tensor, nn
 
+from qualiclip_metric.checkpoints.checkpoint import tower_state
 from qualiclip_metric.prompts import PROMPTS, Pair
 
 CONTEXT_LENGTH = 77
@@ -65,7 +66,8 @@ class PromptLearner(nn.Module):
 
     def __init__(self, pairs: Sequence[Pair] = PROMPTS, context: int = CONTEXT_TOKENS) -> None:
         super().__init__()
-        self.words = _word_counts(pairs)
+        tokens = tokenize([text for pair in pairs for text in pair])  # (2P, 77)
+        self.words = [int(end) - 1 for end in tokens.argmax(dim=1)]  # the end token is the largest
         prompts, rest = len(self.words), CONTEXT_LENGTH - 1 - context
         self.ctx = nn.Parameter(torch.zeros(prompts, context, WIDTH))
         self.register_buffer("token_prefix", torch.zeros(prompts, 1, WIDTH))
@@ -95,12 +97,13 @@ class PromptLearner(nn.Module):
 
     def _embedded(self) -> Float[Tensor, "t 77 512"]:
         half = self.ctx.shape[1] // 2
-        rows = []
-        for prefix, ctx, suffix, words in zip(
-            self.token_prefix, self.ctx, self.token_suffix, self.words, strict=True
-        ):
-            rows.append(torch.cat([prefix, ctx[:half], suffix[:words], ctx[half:], suffix[words:]]))
-        return torch.stack(rows)
+        parts = zip(self.token_prefix, self.ctx, self.token_suffix, self.words, strict=True)
+        return torch.stack(
+            [
+                torch.cat([prefix, ctx[:half], suffix[:words], ctx[half:], suffix[words:]])
+                for prefix, ctx, suffix, words in parts
+            ]
+        )
 
     def _load_from_state_dict(self, *args: Any) -> None:
         self._features = None
@@ -135,14 +138,3 @@ def initial_learner(
         "token_suffix": embedded[:, 1 + CONTEXT_TOKENS :].clone(),
         **{f"tower.{key}": value for key, value in tower_state(text).items()},
     }
-
-
-def tower_state(text: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """State dict of a `TextTower`: the text side without its token embedding, in fp32."""
-    return {key: value.float() for key, value in text.items() if key != "token_embedding.weight"}
-
-
-def _word_counts(pairs: Sequence[Pair]) -> tuple[int, ...]:
-    """Tokens of each text, without those of start and end."""
-    tokens = tokenize([text for pair in pairs for text in pair])
-    return tuple(int(end) - 1 for end in tokens.argmax(dim=1))

@@ -41,19 +41,8 @@ def test_published_layout(rn50: QualiCLIP) -> None:
     assert float(rn50.logit_scale) == pytest.approx(100.0)
     assert not rn50.training
     assert not any(p.requires_grad for p in rn50.parameters())
-    assert rn50(IMG).shape == (2, 1)
-
-
-def test_an_image_does_not_depend_on_its_neighbours(rn50: QualiCLIP) -> None:
     alone = torch.cat([rn50(one[None]) for one in IMG])
     assert (rn50(IMG) - alone).abs().max() < 1e-6
-
-
-def test_bf16_is_near_and_says_so(rn50: QualiCLIP, seeded_official: Path) -> None:
-    fast = create(seeded_official, precision="bf16")
-    assert fast.state_dict()["encoder.trunk.conv1.weight"].dtype == torch.float32
-    assert 0 < (fast(IMG) - rn50(IMG)).abs().max() < 0.02
-    assert fast.signature == replace(rn50.signature, precision="bf16")  # type: ignore[type-var]
 
 
 def test_learned_prompts_take_encoder_and_text_from_the_base(

@@ -211,19 +211,19 @@ def test_truncated(suffix: str, tmp_path: Path) -> None:
         ({k: v for k, v in CLIP.items() if k != "logit_scale"}, "logit_scale"),
         ({**OFFICIAL, "prompts_features": torch.rand(13, 6)}, "2 x pairs"),
         ({"params": {}, "qualiclip_metric": {"format": "x"}}, "architecture"),
+        (None, "format"),
     ],
 )
 def test_another_layout_is_named(content: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=message):
-        checkpoints.read(saved(content, tmp_path / "other.pth"))
-
-
-def test_neither_header_nor_file(tmp_path: Path) -> None:
-    save_file({"a": torch.rand(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(CheckpointError, match="format"):
-        checkpoints.read(tmp_path / "other.safetensors")
+    path = tmp_path / "other"
     with pytest.raises(FileNotFoundError):
-        checkpoints.read(tmp_path / "none.pth")
+        checkpoints.read(path)
+    if content is None:
+        save_file({"a": torch.rand(2)}, path)
+    else:
+        saved(content, path)
+    with pytest.raises(CheckpointError, match=message):
+        checkpoints.read(path)
 
 
 def test_the_digest_is_of_what_scores_depend_on() -> None:
