@@ -77,51 +77,37 @@ class SameConv2d(nn.Conv2d):
         return folded_conv(self, activation=activation, same=self.stride[0] > 1)
 
 
-class SeparableBlock(nn.Module):
-    """Depthwise and pointwise convolution, with a shortcut if the shape stays the same."""
+class Block(nn.Module):
+    """Pointwise convolution that expands, depthwise one, and pointwise one that reduces.
 
-    def __init__(self, channels: int, settings: StageSettings, stride: int) -> None:
-        super().__init__()
-        self.conv_dw = SameConv2d(channels, channels, settings.kernel, stride, groups=channels)
-        self.conv_pw = SameConv2d(channels, settings.channels, 1)
-        self.has_skip = stride == 1 and channels == settings.channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, channels, H, W) -> (N, settings.channels, H / stride, W / stride)."""
-        out: Tensor = self.conv_pw(functional.relu6(self.conv_dw(x)))
-        return out + x if self.has_skip else out
-
-    def stages(self) -> tuple[Stage, ...]:
-        """The block in a layer graph."""
-        return _with_skip([self.conv_dw.as_stage("relu6")], self.conv_pw, self.has_skip)
-
-
-class InvertedResidual(nn.Module):
-    """Pointwise convolution that expands, depthwise one, and pointwise one that reduces."""
+    The first is left out where nothing expands; there is a shortcut if the shape stays the same.
+    """
 
     def __init__(self, channels: int, settings: StageSettings, stride: int) -> None:
         super().__init__()
         inner = channels * settings.expansion
-        self.conv_pw = SameConv2d(channels, inner, 1)
+        if settings.expansion > 1:
+            self.conv_pw = SameConv2d(channels, inner, 1)
         self.conv_dw = SameConv2d(inner, inner, settings.kernel, stride, groups=inner)
-        self.conv_pwl = SameConv2d(inner, settings.channels, 1)
+        last = "conv_pwl" if settings.expansion > 1 else "conv_pw"  # timm's names
+        self.add_module(last, SameConv2d(inner, settings.channels, 1))
         self.has_skip = stride == 1 and channels == settings.channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, settings.channels, H / stride, W / stride)."""
-        inner = functional.relu6(self.conv_dw(functional.relu6(self.conv_pw(x))))
-        out: Tensor = self.conv_pwl(inner)
+        *inner, last = self.children()
+        out = x
+        for conv in inner:
+            out = functional.relu6(conv(out))
+        out = last(out)
         return out + x if self.has_skip else out
 
     def stages(self) -> tuple[Stage, ...]:
         """The block in a layer graph."""
-        branch = [self.conv_pw.as_stage("relu6"), self.conv_dw.as_stage("relu6")]
-        return _with_skip(branch, self.conv_pwl, self.has_skip)
-
-
-def _with_skip(branch: list[Conv], last: SameConv2d, has_skip: bool) -> tuple[Stage, ...]:
-    end = last.as_stage("none")
-    return (Residual(tuple(branch), end),) if has_skip else (*branch, end)
+        *inner, last = self.children()
+        branch = tuple(conv.as_stage("relu6") for conv in inner)  # type: ignore[operator]
+        end = last.as_stage("none")  # type: ignore[operator]
+        return (Residual(branch, end),) if self.has_skip else (*branch, end)
 
 
 class EfficientNetLite0(nn.Module):
@@ -135,8 +121,7 @@ class EfficientNetLite0(nn.Module):
         for settings in STAGES:
             blocks = nn.Sequential()
             for index in range(settings.blocks):
-                kind = SeparableBlock if settings.expansion == 1 else InvertedResidual
-                blocks.append(kind(channels, settings, settings.stride if index == 0 else 1))
+                blocks.append(Block(channels, settings, settings.stride if index == 0 else 1))
                 channels = settings.channels
             self.blocks.append(blocks)
 
@@ -157,7 +142,7 @@ class EfficientNetLite0(nn.Module):
         for index, blocks in enumerate(self.blocks):
             assert isinstance(blocks, nn.Sequential)
             for block in blocks:
-                assert isinstance(block, SeparableBlock | InvertedResidual)
+                assert isinstance(block, Block)
                 stages += block.stages()
             if index in OUTPUT_STAGES:
                 parts.append(tuple(stages))

@@ -15,7 +15,8 @@ from torch.autograd import forward_ad
 from qualiclip_metric.engines import DTYPES, ENGINES, Engine
 from qualiclip_metric.engines.layers import LayerGraph
 
-Weights = tuple[tuple[int, int], ...]
+Weights = list[tuple[int, int]]
+"""Address and count of in-place changes of each tensor."""
 
 
 class Encoder(nn.Module, ABC):
@@ -32,7 +33,8 @@ class Encoder(nn.Module, ABC):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
-        self._inference = _Inference("torch", None)
+        self.engine, self.precision = "torch", "fp32"
+        self._ready: tuple[Weights, Engine] | None = None
 
     @property
     @abstractmethod
@@ -51,20 +53,15 @@ class Encoder(nn.Module, ABC):
     def layer_graph(self) -> LayerGraph:
         """The layers that `maps` computes in evaluation mode."""
 
-    def compute_with(self, engine: str, dtype: torch.dtype | None = None) -> None:
-        """Choose engine and precision of feature maps where no gradient is needed; weights stay."""
-        self._inference = _Inference(engine, dtype)
+    def compute_with(self, engine: str, precision: str = "fp32") -> None:
+        """Choose the engine, a key of `ENGINES`, and the precision of feature maps, of `DTYPES`.
 
-    @property
-    def engine(self) -> str:
-        """Key of `ENGINES` that computes the trunk."""
-        return self._inference.engine
+        They apply where no gradient is needed. The weights stay as they are.
+        """
+        self.engine, self.precision, self._ready = engine, precision, None
 
-    @property
-    def precision(self) -> str:
-        """Key of `DTYPES`: the precision that the trunk is computed in."""
-        dtype = self._inference.dtype or torch.float32
-        return next(name for name, held in DTYPES.items() if held == dtype)
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ready": None}  # copies and pickles build an engine of their own
 
     def forward(self, img: Tensor) -> Tensor:
         """(N, 3, H, W) RGB in [0, 1] -> (N, dim), not normalised.
@@ -77,7 +74,7 @@ class Encoder(nn.Module, ABC):
 
     def from_maps(self, img: Tensor, function: Callable[[tuple[Tensor, ...]], Tensor]) -> Tensor:
         """Compute a function of the feature maps, row by row of its outcome; see `forward`."""
-        engine = self._inference.ready(self) if self._may_use_engine(img) else None
+        engine = self._engine() if self._may_use_engine(img) else None
         if engine is None:
             return function(self.maps(img))
         maps = engine(img)
@@ -101,36 +98,24 @@ class Encoder(nn.Module, ABC):
             or torch._C._functorch.is_functorch_wrapped_tensor(img)  # vmap, grad of torch.func
         )
 
+    def _engine(self) -> Engine | None:
+        """Engine for the weights as they are, built at its first use and after they have changed.
 
-class _Inference:
-    """Builds an encoder's engine at its first use, and again after the weights have changed.
-
-    Copies and pickles leave the engine out; they build their own.
-    """
-
-    def __init__(self, engine: str, dtype: torch.dtype | None) -> None:
-        self.engine, self.dtype = engine, dtype
-        self._made: tuple[Weights, Engine] | None = None
-
-    def ready(self, encoder: Encoder) -> Engine | None:
-        """Return the engine; None with hooks, or with weights of a precision that no engine has."""
+        None with hooks, or with weights of a precision that no engine has.
+        """
         weights: list[tuple[int, int]] = []
-        for module in encoder.trunk.modules():
+        for module in self.trunk.modules():
             if module._forward_hooks or module._forward_pre_hooks:
                 return None
             for tensor in (*module._parameters.values(), *module._buffers.values()):
                 if tensor is not None:
                     version = 0 if tensor.is_inference() else tensor._version
                     weights.append((tensor.data_ptr(), version))
-        own = next(encoder.trunk.parameters()).dtype
+        own = next(self.trunk.parameters()).dtype
         if own not in (torch.float32, torch.bfloat16, torch.float16):
             return None
-        if self._made is None or self._made[0] != tuple(weights):
-            made = ENGINES[self.engine](
-                encoder.layer_graph(), self.dtype or own, encoder.mean.device
-            )
-            self._made = (tuple(weights), made)
-        return self._made[1]
-
-    def __reduce__(self) -> tuple[type, tuple[str, torch.dtype | None]]:
-        return type(self), (self.engine, self.dtype)
+        if self._ready is None or self._ready[0] != weights:
+            dtype = own if self.precision == "fp32" else DTYPES[self.precision]
+            engine = ENGINES[self.engine](self.layer_graph(), dtype, self.mean.device)
+            self._ready = (weights, engine)
+        return self._ready[1]

@@ -45,21 +45,13 @@ def imagenet_state_dict(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     shape.
     """
     model = timm.create_model(ARCHITECTURE, pretrained=False)
-    model.load_state_dict(_timm_names(model.state_dict(), weights))
+    names = model.state_dict()
+    if len(names) != len(weights):
+        raise ValueError(f"EfficientNet-Lite0: expected {len(names)} tensors, got {len(weights)}")
+    try:
+        model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
+    except RuntimeError as err:
+        raise ValueError(f"EfficientNet-Lite0: {err}") from err
     fold_batchnorm(model)
     trunk = ("conv_stem.", "blocks.")
     return {k: v.detach() for k, v in model.state_dict().items() if k.startswith(trunk)}
-
-
-def _timm_names(own: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    if len(own) != len(other):
-        raise ValueError(f"EfficientNet-Lite0: expected {len(own)} tensors, got {len(other)}")
-    renamed = {}
-    for (name, mine), (their_name, theirs) in zip(own.items(), other.items(), strict=True):
-        if mine.shape != theirs.shape:
-            raise ValueError(
-                f"EfficientNet-Lite0: {their_name} should be {name} of shape {tuple(mine.shape)}, "
-                f"got {tuple(theirs.shape)}"
-            )
-        renamed[name] = theirs
-    return renamed

@@ -20,11 +20,6 @@ from qualiclip_metric.engines.processor import has_bf16_instructions
 Engine = Callable[[Tensor], tuple[Tensor, ...]]
 
 
-OPENVINO_PIXELS = 2**24
-"""Engine `openvino` computes larger images by `StripEngine`: OpenVINO holds whole feature maps, 200
-bytes and more per pixel, which is 3.4 GB at this size."""
-
-
 def _strips(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
     from qualiclip_metric.engines.strips import StripEngine
 
@@ -34,18 +29,7 @@ def _strips(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engi
 def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
     with without_telemetry():
         from qualiclip_metric.engines.openvino import OpenVINOEngine
-
-    whole = OpenVINOEngine(graph, dtype, device)
-
-    @cache
-    def strips() -> Engine:
-        return _strips(graph, dtype, device)
-
-    def by_size(img: Tensor) -> tuple[Tensor, ...]:
-        large = img.shape[2] * img.shape[3] > OPENVINO_PIXELS
-        return (strips() if large else whole)(img)
-
-    return by_size
+    return OpenVINOEngine(graph, dtype, device)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ Reference: OpenVINO's operation set 13 and the properties of its CPU plugin.
 
 import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -35,6 +35,9 @@ model for that size alone: one for all sizes would keep the memory of every tile
 TILES = 4
 """Tiles per image: the tiled maps take about a quarter of their memory."""
 
+MAX_PIXELS = 2**24
+"""Larger images are left to `StripEngine`: whole feature maps take 3.4 GB at this size."""
+
 PRECISIONS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 Size = tuple[int, int]
@@ -55,9 +58,18 @@ class OpenVINOEngine:
 
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W) RGB in [0, 1] -> the feature map of each part, fp32."""
+        if img.shape[2] * img.shape[3] > MAX_PIXELS:
+            maps: tuple[Tensor, ...] = self._strips(img)
+            return maps
         count = max(1, CALL_PIXELS // (img.shape[2] * img.shape[3]))
         calls = [self._feature_maps(img[i : i + count]) for i in range(0, len(img), count)]
         return calls[0] if len(calls) == 1 else tuple(map(torch.cat, zip(*calls, strict=True)))
+
+    @cached_property
+    def _strips(self) -> Any:
+        from qualiclip_metric.engines.strips import StripEngine
+
+        return StripEngine(self.graph, self.dtype)
 
     def _feature_maps(self, img: Tensor) -> tuple[Tensor, ...]:
         pixels = img.detach().float().contiguous().numpy()
@@ -188,15 +200,13 @@ def _residual(stage: Residual, node: Any, bf16: bool) -> Any:
     return _activated(ops.add(branch, _sequence(stage.shortcut, node, bf16)), stage.last)
 
 
-def _rounded(conv: Conv) -> Conv:
-    from qualiclip_metric.engines.rounding import to_bf16
-
-    return to_bf16(conv)
-
-
 def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
-    # The bias stays as it is: OpenVINO adds it in fp32.
-    weight = (_rounded(conv) if bf16 else conv).weight.cpu().numpy()
+    weight = conv.weight
+    if bf16:  # the bias stays as it is: OpenVINO adds it in fp32
+        from qualiclip_metric.engines.rounding import to_bf16
+
+        weight = to_bf16(conv).weight
+    weights = weight.cpu().numpy()
     pads = [conv.kernel // 2] * 2
     options = {
         "strides": [conv.stride] * 2,
@@ -207,10 +217,10 @@ def _convolved(conv: Conv, node: Any, bf16: bool) -> Any:
     }
     if conv.groups > 1:
         # (out, in / groups, k, k) -> (groups, out / groups, in / groups, k, k)
-        grouped = weight.reshape(conv.groups, -1, *weight.shape[1:])
+        grouped = weights.reshape(conv.groups, -1, *weights.shape[1:])
         out = ops.group_convolution(node, _shared(grouped), **options)
     else:
-        out = ops.convolution(node, _shared(weight), **options)
+        out = ops.convolution(node, _shared(weights), **options)
     return ops.add(out, _per_channel(conv.bias))
 
 

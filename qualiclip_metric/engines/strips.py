@@ -5,8 +5,7 @@ rows that its next window needs together with the next strip. No row is computed
 is exact, and the maps between the image and the last layer take the memory of one strip.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from qualiclip_metric.engines.convolution import PreparedConv
-from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Stage
+from qualiclip_metric.engines.layers import Conv, LayerGraph, Pool, Residual, Stage
 from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
 
@@ -40,21 +39,23 @@ class StripEngine:
         strip_pixels: int | None = None,
     ) -> None:
         self.strip_pixels = strip_pixels or int(STRIP_VALUES / graph.max_values_per_pixel)
-        self.mean = graph.mean.to(device).view(3, 1, 1)
-        self.std = graph.std.to(device).view(3, 1, 1)
         where = torch.device(device)
+        self.mean = graph.mean.to(where).view(3, 1, 1)
+        self.std = graph.std.to(where).view(3, 1, 1)
+        # on a CPU without instructions for bf16: rounded weights, but arithmetic in fp32, faster
+        emulated = dtype == torch.bfloat16 and where.type == "cpu" and not has_bf16_instructions()
+        arithmetic = torch.float32 if emulated else dtype
         first, *others = graph.parts
         count = graph.fp32_stages if dtype != torch.float32 else 0
-        fp32, rest = _Preparation(torch.float32, torch.float32, where), _preparation(dtype, where)
-        self.parts: list[list[_PreparedStage]] = [
-            [
-                *(fp32(stage) for stage in first[:count]),
-                _Cast(rest.dtype),
-                *(rest(stage) for stage in first[count:]),
-            ],
-            *([rest(stage) for stage in part] for part in others),
-        ]
-        self.first_dtype = torch.float32 if count else rest.dtype
+        self.first_dtype = torch.float32 if count else arithmetic
+
+        def prepare(conv: Conv) -> PreparedConv:
+            rounded = to_bf16(conv) if dtype == torch.bfloat16 else conv
+            return PreparedConv(rounded, arithmetic, where)
+
+        fp32 = _prepared(first[:count], lambda conv: PreparedConv(conv, torch.float32, where))
+        rest = [_prepared(part, prepare) for part in (first[count:], *others)]
+        self.parts: list[list[_PreparedStage]] = [[*fp32, arithmetic, *rest[0]], *rest[1:]]
 
     @torch.no_grad()
     def __call__(self, img: Tensor) -> tuple[Tensor, ...]:
@@ -86,53 +87,29 @@ class StripEngine:
         return tuple(_stacked(piece) for piece in pieces)
 
 
-@dataclass(frozen=True)
 class _PreparedResidual:
     """A residual whose convolutions are prepared."""
 
-    branch: "list[_PreparedStage]"
-    last: PreparedConv
-    shortcut: "list[_PreparedStage]"
+    def __init__(self, stage: Residual, prepare: Callable[[Conv], PreparedConv]) -> None:
+        self.branch = _prepared(stage.branch, prepare)
+        self.last = prepare(stage.last)
+        self.shortcut = _prepared(stage.shortcut, prepare)
 
 
-@dataclass(frozen=True)
-class _Cast:
-    """Change of precision between two stages."""
-
-    dtype: torch.dtype
+_PreparedStage = PreparedConv | Pool | _PreparedResidual | torch.dtype
+"""A stage for one device; a dtype is a change of precision between two stages."""
 
 
-_PreparedStage = PreparedConv | Pool | _PreparedResidual | _Cast
-
-
-@dataclass(frozen=True)
-class _Preparation:
-    """Prepares stages for one device: weights rounded to `weights`, arithmetic in `dtype`."""
-
-    weights: torch.dtype
-    dtype: torch.dtype
-    device: torch.device
-
-    def __call__(self, stage: Stage) -> _PreparedStage:
+def _prepared(
+    stages: Sequence[Stage], prepare: Callable[[Conv], PreparedConv]
+) -> list[_PreparedStage]:
+    made: list[_PreparedStage] = []
+    for stage in stages:
         if isinstance(stage, Conv):
-            return self.conv(stage)
-        if isinstance(stage, Pool):
-            return stage
-        return _PreparedResidual(
-            [self(one) for one in stage.branch],
-            self.conv(stage.last),
-            [self(one) for one in stage.shortcut],
-        )
-
-    def conv(self, conv: Conv) -> PreparedConv:
-        rounded = to_bf16(conv) if self.weights == torch.bfloat16 else conv
-        return PreparedConv(rounded, self.dtype, self.device)
-
-
-def _preparation(dtype: torch.dtype, device: torch.device) -> _Preparation:
-    """On a CPU without instructions for bf16: rounded weights, but arithmetic in fp32, faster."""
-    emulated = dtype == torch.bfloat16 and device.type == "cpu" and not has_bf16_instructions()
-    return _Preparation(dtype, torch.float32 if emulated else dtype, device)
+            made.append(prepare(stage))
+        else:
+            made.append(stage if isinstance(stage, Pool) else _PreparedResidual(stage, prepare))
+    return made
 
 
 class _StageState(Protocol):
@@ -190,8 +167,8 @@ class _ConvState:
 class _CastState:
     """A change of precision."""
 
-    def __init__(self, cast: _Cast, height: int) -> None:
-        self.dtype, self.height = cast.dtype, height
+    def __init__(self, dtype: torch.dtype, height: int) -> None:
+        self.dtype, self.height = dtype, height
 
     def push(self, rows: Tensor, last: bool) -> Tensor:
         return rows.to(self.dtype)
@@ -240,7 +217,7 @@ class _ResidualState:
 def _state(stage: _PreparedStage, height: int) -> _StageState:
     if isinstance(stage, PreparedConv):
         return _ConvState(stage, height)
-    if isinstance(stage, _Cast):
+    if isinstance(stage, torch.dtype):
         return _CastState(stage, height)
     return _PoolState(stage, height) if isinstance(stage, Pool) else _ResidualState(stage, height)
 

@@ -13,7 +13,6 @@ from qualiclip_metric import create
 from qualiclip_metric.encoders.efficientnet import EfficientNetLite0
 from qualiclip_metric.encoders.imagenet import (
     ARCHITECTURE,
-    _timm_names,
     fold_batchnorm,
     imagenet_state_dict,
 )
@@ -51,14 +50,14 @@ def test_the_key_mapping_sees_what_is_there(
     imagenet: dict[str, Tensor], name: str, classes: range | tuple[int, ...]
 ) -> None:
     model: Any = timm.create_model(ARCHITECTURE, pretrained=False).eval()
-    model.load_state_dict(_timm_names(model.state_dict(), imagenet))
+    model.load_state_dict(dict(zip(model.state_dict(), imagenet.values(), strict=True)))
     with torch.inference_mode():
         assert model(photo(name)).argmax().item() in classes
 
 
 def test_the_trunk_is_that_network(imagenet: dict[str, Tensor]) -> None:
     model: Any = timm.create_model(ARCHITECTURE, pretrained=False).eval()
-    model.load_state_dict(_timm_names(model.state_dict(), imagenet))
+    model.load_state_dict(dict(zip(model.state_dict(), imagenet.values(), strict=True)))
     encoder = LiteEncoder().eval()
     encoder.trunk.load_state_dict(imagenet_state_dict(imagenet), strict=True)
     x = photo("coffee")
@@ -74,7 +73,7 @@ def test_other_weights_are_refused(imagenet: dict[str, Tensor]) -> None:
     with pytest.raises(ValueError, match="tensors"):
         imagenet_state_dict(fewer)
     key = next(iter(imagenet))
-    with pytest.raises(ValueError, match=f"{key} should be"):
+    with pytest.raises(ValueError, match="conv_stem"):
         imagenet_state_dict({**imagenet, key: torch.zeros(1)})
 
 

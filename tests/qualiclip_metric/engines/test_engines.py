@@ -243,10 +243,12 @@ def test_openvino_leaves_huge_images_to_strips(
     lite: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("openvino", reason="extra openvino is not installed")
+    from qualiclip_metric.engines import openvino
+
     engine = ENGINES["openvino"](lite.layer_graph(), torch.bfloat16, CPU)
     img = image(1, 64, 96)
     assert engine(img)[0].dtype == torch.float32
-    monkeypatch.setattr("qualiclip_metric.engines.OPENVINO_PIXELS", 64 * 96 - 1)
+    monkeypatch.setattr(openvino, "MAX_PIXELS", 64 * 96 - 1)
     in_strips = engine(img)
     assert in_strips[0].dtype == (torch.bfloat16 if has_bf16_instructions() else torch.float32)
     assert relative(in_strips, lite.maps(img)) < 0.1
