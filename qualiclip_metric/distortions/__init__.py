@@ -142,16 +142,10 @@ def versions(
 
 
 def resolve(names: str | Sequence[str]) -> tuple[Distortion, ...]:
-    """Look up the types of a ladder, and check that they can be composed.
+    """Look up the types of a ladder, in the order given.
 
-    Args:
-        names: One to three distinct keys of `DISTORTIONS`.
-
-    Returns:
-        The distortions, in the order given.
-
-    Raises:
-        ValueError: For an unknown name (with the closest ones), or none, repeated or too many.
+    Raises ValueError for an unknown name (with the closest ones), and unless there are 1 to
+    `MAX_TYPES` distinct ones.
     """
     chosen = (names,) if isinstance(names, str) else tuple(names)
     found = tuple(_find(name) for name in chosen)

@@ -94,13 +94,9 @@ class Chain:
 
 
 def parse_chain(text: str) -> Chain:
-    """Parse a chain: links in physical order, with a share where it is not 1.
+    """Parse a chain, such as ``hand_shake:0.5,low_light``: a share where it is not 1.
 
-    Args:
-        text: Such as ``hand_shake:0.5,low_light``.
-
-    Raises:
-        ValueError: When a share is not a number, or as `Chain`.
+    Raises ValueError when a share is not a number, or as `Chain`.
     """
     found = []
     for word in text.split(","):
@@ -113,12 +109,7 @@ def parse_chain(text: str) -> Chain:
 
 
 def draw_chain(rng: torch.Generator, max_links: int = MAX_LINKS) -> Chain:
-    """Draw a random chain: 1 to `max_links` links, each number equally often, with random shares.
-
-    Args:
-        rng: CPU generator.
-        max_links: At most `MAX_LINKS`.
-    """
+    """Draw a chain of 1 to `max_links` links, each number equally often, with random shares."""
     count = 1 + _random.index(max_links, rng)
     places = sorted(torch.randperm(len(LINKS), generator=rng)[:count].tolist())
     names = [list(LINKS)[place] for place in places]

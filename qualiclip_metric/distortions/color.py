@@ -11,7 +11,7 @@ from jaxtyping import Float
 from kornia.color import lab_to_rgb, rgb_to_grayscale, rgb_to_lab
 from torch import Tensor
 
-from qualiclip_metric.distortions import _kernels, _random
+from qualiclip_metric.distortions import _random, blur
 
 _EDGE_SIGMA = 4.0  # px by which the edge map of `color_shift` is spread
 _SHIFT_FULL = 12.0  # px, the shift of the last level: its weight is 1
@@ -22,7 +22,7 @@ _EDGE_FULL = 0.06  # mean luma step per px from which the weight is not reduced
 def color_diffusion(img: Float[Tensor, "n 3 h w"], amount: float) -> Float[Tensor, "n 3 h w"]:
     """Chroma bleeds: Lab a, b blurred with sigma ``1.5 * amount + 2`` px, times ``amount``."""
     lab = rgb_to_lab(img)
-    chroma = amount * _kernels.gaussian_blur(lab[:, 1:], 1.5 * amount + 2)
+    chroma = amount * blur.gaussian_blur(lab[:, 1:], 1.5 * amount + 2)
     return lab_to_rgb(torch.cat([lab[:, :1], chroma], dim=1))
 
 
@@ -63,7 +63,7 @@ def _edges(img: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 1 h w"]:
     luma = F.pad(rgb_to_grayscale(img), (1, 1, 1, 1), mode="replicate")
     across = (luma[..., 1:-1, 2:] - luma[..., 1:-1, :-2]) / 2
     down = (luma[..., 2:, 1:-1] - luma[..., :-2, 1:-1]) / 2
-    steepness = _kernels.gaussian_blur(torch.hypot(across, down), _EDGE_SIGMA)
+    steepness = blur.gaussian_blur(torch.hypot(across, down), _EDGE_SIGMA)
     return (steepness / _EDGE_FULL).clamp(0, 1)
 
 

@@ -15,9 +15,7 @@ from qualiclip_metric.images import to_uint8
 # torchvision 0.29 announces that its coders will move to torchcodec in some later release.
 _DEPRECATED = "The image decoding and encoding capabilities of TorchVision"
 _MAX_RESOLUTIONS = 8  # wavelet resolutions of the reference; small images have room for fewer
-_HEADER_BYTES = (
-    200  # size of a codestream's header; a third of the budget of a 224 px crop at 1:256
-)
+_HEADER_BYTES = 200  # of a codestream: a third of the budget of a 224 px crop at 1:256
 
 
 def jpeg(img: Float[Tensor, "n 3 h w"], quality: float) -> Float[Tensor, "n 3 h w"]:
@@ -26,7 +24,7 @@ def jpeg(img: Float[Tensor, "n 3 h w"], quality: float) -> Float[Tensor, "n 3 h 
         warnings.filterwarnings("ignore", _DEPRECATED, DeprecationWarning)
         coded = encode_jpeg(list(to_uint8(img)), quality=round(quality))
         decoded = [decode_jpeg(stream, mode=ImageReadMode.RGB) for stream in coded]
-    return _from_bytes(torch.stack(decoded), img)
+    return torch.stack(decoded).to(img) / 255
 
 
 def jpeg2000(img: Float[Tensor, "n 3 h w"], ratio: float) -> Float[Tensor, "n 3 h w"]:
@@ -34,8 +32,11 @@ def jpeg2000(img: Float[Tensor, "n 3 h w"], ratio: float) -> Float[Tensor, "n 3 
 
     The header is not counted, so that a ratio means the same damage at any image size.
     """
-    decoded = [_decode(jpeg2000_stream(one, ratio)) for one in to_uint8(img)]
-    return _from_bytes(torch.stack(decoded), img)
+    decoded = []
+    for one in to_uint8(img):
+        with Image.open(io.BytesIO(jpeg2000_stream(one, ratio))) as picture:
+            decoded.append(torch.from_numpy(np.array(picture)).permute(2, 0, 1))
+    return torch.stack(decoded).to(img) / 255
 
 
 def jpeg2000_stream(img: UInt8[Tensor, "3 h w"], ratio: float) -> bytes:
@@ -54,12 +55,3 @@ def jpeg2000_stream(img: UInt8[Tensor, "3 h w"], ratio: float) -> bytes:
         progression="LRCP",
     )
     return stream.getvalue()
-
-
-def _decode(stream: bytes) -> UInt8[Tensor, "3 h w"]:
-    with Image.open(io.BytesIO(stream)) as picture:
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
-
-
-def _from_bytes(img: Tensor, like: Tensor) -> Tensor:
-    return img.to(like) / 255

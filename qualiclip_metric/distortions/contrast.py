@@ -9,7 +9,7 @@ from jaxtyping import Float
 from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Tensor
 
-from qualiclip_metric.distortions import _kernels
+from qualiclip_metric.distortions import blur
 
 _SHARPEN_SIGMA = 3.0  # px
 
@@ -18,7 +18,7 @@ def high_sharpen(img: Float[Tensor, "n 3 h w"], amount: float) -> Float[Tensor, 
     """Unsharp masking of Lab lightness: ``amount`` times what a blur of sigma 3 px takes away."""
     lab = rgb_to_lab(img)
     light = lab[:, :1]
-    sharp = light + amount * (light - _kernels.gaussian_blur(light, _SHARPEN_SIGMA))
+    sharp = light + amount * (light - blur.gaussian_blur(light, _SHARPEN_SIGMA))
     return lab_to_rgb(torch.cat([sharp.clamp(0, 100), lab[:, 1:]], dim=1))
 
 

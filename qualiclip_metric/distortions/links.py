@@ -15,7 +15,7 @@ from kornia.filters import bilateral_blur
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from qualiclip_metric.distortions import _kernels, _random
+from qualiclip_metric.distortions import _random, blur
 from qualiclip_metric.distortions.compression import jpeg
 
 Image = Float[Tensor, "n 3 h w"]
@@ -64,14 +64,14 @@ def overexposure(img: Image, strength: float, rng: torch.Generator) -> Image:
 def defocus(img: Image, strength: float, rng: torch.Generator) -> Image:
     """Blur by a disk of .4 to 6 px radius in linear light, so that highlights grow."""
     # the exponent makes finer steps at mild strengths
-    kernel = _kernels.disk(0.4 + 5.6 * strength**1.3)
-    return _encoded(_kernels.convolve(rgb_to_linear_rgb(img), kernel))
+    kernel = blur.disk(0.4 + 5.6 * strength**1.3)
+    return _encoded(blur.convolve(rgb_to_linear_rgb(img), kernel))
 
 
 def hand_shake(img: Image, strength: float, rng: torch.Generator) -> Image:
     """Move the camera along a random path; its bounding box has a diagonal of .5 to 17.5 px."""
     points = _walk(rng) * (0.5 + 17 * strength)
-    return _encoded(_kernels.convolve(rgb_to_linear_rgb(img), _kernels.path(points)))
+    return _encoded(blur.convolve(rgb_to_linear_rgb(img), blur.path(points)))
 
 
 def low_light(img: Image, strength: float, rng: torch.Generator) -> Image:
@@ -110,7 +110,7 @@ def resample(img: Image, strength: float, rng: torch.Generator) -> Image:
     small = (max(8, round(height / factor)), max(8, round(width / factor)))
     reduced = interpolate(img, size=small, mode=down, antialias=down != "area")
     back = interpolate(reduced, size=(height, width), mode=up).clamp(0, 1)
-    return back + amount * math.sqrt(strength) * (back - _kernels.gaussian_blur(back, 1.2))
+    return back + amount * math.sqrt(strength) * (back - blur.gaussian_blur(back, 1.2))
 
 
 def recompression(img: Image, strength: float, rng: torch.Generator) -> Image:
@@ -154,14 +154,14 @@ def _noisy(light: Image, photons: float, read: float, grain: float, rng: torch.G
     shape = (2, *light.shape[1:])
     field = _random.normal(shape, rng, light)
     if grain:
-        kernel = _kernels.gaussian(grain)
+        kernel = blur.gaussian(grain)
         # a blur lowers the variance to the sum of the squared weights; divide to keep it at 1
-        field = _kernels.convolve(field, kernel) / kernel.square().sum().sqrt().to(light)
+        field = blur.convolve(field, kernel) / kernel.square().sum().sqrt().to(light)
     return light + (photons * light.clamp(min=0)).sqrt() * field[0] + read * field[1]
 
 
 def _chroma_blurred(img: Image, sigma: float) -> Image:
     ycbcr = rgb_to_ycbcr(img)
-    chroma = _kernels.gaussian_blur(ycbcr[:, 1:], sigma)
+    chroma = blur.gaussian_blur(ycbcr[:, 1:], sigma)
     back: Tensor = ycbcr_to_rgb(torch.cat([ycbcr[:, :1], chroma], dim=1))
     return back

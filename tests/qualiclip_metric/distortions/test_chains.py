@@ -118,7 +118,7 @@ def test_a_wrong_chain_is_refused(text, word):
 
 def test_a_wrong_image_or_number_of_levels_is_refused():
     chain = parse_chain("defocus")
-    with pytest.raises(ValueError, match="8-bit"):
+    with pytest.raises(ValueError, match="img / 255"):
         chain_ladder(photo() * 255, chain, rng())
     with pytest.raises(ValueError, match="levels"):
         chain_ladder(photo(), chain, rng(), levels=6)

@@ -158,16 +158,12 @@ def test_gradients_are_not_recorded():
     ("img", "message"),
     [
         (torch.rand(3, 64, 64), r"img\[None\]"),
-        (torch.rand(1, 1, 64, 64), "1, 1, 64, 64"),
-        (torch.rand(1, 3, 31, 64), "32x32"),
-        (torch.rand(0, 3, 64, 64), "0, 3, 64, 64"),
-        (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "uint8"),
-        (torch.full((1, 3, 64, 64), 255.0), "from 255"),
-        (torch.full((1, 3, 64, 64), -0.1), "from -0"),
-        (torch.full((1, 3, 64, 64), float("nan")), "nan"),
+        (torch.rand(0, 3, 64, 64), "at least one image"),
+        (torch.full((1, 3, 64, 64), 255.0), "img / 255"),
     ],
 )
 def test_a_wrong_image_is_named(img, message):
+    """The checks are those of a metric, which test_input_check.py covers."""
     with pytest.raises(ValueError, match=message):
         distort(img, "jpeg", 1, rng())
     with pytest.raises(ValueError, match=message):

@@ -12,7 +12,7 @@ from scipy import cluster, integrate, interpolate, ndimage, stats
 from skimage import color, data, exposure
 
 from qualiclip_metric.distortions import DISTORTIONS, compression, distort
-from qualiclip_metric.distortions import _kernels as kernels
+from qualiclip_metric.distortions import blur as kernels
 
 LEVELS = (1, 3, 5)
 
