@@ -15,7 +15,7 @@ from draw_app import IMAGES, browser
 from PIL import Image
 
 from qualiclip_metric.distortions import LINKS
-from qualiclip_metric.images import from_uint8, to_picture
+from qualiclip_metric.images import from_array, to_picture
 from qualiclip_metric.sample_photos import sample_photo
 
 BURSTS = {
@@ -43,7 +43,7 @@ def main() -> None:
 def make_bursts(folder: Path) -> None:
     """Write each photo, and a version of it with each fault."""
     for name, faults in BURSTS.items():
-        img = from_uint8(sample_photo(name))[None]
+        img = from_array(sample_photo(name))[None]
         frames = [img]
         for fault, strength in faults.items():
             rng = torch.Generator().manual_seed(2)

@@ -28,7 +28,7 @@ __all__ = [
     "WHITE",
     "Colour",
     "ImageError",
-    "from_uint8",
+    "from_array",
     "pixels",
     "read",
     "size",
@@ -69,10 +69,11 @@ def read(
         >>> read("photo.jpg").shape  # 128 px wide, 96 px high
         torch.Size([3, 96, 128])
     """
-    array = pixels(
-        path, background, max_pixels=max_pixels, allow_truncated=allow_truncated, colour=colour
+    return from_array(
+        pixels(
+            path, background, max_pixels=max_pixels, allow_truncated=allow_truncated, colour=colour
+        )
     )
-    return _to_tensor(array)
 
 
 def to_tensor(
@@ -82,7 +83,7 @@ def to_tensor(
 
     Raises ValueError when values of more than 8 bits are not finite, or lie outside [0, 1].
     """
-    return _to_tensor(to_pixels(copy_with_exif(image), background, colour))
+    return from_array(to_pixels(copy_with_exif(image), background, colour))
 
 
 def to_uint8(img: Tensor) -> UInt8[Tensor, "*shape"]:
@@ -95,12 +96,8 @@ def to_picture(img: Float[Tensor, "3 h w"]) -> Image.Image:
     return Image.fromarray(to_uint8(img).permute(1, 2, 0).contiguous().numpy())
 
 
-def from_uint8(array: NDArray[np.uint8]) -> Float[Tensor, "3 h w"]:
-    """(H, W, 3) bytes -> (3, H, W) float32 RGB in [0, 1]."""
-    return _to_tensor(array)
-
-
-def _to_tensor(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
+def from_array(array: NDArray[Any]) -> Float[Tensor, "3 h w"]:
+    """(H, W, 3) bytes, or floats in [0, 1] -> (3, H, W) float32 RGB in [0, 1]."""
     scale = 255 if array.dtype == np.uint8 else 1
     # torch knows no negative strides, which array[:, :, ::-1] has
     return torch.tensor(np.ascontiguousarray(array)).permute(2, 0, 1).contiguous().float() / scale

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from qualiclip_metric.images import from_uint8, to_picture
+from qualiclip_metric.images import from_array, to_picture
 from qualiclip_metric.resize import reduced_size
 
 __all__ = ["FILTERS", "SIDES", "PhotoSizes", "reduced_photo", "score_at_sizes", "score_changes"]
@@ -56,7 +56,7 @@ def reduced_photo(photo: Tensor, side: int, kind: str) -> Tensor:
     """Reduce a photo (3, H, W) to a shorter side, in 8 bits as a file of it would be."""
     height, width = reduced_size(photo.shape[1], photo.shape[2], side)
     small = to_picture(photo).resize((width, height), FILTERS[kind])
-    return from_uint8(np.asarray(small))
+    return from_array(np.asarray(small))
 
 
 def score_changes(found: Sequence[PhotoSizes], side: int) -> list[float]:

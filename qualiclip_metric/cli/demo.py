@@ -61,10 +61,10 @@ def demo(
     Higher is better, and each row should fall from left to right.
     """
     from qualiclip_metric.cli._metric import load_metric
-    from qualiclip_metric.images import from_uint8
+    from qualiclip_metric.images import from_array
     from qualiclip_metric.sample_photos import sample_photo
 
-    photos = {name: from_uint8(sample_photo(name)) for name in PHOTOS}
+    photos = {name: from_array(sample_photo(name)) for name in PHOTOS}
     metric = load_metric(model, device)
     ladders = []
     with progress_bar("scoring", len(PHOTOS) * len(DISTORTIONS), unit="rows") as progress:

@@ -58,20 +58,11 @@ def to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
     if profile:
         grey = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
         transform = icc_transform(profile, "L" if grey else "RGB")
-        return None if transform is None else _Profile(transform)
+        # LittleCMS allows any number of threads
+        return None if transform is None else transform.apply
     if cicp is not None and (cicp[0] in _TO_SRGB or cicp[1] in _SDR_LIGHT):
         return _Tonemap(cicp[0], cicp[1], peak=0)
     return None
-
-
-@dataclass(frozen=True)
-class _Profile:
-    """Applies an ICC transform; LittleCMS allows any number of threads."""
-
-    transform: ImageCms.ImageCmsTransform
-
-    def __call__(self, piece: Image.Image) -> Image.Image:
-        return self.transform.apply(piece)
 
 
 @lru_cache(maxsize=64)

@@ -111,8 +111,12 @@ def _opened(source: Source, max_pixels: int, allow_truncated: bool) -> Iterator[
         with_pillow.open_image(source, head) as image,
     ):
         _check_size(image.width, image.height, max_pixels)
-        if image.format in WHOLE_FORMATS and max_pixels <= MAX_PIXELS:
-            _check_whole(source, image)
+        count, whole = image.width * image.height, image.format in WHOLE_FORMATS
+        if whole and count > WHOLE_PIXELS and max_pixels <= MAX_PIXELS:
+            raise ImageError(
+                f"{source}: {count} pixels by its header, more than the limit of {WHOLE_PIXELS} "
+                f"for {image.format}; max_pixels above {MAX_PIXELS} lets it through"
+            )
         decode = partial(_by_pillow, image, source, allow_truncated)
         yield _Opened(image.width, image.height, decode)
 
@@ -156,14 +160,6 @@ def _check_rows(image: Image.Image) -> None:
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise Image.DecompressionBombError(f"{width * height} pixels")
-
-
-def _check_whole(path: Source, image: Image.Image) -> None:
-    if (count := image.width * image.height) > WHOLE_PIXELS:
-        raise ImageError(
-            f"{path}: {count} pixels by its header, more than the limit of {WHOLE_PIXELS} for "
-            f"{image.format}; max_pixels above {MAX_PIXELS} lets it through"
-        )
 
 
 def _check_resized(path: Source, width: int, height: int, side: int) -> None:

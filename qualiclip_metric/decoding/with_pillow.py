@@ -6,7 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImagePalette, TiffImagePlugin, UnidentifiedImageError
 
 from qualiclip_metric.decoding.formats import CURE, FORMATS, format_of, pillow_formats
@@ -128,13 +131,26 @@ _CICP = {"AVIF": _box_cicp, "HEIF": _box_cicp, "PNG": _png_cicp}
 
 
 def _by_opencv(image: Image.Image, source: Source, bits: int = 8) -> Image.Image:
-    from qualiclip_metric.decoding import with_opencv
+    """Decode with OpenCV, which pyiqa requires; of more than 8 bits per channel the highest 8."""
+    import cv2
 
-    info = {key: value for key, value in image.info.items() if key != "transparency"}
-    exif = image.getexif()
-    decoded = with_opencv.decode(source, bits)
-    decoded.info = info
-    decoded.getexif()[0x0112] = exif.get(0x0112, 1)
+    with open_binary(source) as file:
+        content = np.frombuffer(file.read(), np.uint8)
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        array: NDArray[Any] | None = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if array is None:
+        raise ValueError("damaged, truncated, or a variant that OpenCV does not read")
+    if array.ndim == 3:
+        array = array[..., [2, 1, 0, 3][: array.shape[2]]]  # BGR(A) -> RGB(A)
+    if array.dtype == np.uint16:
+        array = (array >> (bits - 8)).astype(np.uint8)
+    decoded = Image.fromarray(np.ascontiguousarray(array))
+    decoded.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    decoded.getexif()[0x0112] = image.getexif().get(0x0112, 1)
     return decoded
 
 

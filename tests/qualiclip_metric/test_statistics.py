@@ -13,7 +13,7 @@ import qualiclip_metric
 from qualiclip_metric import statistics as module
 from qualiclip_metric.cli import app
 from qualiclip_metric.distortions import distort
-from qualiclip_metric.images import from_uint8
+from qualiclip_metric.images import from_array
 from qualiclip_metric.sample_photos import sample_photo
 from qualiclip_metric.scoring.columns import CHECKS
 from qualiclip_metric.statistics import STATISTICS, statistics, statistics_of_pixels
@@ -63,14 +63,14 @@ def test_noise_is_the_standard_deviation_that_was_added():
     ],
 )
 def test_each_statistic_follows_its_fault(distortion, name, rises):
-    photo = from_uint8(sample_photo("coffee"))[None]
+    photo = from_array(sample_photo("coffee"))[None]
     worse = distort(photo, distortion, 4, torch.Generator().manual_seed(0))
     before, after = by_name(photo)[name], by_name(worse)[name]
     assert (after > 1.1 * before) if rises else (after < 0.95 * before)
 
 
 def test_blocks_are_found_wherever_a_crop_begins():
-    photo = from_uint8(sample_photo("coffee"))[None]
+    photo = from_array(sample_photo("coffee"))[None]
     blocks = distort(photo, "jpeg", 4, torch.Generator())
     assert by_name(blocks[..., 3:, 5:])["blockiness"] == pytest.approx(
         by_name(blocks)["blockiness"], rel=0.05

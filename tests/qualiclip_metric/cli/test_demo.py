@@ -13,7 +13,7 @@ from qualiclip_metric import QualiCLIP, distortions, sample_photos
 from qualiclip_metric.cli import _metric, app
 from qualiclip_metric.cli import demo as demo_module
 from qualiclip_metric.cli.demo import DISTORTIONS, PHOTOS, TILE, crop
-from qualiclip_metric.images import from_uint8
+from qualiclip_metric.images import from_array
 from qualiclip_metric.sample_photos import sample_photo
 
 pytest.importorskip("skimage")
@@ -21,7 +21,7 @@ pytest.importorskip("skimage")
 
 def test_demo(tmp_path: Path, tiny: QualiCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (240, 260, 3), np.uint8)
-    small = from_uint8(noise)
+    small = from_array(noise)
     monkeypatch.setattr(sample_photos, "sample_photo", lambda name: noise)
     monkeypatch.setattr(_metric, "load_metric", lambda model, device: tiny)
     result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "new")])

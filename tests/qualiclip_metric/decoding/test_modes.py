@@ -43,11 +43,6 @@ def test_alpha_over_a_background(
     np.testing.assert_allclose(result, shown, atol=1.01 / 255)
 
 
-def test_an_opaque_alpha_changes_nothing(tmp_path: Path) -> None:
-    Image.fromarray(PHOTO).convert("RGBA").save(tmp_path / "a.png")
-    expect(tmp_path / "a.png", PHOTO / 255)
-
-
 def test_a_transparent_grey_value(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(8, 0, PHOTO[..., 0], struct.pack(">H", 7)))
     shown = np.where(PHOTO[..., 0] == 7, 255, PHOTO[..., 0])
@@ -116,3 +111,9 @@ def test_cmyk_with_a_profile_that_does_not_fit(tmp_path: Path, damaged: bytes | 
     image = Image.new("CMYK", (40, 40), (255, 0, 0, 0))
     image.save(tmp_path / "a.tif", icc_profile=profile)
     torch.testing.assert_close(read(tmp_path / "a.tif")[:, 5, 5], torch.tensor([0.0, 1, 1]))
+
+
+def test_to_tensor_leaves_the_image_alone() -> None:
+    image = Image.fromarray(PHOTO)
+    to_tensor(image).zero_()
+    np.testing.assert_array_equal(np.asarray(image), PHOTO)
