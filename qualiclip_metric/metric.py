@@ -142,20 +142,18 @@ class QualiCLIP(nn.Module):
             engine=getattr(self.encoder, "engine", "torch"),
             size=self.scoring_size or NATIVE,
         )
-        sha256 = created_with if self.logit_scale.is_meta else self._digest()
+        if self.logit_scale.is_meta:  # no values to hash
+            return signature
+        # hashed again only if a tensor was replaced or written to
+        if self._hashed[0] != (key := self._weights_key()):
+            self._hashed = (key, digest(self.state_dict()))
+        sha256 = self._hashed[1]
         return signature if sha256 == created_with else signature.with_other_weights(sha256)
 
     def identify(self, identity: "Identity") -> None:
-        """State the identity that the signature shows; its digest is of the weights as they are."""
+        """Set the identity that the signature shows; its digest is of the weights as they are."""
         self._identity = identity
         self._hashed = (self._weights_key(), identity.digest)
-
-    def _digest(self) -> str:
-        """Digest of the state dict; hashed again only if a tensor was replaced or written to."""
-        key = self._weights_key()
-        if self._hashed[0] != key:
-            self._hashed = (key, digest(self.state_dict()))
-        return self._hashed[1]
 
     def _weights_key(self) -> tuple[tuple[int, int], ...]:
         """Address and count of in-place changes of each tensor of the state dict."""
@@ -185,16 +183,9 @@ class QualiCLIP(nn.Module):
             return cosine(features, self.prompts)
 
     def features(self, img: Tensor) -> Float[Tensor, "n dim"]:
-        """Encode images at the scoring size.
+        """Encode images at the scoring size: (N, D), not normalised, of the prompts' dtype.
 
-        Args:
-            img: As for `similarities`.
-
-        Returns:
-            (N, D), not normalised, of the prompts' dtype.
-
-        Raises:
-            ValueError: As for `similarities`.
+        Argument and errors as for `similarities`.
         """
         with _no_autocast(img.device.type):
             features: Tensor = self.encoder(self._scored_pixels(img))
@@ -212,10 +203,7 @@ class QualiCLIP(nn.Module):
         """Probability that each image has no fault, or that one of `faults` is its worst.
 
         Computed from the pooled features and from pixel statistics (`diagnosis.descriptors`) at the
-        scoring size. No gradient flows through the statistics.
-
-        Args:
-            img: As for `similarities`.
+        scoring size. No gradient flows through the statistics. Argument as for `similarities`.
 
         Returns:
             (N, 1 + F) in [0, 1], of sum 1: no fault, then `faults` in their order. Calibrated on
@@ -230,14 +218,7 @@ class QualiCLIP(nn.Module):
     def score_and_diagnose(
         self, img: Tensor
     ) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n faults"]]:
-        """Compute `forward` and `diagnose` from one pass of the encoder.
-
-        Args:
-            img: As for `similarities`.
-
-        Raises:
-            ValueError: As for `diagnose`.
-        """
+        """Compute `forward` and `diagnose` from one pass of the encoder."""
         if self.diagnosis is None:
             raise ValueError("this model has no diagnosis; lite has one: create('lite')")
         scored = self._scored_pixels(img)
@@ -251,29 +232,15 @@ class QualiCLIP(nn.Module):
     def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
         """Probability of the positive prompt of each antonym pair; their mean is the score.
 
-        Args:
-            img: As for `similarities`.
-
-        Returns:
-            (N, P) in [0, 1], in the order of the prompts.
-
-        Raises:
-            ValueError: As for `similarities`.
+        (N, P) in [0, 1], in the order of the prompts. Argument and errors as for `similarities`.
         """
         return pair_probabilities(self.similarities(img), self.logit_scale / self.temperature)
 
     def forward(self, img: Tensor) -> Float[Tensor, "n 1"]:
-        """Score a batch.
+        """Score a batch: (N, 1) in [0, 1], higher is better.
 
-        Args:
-            img: As for `similarities`.
-
-        Returns:
-            (N, 1) in [0, 1], higher is better. The score of an image depends on no other image of
-            the batch, and is differentiable with respect to the image.
-
-        Raises:
-            ValueError: As for `similarities`.
+        The score of an image depends on no other image of the batch, and is differentiable with
+        respect to the image. Argument and errors as for `similarities`.
         """
         return antonym_score(self.similarities(img), self.logit_scale / self.temperature)
 

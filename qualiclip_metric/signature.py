@@ -155,22 +155,18 @@ def _normalised(parts: Mapping[str, Any]) -> dict[str, str]:
 
 
 @lru_cache(64)  # a file of rows states one line many times
-def same(first: str, second: str) -> bool:
+def same(first: str, second: str, *ignored: str) -> bool:
     """Whether two lines state the same settings, in whatever version's form they are written."""
-    return _normalised(from_string(first)) == _normalised(from_string(second))
+    one, other = (_normalised(from_string(line)) for line in (first, second))
+    return all(one.get(k) == other.get(k) for k in one.keys() | other.keys() if k not in ignored)
 
 
-@lru_cache(64)
 def same_scale(first: str, second: str) -> bool:
     """Whether scores of two signatures have one scale, as a percentile needs it.
 
     Precision, engine and version may differ: they move a score by .012 at most.
     """
-    one, other = (_normalised(from_string(line)) for line in (first, second))
-    for name in ("precision", "engine", "version"):
-        one.pop(name, None)
-        other.pop(name, None)
-    return one == other
+    return same(first, second, "precision", "engine", "version")
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:

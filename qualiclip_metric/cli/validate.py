@@ -18,12 +18,8 @@ from qualiclip_metric.cli.terminal import DATA_ERROR, fail
 from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rich.table import Table
 
-    from qualiclip_metric.metric import QualiCLIP
-    from qualiclip_metric.training.photos import Photo
     from qualiclip_metric.training.validation import Validation
 
 
@@ -63,6 +59,7 @@ def validate(
     from qualiclip_metric.distortions import DISTORTIONS, resolve
     from qualiclip_metric.training import find_photos
     from qualiclip_metric.training import validate as run
+    from qualiclip_metric.training.across import across_contents
 
     try:
         photos = find_photos(images)
@@ -70,30 +67,35 @@ def validate(
     except ValueError as err:
         fail(err)
     metric = load_metric(model, device)
-    if across:
-        _validate_across(metric, photos, seed, as_json)
-        return
     with progress_bar("validating", len(photos), unit="photos") as progress:
         try:
-            result = run(
-                metric,
-                photos,
-                crop_size=crop_size,
-                seed=seed,
-                types=chosen,
-                progress=progress.update,
-            )
-        except ValueError as err:
+            if across:
+                found = across_contents(metric, photos, seed=seed, progress=progress.update)
+            else:
+                result = run(
+                    metric,
+                    photos,
+                    crop_size=crop_size,
+                    seed=seed,
+                    types=chosen,
+                    progress=progress.update,
+                )
+        except (ValueError, ImportError) as err:
             fail(err, DATA_ERROR)
     if as_json:
         signature = None if metric.signature is None else metric.signature.as_dict()
-        typer.echo(json.dumps({"signature": signature, **result.to_dict()}, indent=2))
-        return
-    from rich.console import Console
+        values = dataclasses.asdict(found) if across else result.to_dict()
+        typer.echo(json.dumps({"signature": signature, **values}, indent=2))
+    elif across:
+        levels = ", ".join(f"{value:.3f}" for value in found.by_level)
+        typer.echo(f"SRCC across contents {found.srcc:.4f} (levels 1 to 5: {levels})")
+        typer.echo(f"{found.crops} crops per level, {metric.signature}", err=True)
+    else:
+        from rich.console import Console
 
-    Console().print(validation_table(result))
-    left_out = f", {result.skipped} left out" if result.skipped else ""
-    typer.echo(f"{result.photos} photos{left_out}, {metric.signature}", err=True)
+        Console().print(validation_table(result))
+        left_out = f", {result.skipped} left out" if result.skipped else ""
+        typer.echo(f"{result.photos} photos{left_out}, {metric.signature}", err=True)
 
 
 def validation_table(result: "Validation") -> "Table":
@@ -106,22 +108,3 @@ def validation_table(result: "Validation") -> "Table":
     below = sum(result.below_pristine.values()) / len(result.below_pristine)
     table.add_row("mean", f"{result.mean:.4f}", f"{below:.4f}", style="bold")
     return table
-
-
-def _validate_across(
-    metric: "QualiCLIP", photos: "Sequence[Photo]", seed: int, as_json: bool
-) -> None:
-    from qualiclip_metric.training.across import across_contents
-
-    with progress_bar("validating", len(photos), unit="photos") as progress:
-        try:
-            found = across_contents(metric, photos, seed=seed, progress=progress.update)
-        except (ValueError, ImportError) as err:
-            fail(err, DATA_ERROR)
-    if as_json:
-        values = {"signature": str(metric.signature), **dataclasses.asdict(found)}
-        typer.echo(json.dumps(values, indent=2))
-        return
-    levels = ", ".join(f"{value:.3f}" for value in found.by_level)
-    typer.echo(f"SRCC across contents {found.srcc:.4f} (levels 1 to 5: {levels})")
-    typer.echo(f"{found.crops} crops per level, {metric.signature}", err=True)

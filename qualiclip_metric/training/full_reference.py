@@ -1,7 +1,5 @@
 """Full-reference quality of degraded crops by piq; higher is better. No human score is involved."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -30,6 +28,7 @@ def four_metrics(
 
 
 @torch.no_grad()
-def _values(name: str, img: Tensor, reference: Tensor) -> Any:
-    piq = require("piq", "train", "full-reference metrics")
-    return getattr(piq, name)(img, reference, data_range=1.0, reduction="none")
+def _values(name: str, img: Tensor, reference: Tensor) -> Tensor:
+    metric = getattr(require("piq", "train", "full-reference metrics"), name)
+    values: Tensor = metric(img, reference, data_range=1.0, reduction="none")
+    return values

@@ -21,15 +21,6 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 # --- antonym_score ---------------------------------------------------------------------------
 
 
-def test_antonym_score_by_hand() -> None:
-    # sigmoid(2 * (0.6 - 0.1)) = 1 / (1 + e^-1), sigmoid(0) = 1/2
-    cosine = torch.tensor([[[0.6, 0.1], [0.3, 0.3]]], dtype=torch.float64)
-    expected = (1 / (1 + np.exp(-1.0)) + 0.5) / 2
-    score = antonym_score(cosine, 2.0)
-    assert score.shape == (1, 1)
-    assert score.item() == pytest.approx(expected, abs=1e-15)
-
-
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 4), st.integers(1, 7), st.floats(0.1, 100), st.integers(0, 2**16))
 def test_antonym_score_against_numpy(n: int, pairs: int, scale: float, seed: int) -> None:
@@ -60,11 +51,6 @@ def test_shape_dtype_and_range(tiny: QualiCLIP, size: tuple[int, int]) -> None:
     torch.testing.assert_close(score, antonym_score(cosine, 100 / 10))
 
 
-def test_scores_differ_between_images(tiny: QualiCLIP) -> None:
-    flat, noise = torch.full((1, 3, 64, 64), 0.5), images(1, 3, 64, 64)
-    assert abs(tiny(flat) - tiny(noise)).item() > 1e-3
-
-
 def test_an_empty_batch_has_no_scores(tiny: QualiCLIP) -> None:
     assert tiny(torch.empty(0, 3, 40, 40)).shape == (0, 1)
 
@@ -80,31 +66,35 @@ def test_any_floating_type_is_taken(tiny: QualiCLIP, dtype: torch.dtype) -> None
 @pytest.mark.parametrize(
     ("img", "message"),
     [
-        (torch.zeros(3, 40, 40), r"expected RGB images of shape \(N, 3, H, W\), got \(3, 40, 40\)"),
+        (torch.zeros(3, 40, 40), r"got \(3, 40, 40\)"),
         (torch.zeros(1, 1, 40, 40), r"got \(1, 1, 40, 40\).*expand"),
         (torch.zeros(1, 40, 40, 3), r"got \(1, 40, 40, 3\)"),
-        (torch.zeros(1, 3, 40, 40, dtype=torch.uint8), "got torch.uint8; use img / 255"),
-        (torch.zeros(1, 3, 31, 40), "expected at least 32x32 pixels, got 31x40"),
-        (torch.zeros(1, 3, 40, 31), "expected at least 32x32 pixels, got 40x31"),
+        (torch.zeros(1, 3, 40, 40, dtype=torch.uint8), "uint8"),
+        (torch.zeros(1, 3, 31, 40), "31x40"),
+        (torch.zeros(1, 3, 40, 31), "40x31"),
     ],
 )
 def test_what_is_no_batch_of_images_is_refused(tiny: QualiCLIP, img: Tensor, message: str) -> None:
+    for ask in (tiny, tiny.similarities):
+        with pytest.raises(ValueError, match=message):
+            ask(img)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((7, 8), {}, "prompts"),
+        ((7, 3, 8), {}, "prompts"),
+        ((7, 2, 8), {"temperature": 0.0}, "temperature"),
+        ((7, 2, 8), {"temperature": float("nan")}, "temperature"),
+        ((7, 2, 8), {"scoring_size": 31}, "scoring_size"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    shape: tuple[int, ...], options: dict[str, float], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
-        tiny(img)
-    with pytest.raises(ValueError, match=message):
-        tiny.similarities(img)
-
-
-@pytest.mark.parametrize("shape", [(7, 8), (7, 3, 8), (14, 8)])
-def test_prompts_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="prompts"):
-        QualiCLIP(torch.nn.Identity(), torch.ones(shape))
-
-
-@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan")])
-def test_temperatures_that_make_no_sense_are_refused(temperature: float) -> None:
-    with pytest.raises(ValueError, match="temperature"):
-        QualiCLIP(torch.nn.Identity(), torch.ones(7, 2, 8), temperature=temperature)
+        QualiCLIP(torch.nn.Identity(), torch.ones(shape), **options)  # type: ignore[arg-type]
 
 
 def test_the_length_of_prompt_features_does_not_matter(tiny: QualiCLIP) -> None:
@@ -201,19 +191,6 @@ def test_a_whole_metric_survives_torch_save(random_lite: Path, tmp_path: Path) -
 
 
 # --- create ----------------------------------------------------------------------------------
-
-
-def test_create_is_ready_and_frozen(random_lite: Path) -> None:
-    metric = create(random_lite)
-    assert not metric.training
-    assert not any(p.requires_grad for p in metric.parameters())
-    assert metric.signature is not None
-    assert str(metric.signature).startswith("model:lite|weights:")
-    assert "|prompts:7x2|temperature:2|precision:fp32|" in str(metric.signature)
-    img = images(1, 3, 48, 48).requires_grad_()
-    metric(img).sum().backward()
-    assert img.grad is not None
-    assert img.grad.abs().sum() > 0
 
 
 def test_temperature_can_be_told(random_lite: Path) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from qualiclip_metric.training import TrainConfig
+from qualiclip_metric.distortions import DISTORTIONS
+from qualiclip_metric.training import AnchoredConfig, PlusConfig, TrainConfig
 
 
 def test_overrides_win_and_are_typed(tmp_path):
@@ -16,24 +17,30 @@ def test_overrides_win_and_are_typed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("raw", "told"),
+    ("config", "raw", "message"),
     [
-        ({"step": 3}, "unknown training keys"),
-        ({"steps": "many"}, "steps: expected int"),
-        ({"steps": 0}, "steps: expected 1 to"),
-        ({"steps": True}, "steps: expected int"),
-        ({"model": "vit"}, "model: expected 'lite' or 'rn50'"),
-        ({"exclude": ["nothing"]}, "unknown distortion types"),
-        ({"exclude": "jpeg"}, "exclude: expected a list of names"),
-        ({"exclude": [["jpeg"]]}, "exclude: expected a list of names"),
-        ({"logit_scale": float("nan")}, "logit_scale: expected"),
-        ({"weight_positive": -1.0}, "weight_positive: expected"),
-        ({"overlap": 1.5}, "overlap: expected 0 to 1"),
+        (TrainConfig, {"step": 3}, "unknown"),
+        (TrainConfig, {"steps": "many"}, "steps: expected int"),
+        (TrainConfig, {"steps": 0}, "steps: expected 1 to"),
+        (TrainConfig, {"steps": True}, "steps: expected int"),
+        (TrainConfig, {"model": "vit"}, "model: expected 'lite' or 'rn50'"),
+        (TrainConfig, {"exclude": ["nothing"]}, "unknown distortion types"),
+        (TrainConfig, {"exclude": "jpeg"}, "exclude: expected a list"),
+        (TrainConfig, {"exclude": [["jpeg"]]}, "exclude: expected a list"),
+        (TrainConfig, {"exclude": list(DISTORTIONS)}, "at least one"),
+        (TrainConfig, {"exclude": list(DISTORTIONS)[1:], "max_distortions": 2}, "groups"),
+        (TrainConfig, {"logit_scale": float("nan")}, "logit_scale: expected"),
+        (AnchoredConfig, {"objective": "ranking"}, "objective: expected 'anchored'"),
+        (AnchoredConfig, {"exclude": ["jpg"]}, "exclude: unknown"),
+        (AnchoredConfig, {"hard_types": ["dim"]}, "hard_types: unknown"),
+        (AnchoredConfig, {"max_links": 4}, "max_links: expected 1 to 3"),
+        (AnchoredConfig, {"steps": 3}, "unknown"),
+        (PlusConfig, {"batch_size": 2}, "batch_size"),
     ],
 )
-def test_wrong_settings_are_refused(raw, told):
-    with pytest.raises(ValueError, match=told):
-        TrainConfig.from_dict(raw)
+def test_wrong_settings_are_refused(config, raw, message):
+    with pytest.raises(ValueError, match=message):
+        config.from_dict(raw)
 
 
 def test_a_broken_file_or_override_is_named(tmp_path):
