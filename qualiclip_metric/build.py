@@ -26,7 +26,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def normal_tensors() -> Iterator[None]:
-    """Make tensors that are fp32 and can take part in autograd, whatever mode the caller is in.
+    """Make tensors that are fp32 and can take part in autograd, in any mode of the caller.
 
     A caller's `torch.inference_mode` would give weights that no gradient can pass, and its default
     dtype weights and constants that the signature does not state.

@@ -25,13 +25,9 @@ def save_pretrained(model: QualiCLIP | str | Path, folder: str | Path) -> Path:
         model: A metric that `create` made, a registered name, or the path of a checkpoint.
         folder: Created if missing. `model.safetensors` is replaced, a `README.md` in it is kept.
 
-    Returns:
-        The folder.
-
     Raises:
         ValueError: When the model is none of these.
         WeightsError: When published weights are not available.
-        OSError: When the folder cannot be written to.
     """
     folder = Path(folder)
     checkpoint = checkpoint_of(model) if isinstance(model, QualiCLIP) else complete(model)

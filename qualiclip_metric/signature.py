@@ -110,8 +110,8 @@ def from_string(text: str) -> dict[str, Any]:
     """Parse the line of a signature, of any version of this package or of another metric.
 
     Parts are separated by `|`, each `key:value` or a value alone (see `_WITHOUT_KEY`). Values of a
-    name that occurs twice are joined by `|`. What our older lines left out is filled in: engine
-    torch, size native, colour raw.
+    name that occurs twice are joined by `|`. Parts that our older lines left out are filled in:
+    engine torch, size native, colour raw.
 
     >>> from_string("mine|weights:9f2c|v1.0")
     {'model': 'mine', 'weights': '9f2c', 'version': '1.0'}
@@ -139,7 +139,7 @@ def _named(part: str) -> tuple[str, str]:
 
 
 def _completed(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in what our older signatures left out; only ours have a precision."""
+    """Fill in the parts that our older signatures left out; only ours have a precision."""
     left_out = {"engine": "torch", "size": NATIVE, "colour": RAW}
     return {**(left_out if "precision" in parts else {}), **parts}
 
@@ -156,7 +156,7 @@ def _normalised(parts: Mapping[str, Any]) -> dict[str, str]:
 
 @lru_cache(64)  # a file of rows states one line many times
 def same(first: str, second: str, *ignored: str) -> bool:
-    """Whether two lines state the same settings, in whatever version's form they are written."""
+    """Whether two lines state the same settings, in the form of any version."""
     one, other = (_normalised(from_string(line)) for line in (first, second))
     return all(one.get(k) == other.get(k) for k in one.keys() | other.keys() if k not in ignored)
 

@@ -12,7 +12,7 @@ from qualiclip_metric.prompts import Pair
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used; the message states what was expected and what was found."""
+    """A checkpoint that cannot be used; the message states the expected and the found."""
 
 
 @dataclass(frozen=True)

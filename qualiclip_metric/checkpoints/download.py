@@ -103,7 +103,7 @@ def fetch_from_hub(name: str) -> Path:
 def verify(path: Path, source: Source) -> None:
     """Compare a file's SHA-256 with the table's, or with the one that the hub announced for it.
 
-    A file with neither is accepted: see `published` for what protects its reader.
+    A file with neither is accepted: `published` says how its reader is protected.
     """
     # the hub's cache names a file by the digest that the hub announced, behind a symbolic link
     announced = path.resolve().name if source.repo else ""

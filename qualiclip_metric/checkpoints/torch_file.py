@@ -28,7 +28,7 @@ def read_torch(path: Path) -> Any:
     """Read the content of a torch file, usually tensors by name.
 
     Raises CheckpointError when the file could run code, or would unpack to much more than its size;
-    damaged files raise what torch and zipfile raise.
+    errors of damaged files are those of torch and zipfile.
     """
     archive = zipfile.is_zipfile(path)
     if archive:

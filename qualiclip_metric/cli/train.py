@@ -145,7 +145,7 @@ def _usage_errors() -> Iterator[None]:
 
 
 def _announce(work: str) -> None:
-    """Say what is trained on, and in how many processes."""
+    """Print the size of the training and the number of processes."""
     if _is_main_process():
         several = f", {_processes()} processes" if _processes() > 1 else ""
         typer.echo(f"{work}{several}", err=True)

@@ -174,7 +174,7 @@ def _check_resized(path: Source, width: int, height: int, side: int) -> None:
 
 @contextmanager
 def _errors_about(path: Source, max_pixels: int) -> Iterator[None]:
-    """Turn whatever is raised in the block into an `ImageError` about the file.
+    """Turn any exception of the block into an `ImageError` about the file.
 
     Decoders of damaged files raise nearly anything (struct.error, IndexError, KeyError, ...).
     """

@@ -16,7 +16,7 @@ import rawpy
 def main() -> None:
     """Develop one photo."""
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what LibRaw prints is no part of the answer
+    os.dup2(2, 1)  # LibRaw prints; that is no part of the answer
     file = sys.argv[1] if len(sys.argv) > 1 else BytesIO(sys.stdin.buffer.read())
     try:
         with rawpy.imread(file) as raw:

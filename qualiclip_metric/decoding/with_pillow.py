@@ -1,4 +1,4 @@
-"""Files that Pillow opens, with what it reads wrongly or leaves out put right."""
+"""Files that Pillow opens, with corrections of its wrong and missing readings."""
 
 import threading
 import warnings
@@ -38,7 +38,7 @@ def open_image(source: Source, head: bytes) -> Image.Image:
 
 
 def mended(image: Image.Image, source: Source) -> Image.Image:
-    """Put right what Pillow reads wrongly in the image's format, before it is decoded."""
+    """Correct Pillow's wrong readings of the image's format, before it is decoded."""
     mend = _MENDS.get(image.format or "")
     return image if mend is None else mend(image, source)
 
@@ -68,7 +68,7 @@ def _refusal(name: str, source: Source) -> str:
     with open_binary(source) as file:
         try:
             Image.OPEN[name][0](file, "")
-        except Exception as err:  # what Image.open hides
+        except Exception as err:  # Image.open hides it
             return f"{name}: {err}"
     return f"a {name} file of an unknown kind"
 

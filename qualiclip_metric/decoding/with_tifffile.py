@@ -186,5 +186,5 @@ def is_raw(source: Source) -> bool:
                 return True
             pages = [*islice(tiff.pages, RAW_PAGES), *(first.pages or ())]
             return any(page.photometric in (CFA, LINEAR_RAW) for page in pages)
-    except Exception:  # damaged: whoever decodes it will say how
+    except Exception:  # damaged: its decoder will say how
         return False

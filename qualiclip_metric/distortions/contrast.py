@@ -15,7 +15,7 @@ _SHARPEN_SIGMA = 3.0  # px
 
 
 def high_sharpen(img: Float[Tensor, "n 3 h w"], amount: float) -> Float[Tensor, "n 3 h w"]:
-    """Unsharp masking of Lab lightness: ``amount`` times what a blur of sigma 3 px takes away."""
+    """Unsharp masking of Lab lightness: ``amount`` times the detail that a blur of 3 px removes."""
     lab = rgb_to_lab(img)
     light = lab[:, :1]
     sharp = light + amount * (light - blur.gaussian_blur(light, _SHARPEN_SIGMA))

@@ -57,7 +57,7 @@ def colour_cast(img: Image, strength: float, rng: torch.Generator) -> Image:
 
 
 def overexposure(img: Image, strength: float, rng: torch.Generator) -> Image:
-    """Add up to 2.5 stops of light; what is brighter than white is lost."""
+    """Add up to 2.5 stops of light; values above white are lost."""
     return _encoded(rgb_to_linear_rgb(img) * 2 ** (2.5 * strength))
 
 

@@ -41,7 +41,7 @@ class Distortion:
         levels: The parameter at level 1 to 5, mildest first.
         apply: ``(img, parameter, rng) -> img``: (N, 3, H, W) fp32 or fp64 in [0, 1] to the same
             shape, not yet clamped. Its draws do not depend on the parameter.
-        unit: What the parameter is.
+        unit: Meaning and unit of the parameter.
     """
 
     name: str

@@ -44,7 +44,7 @@ Size = tuple[int, int]
 
 
 class OpenVINOEngine:
-    """A layer graph in fp32 or bf16, compiled for the CPU (whatever `device`) at the first call."""
+    """A layer graph in fp32 or bf16, compiled for the CPU at its first call; ignores `device`."""
 
     def __init__(
         self, graph: LayerGraph, dtype: torch.dtype, device: torch.device | None = None
@@ -171,7 +171,7 @@ def _core() -> ov.Core:
     """Return OpenVINO's core, which is kept until the process ends.
 
     Its CPU plugin gives the thread that loads it another stack for signal handlers, and frees that
-    stack with the last reference, on whatever thread that is. Without a reference kept here, the
+    stack with the last reference, on any thread. Without a reference kept here, the
     next signal with a handler (SIGCHLD of a finished worker, Ctrl-C) would end the process.
     """
     return ov.Core()

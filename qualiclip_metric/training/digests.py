@@ -63,7 +63,7 @@ def digest_photos(
     cache: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> dict[Photo, str]:
-    """SHA-256 of each photo's contents, in hexadecimal; warn and leave out what cannot be opened.
+    """SHA-256 of each photo's contents, in hexadecimal; warn and leave out unreadable ones.
 
     `cache` is a JSON file of earlier digests. A photo with the path (or shard and place in it),
     size and modification time of an entry is not read again; new entries are added, atomically.
@@ -103,7 +103,7 @@ def split(digests: Mapping[Photo, str], share: float) -> tuple[list[Photo], list
 
 
 def combined_digest(digests: Iterable[str]) -> str:
-    """SHA-256 over the digests of a set of files, whatever their names and order."""
+    """SHA-256 over the digests of a set of files; names and order do not count."""
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 

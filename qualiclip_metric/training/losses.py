@@ -20,18 +20,10 @@ Loss = Float[Tensor, ""]
 def consistency_loss(similarity: Similarity, margin: float, reduction: str = "sum") -> Loss:
     """Penalise crops of one photo and level that are not equally similar to a prompt.
 
-    For each photo and prompt, with s(k, i) the similarity of crop k at level i
+    For each photo and prompt, with s(k, i) the similarity of crop k at level i, (B, 2, L, P)
     (arXiv 2403.11176, section 3.2, quality-aware consistency):
 
         sum over i of max(0, |s(1, i) - s(2, i)| - margin)
-
-    Args:
-        similarity: To one of the two prompts, (B, 2, L, P).
-        margin: Difference of cosines that costs nothing.
-        reduction: ``sum`` or ``mean`` over the levels.
-
-    Returns:
-        Scalar, 0 or more.
     """
     gap = (similarity[:, 0] - similarity[:, 1]).abs()  # (B, L, P)
     return _reduce((gap - margin).clamp_min(0), dim=1, reduction=reduction)
@@ -46,16 +38,8 @@ def ranking_loss(
 
         sum over levels i milder than j, over crops k and l, of max(0, s(k, j) - s(l, i) + margin)
 
-    The loss of the negative prompt is the same with the sign of s turned: pass -s.
-
-    Args:
-        better: Similarity that should fall with the level, (B, 2, L, P).
-        margin: How far apart two levels should be.
-        reduction: ``sum`` or ``mean`` over the terms.
-        cross_crop: Whether the two levels may come from different crops.
-
-    Returns:
-        Scalar, 0 or more.
+    `better` holds similarities that should fall with the level, (B, 2, L, P): s of the positive
+    prompt, -s of the negative one. `cross_crop`: the two levels may come from different crops.
     """
     crops, levels = better.shape[1:3]
     mild = better[:, None, :, None, :]  # (B, 1, l, 1, i, P)
@@ -88,6 +72,6 @@ def ranking_losses(
 
 
 def _reduce(terms: Tensor, dim: int, reduction: str) -> Loss:
-    """Sum or mean over one dimension, mean over what remains."""
+    """Sum or mean over one dimension, mean over the others."""
     per_photo = terms.sum(dim) if reduction == "sum" else terms.mean(dim)
     return per_photo.mean()

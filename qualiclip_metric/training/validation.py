@@ -48,7 +48,7 @@ class Validation:
 
     @property
     def mean(self) -> float:
-        """Mean of `ordered` over the types that training saw: what model selection uses."""
+        """Mean of `ordered` over the types that training saw; it selects the model."""
         return fmean(v for k, v in self.ordered.items() if k not in self.unseen)
 
     @property
@@ -88,7 +88,7 @@ def validate(
     unseen: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Validation:
-    """Score photos at every level of every type; warn and leave out what cannot be read.
+    """Score photos at every level of every type; warn and leave out unreadable ones.
 
     Args:
         metric: The metric.

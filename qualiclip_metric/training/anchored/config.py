@@ -10,10 +10,10 @@ from qualiclip_metric.training.config import Settings, no_types, one_of, within
 
 @dataclass(frozen=True)
 class AnchoredConfig(Settings):
-    """Settings of an anchored run; docs/lab/lite.md tells what each was chosen by.
+    """Settings of an anchored run; docs/lab/lite.md tells how each was chosen.
 
     Attributes:
-        objective: `anchored`; what tells a file of these settings from one of `TrainConfig`.
+        objective: `anchored`; tells a file of these settings from one of `TrainConfig`.
         seed: All random numbers follow from it and from the number of the draw.
         draws: Photos that are drawn, degraded and passed through the trunk.
         batch_size: Draws at once.

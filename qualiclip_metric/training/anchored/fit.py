@@ -72,7 +72,7 @@ def discriminant(
 ) -> Heads:
     """Log odds of classes 1 and up against class 0, by linear discriminant analysis.
 
-    Classes have equal priors and equal parts in the covariance, whatever their number of rows. The
+    Classes have equal priors and equal parts in the covariance, for any number of rows. The
     covariance within classes, of standardised features, is shared and shrunk towards the identity
     (Friedman, JASA 84, 1989). Raises ValueError when a class has no row.
     """
@@ -89,7 +89,7 @@ def discriminant(
     share = 1 / rows.double()[label] / classes
     within = deviation.T @ (share[:, None] * deviation)
     within = within + shrinkage * torch.eye(z.shape[1]).double()
-    # log N(z; m, W) = z' W^-1 m - m' W^-1 m / 2 + what all classes share
+    # log N(z; m, W) = z' W^-1 m - m' W^-1 m / 2 + terms that all classes share
     weight = torch.linalg.solve(within, means.T).T  # (classes, channels)
     bias = -0.5 * (weight * means).sum(dim=1)
     odds, offset = weight[1:] - weight[0], bias[1:] - bias[0]
