@@ -96,7 +96,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, settings.channels, H / stride, W / stride)."""
         *inner, last = self.children()
-        out = x
+        out: Tensor = x
         for conv in inner:
             out = functional.relu6(conv(out))
         out = last(out)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from qualiclip_metric.files import write_text
-from qualiclip_metric.training.photos import Member, Photo
+from qualiclip_metric.sources.shard_source import Member
+from qualiclip_metric.training.photos import Photo
 from qualiclip_metric.training.report import Notify, Report, ignore
 
 SAVE_EVERY = 10_000

@@ -107,7 +107,7 @@ def train_plus(
     scaled = [(path, (mos - low) / (high - low)) for path, mos in labels]
     with files.own_folder(out) as folder:
         origin, metric = _with_context(config, pretrained)
-        context = metric.text.ctx
+        (context,) = (p for p in metric.parameters() if p.requires_grad)
         optimizer = torch.optim.Adam([context], lr=config.learning_rate)
         first = 0
         if resume:

@@ -94,7 +94,8 @@ def _gradients(encoder: LiteEncoder, crops: Tensor, number: int) -> SecondMoment
 def _flips(encoder: LiteEncoder, crops: Tensor, _number: int) -> SecondMoment:
     upright, flipped = _pooled(encoder, torch.stack([crops, crops.flip(2)])).double()
     change = flipped - upright  # (levels, channels)
-    return change.T @ change / len(change)
+    squared: SecondMoment = change.T @ change / len(change)
+    return squared
 
 
 # numbers of the first draws: far beyond those of any table
