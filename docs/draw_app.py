@@ -30,7 +30,7 @@ SHOTS = {
     "app-phone-light": (400, 900, "light", "list"),
     "app-phone-dark": (400, 900, "dark", "one"),
 }
-"""Name -> width, height, theme, and what is open: one photo, two compared, or the list."""
+"""Name -> width, height, theme, and the part shown: one photo, two compared, or the list."""
 
 
 def main() -> None:
@@ -92,7 +92,7 @@ def browser(width: int, height: int, theme: str) -> Iterator[Any]:
 
 
 def show(page: Any, photos: list[Path], shown: str) -> None:
-    """Drop photos on the page, wait for their scores, and open what is to be shown."""
+    """Drop photos on the page, wait for their scores, and open the part to be shown."""
     wait = WebDriverWait(page, 120)
 
     def elements(selector: str) -> list[Any]:
@@ -100,15 +100,14 @@ def show(page: Any, photos: list[Path], shown: str) -> None:
 
     field = wait.until(lambda _: elements("#qc-drop input[type=file]"))[0]
     field.send_keys("\n".join(map(str, photos)))
-    wait.until(lambda _: "mean" in elements(".qc-status")[0].text)
-    wait.until(lambda _: elements("#qc-one article img"))
+    wait.until(lambda _: elements("#qc-photo img"))
     if shown == "one":
         row = next(row for row in elements("#qc-photos button") if HALF in row.text)
         page.execute_script("arguments[0].click()", row)
-        wait.until(lambda _: HALF in elements("#qc-one h2")[0].text)
+        wait.until(lambda _: any(HALF in label.text for label in elements("#qc-photo label")))
     elif shown == "two":  # the best and the worst of two photos
         next(tab for tab in elements("button[role=tab]") if tab.text == "Two photos").click()
-        wait.until(lambda _: elements("#qc-two article img"))
+        wait.until(lambda _: elements("#qc-two img"))
     time.sleep(1.5)  # the page scrolls smoothly
 
 

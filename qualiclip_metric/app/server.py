@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qualiclip_metric.metric import QualiCLIP
+    from qualiclip_metric.reference import Reference
 
 POLICY = (
     "default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'none'; "
@@ -18,15 +19,17 @@ POLICY = (
 """Content-Security-Policy: the browser loads nothing from elsewhere."""
 NARROW = "@media (max-width: 600px) { .gradio-container .app { padding: .75rem !important; } }"
 """Goes into the page's head: Gradio confines rules of `css` to its own container."""
+CAPTIONS = "#qc-photos .caption-label { white-space: normal; left: 0; max-width: none; }"
+"""Gradio cuts captions to one line."""
 FONTS = ("system-ui", "sans-serif")
-MONO = ("ui-monospace", "monospace")
+"""Gradio's themes load theirs from a server."""
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Make a folder for uploads and downloads; it is removed with its content at the end.
+    """Make a folder for uploads and downloads, and remove it at the end.
 
-    Gradio reads its name from the environment when it is imported, so this comes first.
+    To be entered before Gradio is imported, which then reads its name from the environment.
     """
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="qualiclip-app-") as folder:
@@ -41,6 +44,7 @@ def private_folder() -> Iterator[Path]:
 
 def serve(
     metric: "QualiCLIP",
+    reference: "Reference | None",
     folder: Path,
     *,
     host: str,
@@ -54,21 +58,23 @@ def serve(
     served. Raises OSError when the port is taken or cannot be listened on.
     """
     import gradio as gr
+    from starlette.middleware import Middleware
 
-    from qualiclip_metric.app.blocks import build
-    from qualiclip_metric.app.parts import CSS
+    from qualiclip_metric.app.page import build
+    from qualiclip_metric.app.photos import PhotoScorer
 
-    blocks, stop = build(metric, folder)
+    scorer = PhotoScorer(metric, reference)
+    blocks = build(scorer, folder)
     try:
         try:
             _, address, _ = blocks.launch(
                 server_name=host,
                 server_port=port,
                 max_file_size=max_bytes,
-                theme=gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=MONO),
+                theme=gr.themes.Base(primary_hue="blue", font=FONTS, font_mono=FONTS),
                 head=f"<style>{NARROW}</style>",
-                css=CSS.read_text(encoding="utf-8"),
-                app_kwargs={"middleware": [_middleware()]},
+                css=CAPTIONS,
+                app_kwargs={"middleware": [Middleware(_Headers)]},
                 prevent_thread_lock=True,
                 quiet=True,
                 **CLOSED,
@@ -84,7 +90,7 @@ def serve(
         threading.Event().wait()
     finally:
         blocks.close(verbose=False)
-        stop()
+        scorer.stop()
 
 
 CLOSED: dict[str, Any] = {
@@ -98,13 +104,7 @@ CLOSED: dict[str, Any] = {
     "run_history": False,
     "ssr_mode": False,
 }
-"""Everything that Gradio could open to others, also if the environment asks for it."""
-
-
-def _middleware() -> Any:
-    from starlette.middleware import Middleware
-
-    return Middleware(_Headers)
+"""All that Gradio can open to others, also where the environment asks for it."""
 
 
 class _Headers:

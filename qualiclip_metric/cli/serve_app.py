@@ -15,6 +15,7 @@ from qualiclip_metric.cli.options import (
     Precision,
     PrecisionOption,
     PromptsOption,
+    ReferenceOption,
     SizeOption,
 )
 from qualiclip_metric.cli.terminal import fail
@@ -40,24 +41,31 @@ def serve_app(
     precision: PrecisionOption = Precision.auto,
     engine: EngineOption = Engine.auto,
     device: DeviceOption = "auto",
+    reference: ReferenceOption = None,
 ) -> None:
-    """Open a page to drop photos on: scores, what is wrong and where, two photos compared.
+    """Open a page to drop photos on: scores, faults and where they are, two photos compared.
 
-    It runs on this machine, loads nothing from a network, and what was dropped is removed when it
-    ends, with Ctrl-C. The address is on stdout.
+    It runs on this machine and loads nothing from a network. Ctrl-C ends it and removes the dropped
+    photos. The address is on stdout.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ImportError(
             f"the app needs {' and '.join(missing)}: pip install 'qualiclip-metric[app]'"
         )
     from qualiclip_metric.app.server import private_folder, serve
+    from qualiclip_metric.reference import reference_for
 
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
+    assert metric.signature is not None  # `create` made it
+    try:
+        percentiles = reference_for(metric.signature.of_files("srgb"), reference)
+    except (ValueError, OSError) as err:
+        fail(err)
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def ready(address: str) -> None:
         typer.echo(address)
-        typer.echo("Ctrl-C ends it and removes what was dropped", err=True)
+        typer.echo("Ctrl-C ends it and removes the dropped photos", err=True)
         if show:
             typer.launch(address)
 
@@ -65,6 +73,7 @@ def serve_app(
         try:
             serve(
                 metric,
+                percentiles,
                 folder,
                 host=host,
                 port=port,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from qualiclip_metric.reference import shipped
 from qualiclip_metric.sample_photos import sample_photo
 
 pytest.importorskip("gradio", reason="the page is Gradio's: pip install 'qualiclip-metric[app]'")
@@ -39,6 +41,7 @@ from qualiclip_metric.cli import main
 main()
 """
 WAIT = 120
+CAPTIONS = "#qc-photos .caption-label"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     kept = {k: v for k, v in os.environ.items() if "GRADIO" not in k and "QUALICLIP" not in k}
     homes = {name: str(folder / "home") for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME")}
     source = str(Path(__file__).parents[3])
-    command = [sys.executable, "-c", GUARD, "app", "--precision", "fp32", "--max-upload", "1"]
+    mine = replace(shipped(), name="my photos")
+    mine.save(folder / "mine.json")
+    options = ["--precision", "fp32", "--max-upload", "1", "--reference", folder / "mine.json"]
+    command = [sys.executable, "-c", GUARD, "app", *options]
     with (folder / "stderr").open("w+") as stderr:
         app = subprocess.Popen(
             command,
@@ -79,7 +85,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
         try:
             address = app.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:"), (folder / "stderr").read_text()
-            yield SimpleNamespace(address=address, folder=folder)
+            yield SimpleNamespace(address=address, reference=folder / "mine.json")
         finally:
             app.send_signal(signal.SIGTERM)
             app.communicate(timeout=WAIT)
@@ -97,8 +103,8 @@ def opened(browser: Any, served: SimpleNamespace, photos: Path) -> Any:
     browser.get_log("browser")
     browser.get(served.address)
     drop(browser, *sorted(photos.glob("*.png")))
-    until(browser, lambda: "could not be scored" in text(browser, ".qc-status"))
-    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#qc-one article img"))
+    until(browser, lambda: "could not be scored" in text(browser, "#qc-status"))
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#qc-photo img"))
     return browser
 
 
@@ -123,37 +129,37 @@ def drop(page: Any, *files: Path) -> None:
     page.find_element(By.CSS_SELECTOR, field).send_keys("\n".join(map(str, files)))
 
 
-def by_command_line(photos: Path) -> list[dict[str, str]]:
+def by_command_line(photos: Path, reference: Path) -> list[dict[str, str]]:
     """Rows of `qualiclip score` for the same files, best first."""
     command = [sys.executable, "-m", "qualiclip_metric", "score", str(photos / "*.png")]
     options = ["--format", "csv", "--precision", "fp32", "--sort", "--diagnose", "--percentile"]
-    done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, *options, "--reference", reference], check=False, capture_output=True, text=True
+    )
     return list(csv.DictReader(io.StringIO(done.stdout)))
 
 
-def test_scores_are_those_of_the_command_line(opened: Any, photos: Path) -> None:
-    expected = by_command_line(photos)
-    assert texts(opened, "#qc-photos .qc-name") == [Path(row["path"]).name for row in expected]
-    scores = [f"{float(row['score']):.4f}" for row in expected if row["score"]]
-    assert texts(opened, "#qc-photos .qc-score") == scores
-    assert len(scores) == 2
-    assert text(opened, ".qc-failed .qc-note") == expected[-1]["error"]
-    assert texts(opened, "#qc-photos button .qc-note") == [
-        f"above {float(row['percentile']):.0f} % · "
+def test_scores_are_those_of_the_command_line(
+    opened: Any, photos: Path, served: SimpleNamespace
+) -> None:
+    expected = by_command_line(photos, served.reference)
+    for row in expected:
+        row["path"] = Path(row["path"]).name
+    assert texts(opened, CAPTIONS) == [
+        f"{float(row['score']):.4f} · above {float(row['percentile']):.0f} % · "
         f"{row['fault'].replace('none', 'no fault')} {float(row['probability']):.0%}"
+        f" · {row['path']}"
         for row in expected[:2]
     ]
+    until(opened, lambda: expected[2]["error"] in text(opened, "#qc-failures"))
+    assert expected[2]["path"] in text(opened, "#qc-failures")
     file = opened.downloads / "scores.csv"
     opened.find_element(By.ID, "qc-csv").click()
     until(opened, file.exists)
-    given = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-    same = ("score", "error", "fault", "probability")
-    assert [[row[name] for name in same] for row in given] == [
-        [row[name] for name in same] for row in expected
-    ]
-    assert [row["path"] for row in given] == [Path(row["path"]).name for row in expected]
-    shown = text(opened, ".qc-foot code")  # the page's file also names the percentiles' reference
-    assert {row["signature"].partition("|reference:")[0] for row in given} == {shown}
+    assert list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8")))) == expected
+    signature = opened.find_element(By.CSS_SELECTOR, "#qc-signature textarea")
+    assert "reference:my photos" in expected[0]["signature"]
+    assert signature.get_property("value") == expected[0]["signature"]
 
 
 def test_nothing_comes_from_elsewhere(opened: Any, served: SimpleNamespace) -> None:
@@ -170,64 +176,52 @@ def test_nothing_comes_from_elsewhere(opened: Any, served: SimpleNamespace) -> N
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_photo_opens_with_its_map_and_what_is_wrong(opened: Any, photos: Path) -> None:
-    name, score = (texts(opened, f"#qc-photos .qc-{part}")[1] for part in ("name", "score"))
+def test_a_photo_opens_with_its_map_and_what_is_wrong(opened: Any) -> None:
+    score, _, fault, name = texts(opened, CAPTIONS)[1].split(" · ")
     opened.find_elements(By.CSS_SELECTOR, "#qc-photos button")[1].click()
-    until(opened, lambda: name in text(opened, "#qc-one h2"))
-    assert score in text(opened, "#qc-one .qc-big")
-    assert {"What is wrong", "Profile"} <= set(texts(opened, "#qc-one h3"))
-    over = opened.find_element(By.CSS_SELECTOR, "#qc-one .qc-over")
-    assert over.value_of_css_property("opacity") == "1"
-    opened.execute_script(
-        "const slider = document.querySelector('#qc-one input[type=range]');"
-        "slider.value = 30; slider.dispatchEvent(new Event('input', {bubbles: true}));"
-    )
-    assert over.value_of_css_property("opacity") == "0.3"
-    before = over.get_attribute("src")
+    until(opened, lambda: name in text(opened, "#qc-photo label"))
+    assert score in text(opened, "#qc-score")
+    assert "of 1,127 my photos" in text(opened, "#qc-score")
+    assert text(opened, "#qc-faults h2") == fault.rpartition(" ")[0]
+    assert len(texts(opened, "#qc-profile dt")) == 7
+    picture = "return [...document.querySelectorAll('#qc-photo img')].map((e) => e.src).join()"
+    before = opened.execute_script(picture)
     opened.find_elements(By.CSS_SELECTOR, "#qc-map input")[1].click()
-    image = "#qc-one .qc-over"
-    until(opened, lambda: _source(opened, image) not in ("", before))
-
-
-def _source(page: Any, selector: str) -> str:
-    script = "return document.querySelector(arguments[0])?.src ?? ''"
-    return str(page.execute_script(script, selector))
+    until(opened, lambda: opened.execute_script(picture) not in ("", before))
 
 
 def test_two_photos_stand_side_by_side_with_their_difference(opened: Any) -> None:
     tabs = opened.find_elements(By.CSS_SELECTOR, "button[role=tab]")
     next(tab for tab in tabs if tab.text == "Two photos").click()
-    until(opened, lambda: text(opened, "#qc-two .qc-big"))
-    first, second = map(float, texts(opened, "#qc-photos .qc-score"))
-    shown = float(text(opened, "#qc-two .qc-big").split()[0])
-    assert shown == pytest.approx(second - first, abs=1.1e-4)
-    assert "the first scores higher" in text(opened, "#qc-two .qc-big")
-    assert len(opened.find_elements(By.CSS_SELECTOR, "#qc-two .qc-over")) == 2
-    assert len(texts(opened, "#qc-two tbody tr")) == 7
+    until(opened, lambda: text(opened, "#qc-change h2"))
+    first, second = (float(caption.split()[0]) for caption in texts(opened, CAPTIONS))
+    assert float(text(opened, "#qc-change h2")) == pytest.approx(second - first, abs=1.1e-4)
+    assert "the first scores higher" in text(opened, "#qc-change")
+    assert len(opened.find_elements(By.CSS_SELECTOR, "#qc-two img")) == 2
+    until(opened, lambda: "Sharp/Blurry edges" in text(opened, "#qc-profiles"))
 
 
 def test_the_order_turns_and_starting_over_empties_the_page(opened: Any) -> None:
-    names = texts(opened, "#qc-photos .qc-name")
+    captions = texts(opened, CAPTIONS)
     opened.find_element(By.CSS_SELECTOR, "input[value='Worst first']").click()
-    until(opened, lambda: texts(opened, "#qc-photos .qc-name") != names)
-    assert texts(opened, "#qc-photos .qc-name") == [names[1], names[0], names[2]]
+    until(opened, lambda: texts(opened, CAPTIONS) == captions[::-1])
     opened.find_element(By.ID, "qc-clear").click()
-    until(opened, lambda: not texts(opened, "#qc-photos .qc-name"))
-    until(opened, lambda: "Drop photos" in text(opened, "#qc-one"))
+    until(opened, lambda: not texts(opened, CAPTIONS))
+    until(opened, lambda: not opened.find_elements(By.ID, "qc-photo"))
 
 
 def test_a_file_over_the_limit_is_refused(opened: Any, photos: Path) -> None:
     drop(opened, photos / "large" / "large.png")
     until(opened, lambda: "maximum" in text(opened, "body"))
-    assert len(texts(opened, "#qc-photos .qc-name")) == 3
+    assert len(texts(opened, CAPTIONS)) == 2
 
 
 @pytest.mark.usefixtures("narrow")
 def test_nothing_is_wider_than_a_phone(opened: Any) -> None:
     assert opened.execute_script("return document.documentElement.scrollWidth") <= 390
     opened.find_elements(By.CSS_SELECTOR, "#qc-photos button")[1].click()
-    top = "return document.querySelector('#qc-one').getBoundingClientRect().top"
-    until(opened, lambda: abs(opened.execute_script(top)) < 100)
+    place = "return document.querySelector('#qc-photo').getBoundingClientRect()"
+    until(opened, lambda: opened.execute_script(place)["bottom"] < 850)
 
 
 def test_a_port_in_use_is_an_error_with_the_cure(served: SimpleNamespace) -> None:
