@@ -1,12 +1,11 @@
 """Golden scores: freeze a metric's scores of known images, and compare with them later.
 
-torch is imported only when a score is computed, because the pytest plugin imports this module in
-each test run of an environment.
+torch is imported only when a score is computed: the pytest plugin imports this module in every run.
 """
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,11 @@ REASON = (
     "on [0, 1]; a changed weight, prompt or preprocessing moves it by more"
 )
 
+Metric = Callable[["Tensor"], "Tensor"]
+"""(1, 3, H, W) RGB in [0, 1] -> one score."""
+AnySignature = str | Mapping[str, Any] | Signature
+"""Of the scores: one line, parts by name, or an object."""
+
 
 class GoldenError(ValueError):
     """A golden file or score that cannot be used; the text says why and what to do."""
@@ -33,22 +37,13 @@ class GoldenError(ValueError):
 
 @dataclass(frozen=True)
 class Golden:
-    """Frozen scores.
+    """Frozen scores."""
 
-    Attributes:
-        metric: How the metric was named when it was frozen.
-        signature: What its scores depend on, part by part (:mod:`qualiclip_metric.signature`).
-        tolerance: Largest difference that is no change.
-        reason: Why the tolerance is what it is.
-        scores: Image name -> score.
-        path: The golden file; None for scores that are in no file.
-    """
-
-    metric: str
-    signature: Mapping[str, Any]
-    tolerance: float
-    reason: str
-    scores: Mapping[str, float]
+    metric: str  # its name when it was frozen
+    signature: Mapping[str, Any]  # by part, as in `qualiclip_metric.signature`
+    tolerance: float  # largest difference that is no change
+    reason: str  # of the tolerance
+    scores: Mapping[str, float]  # by name of the image
     path: Path | None = field(default=None, compare=False)
 
 
@@ -63,19 +58,12 @@ class ScoreChange:
 
 @dataclass(frozen=True)
 class GoldenReport:
-    """Result of a check.
-
-    Attributes:
-        golden: The frozen scores.
-        changed: Scores that differ by more than the tolerance.
-        largest: Largest absolute difference over all images, changed or not.
-        signature_changes: One text for each part of the signature that changed.
-    """
+    """Result of a check."""
 
     golden: Golden
     changed: tuple[ScoreChange, ...]
-    largest: float
-    signature_changes: tuple[str, ...]
+    largest: float  # absolute difference over all images, changed or not
+    signature_changes: tuple[str, ...]  # a text for each part that changed
 
     @property
     def ok(self) -> bool:
@@ -83,11 +71,7 @@ class GoldenReport:
         return not self.changed
 
     def describe(self, freeze_command: str = "") -> str:
-        """Write the report for people.
-
-        Args:
-            freeze_command: Command that writes the golden file again; shown where a score changed.
-        """
+        """Write the report for people; a changed score shows the command that freezes again."""
         g = self.golden
         name = f"{g.path} ({g.metric})" if g.path else g.metric
         head = f"{name}: {len(g.scores) - len(self.changed)} of {len(g.scores)} scores held"
@@ -108,61 +92,42 @@ class GoldenReport:
 
 
 def freeze(
-    metric: Callable[["Tensor"], "Tensor"],
+    metric: Metric,
     path: str | Path,
     *,
     name: str = "metric",
-    signature: str | Mapping[str, Any] | Signature | None = None,
+    signature: AnySignature | None = None,
     tolerance: float = TOLERANCE,
     reason: str = REASON,
     images: Sequence[str] | None = None,
 ) -> Golden:
-    """Score the known images and write the golden file.
+    """Score the known images, and write the golden file.
 
     Args:
         metric: (1, 3, H, W) RGB in [0, 1] -> one score.
         path: JSON file to write.
         name: How the metric is called.
-        signature: What the scores depend on, as one line, by name, or as an object; default: the
-            metric's attribute ``signature``.
+        signature: Of the scores; default: the metric's attribute `signature`.
         tolerance: Largest absolute difference that is no change.
         reason: Why that tolerance.
-        images: Names out of :data:`IMAGES`; default: all.
-
-    Returns:
-        What was written.
+        images: Names out of `IMAGES`; default: all.
 
     Raises:
         ValueError: A negative tolerance, an unknown image, or a score that is not finite.
     """
     if not tolerance >= 0:
         raise ValueError(f"expected a tolerance of at least 0, got {tolerance}")
-    golden = Golden(
-        metric=name,
-        signature=_signature(metric, signature),
-        tolerance=tolerance,
-        reason=reason,
-        scores=score_images(metric, list(IMAGES) if images is None else images),
-        path=Path(path),
-    )
-    record = {
-        "format": FORMAT,
-        "metric": golden.metric,
-        "signature": dict(golden.signature),
-        "tolerance": golden.tolerance,
-        "reason": golden.reason,
-        "scores": dict(golden.scores),
-    }
+    scores = score_images(metric, list(IMAGES) if images is None else images)
+    parts = _signature(metric, signature)
+    golden = Golden(name, parts, tolerance, reason, scores, Path(path))
+    record = {"format": FORMAT, **asdict(golden)}
+    del record["path"]
     write_text(path, json.dumps(record, indent=2) + "\n")
     return golden
 
 
 def load(path: str | Path) -> Golden:
-    """Read a golden file.
-
-    Raises:
-        GoldenError: It is missing, or not a golden file of this format.
-    """
+    """Read a golden file; GoldenError if it is missing, or of another format."""
     file = Path(path)
     if not file.is_file():
         raise GoldenError(f"no golden file {file}; freeze it once and commit it")
@@ -183,24 +148,11 @@ def load(path: str | Path) -> Golden:
         raise GoldenError(f"{file} is no golden file: {err!r}; freeze it again") from err
 
 
-def check(
-    metric: Callable[["Tensor"], "Tensor"],
-    golden: Golden,
-    *,
-    signature: str | Mapping[str, Any] | Signature | None = None,
-) -> GoldenReport:
-    """Score the images of a golden file again and compare.
+def check(metric: Metric, golden: Golden, *, signature: AnySignature | None = None) -> GoldenReport:
+    """Score the images of a golden file again, and compare.
 
-    Args:
-        metric: As for :func:`freeze`.
-        golden: What :func:`load` gave.
-        signature: The signature now; default: the metric's attribute ``signature``.
-
-    Returns:
-        The changed scores and parts of the signature.
-
-    Raises:
-        GoldenError: As for :func:`score_images`.
+    `signature` is the present one; default: the metric's attribute `signature`. Raises GoldenError
+    as `score_images` does.
     """
     now = score_images(metric, list(golden.scores))
     changed = tuple(
@@ -209,22 +161,14 @@ def check(
         if not abs(now[image] - expected) <= golden.tolerance
     )
     largest = max((abs(now[image] - was) for image, was in golden.scores.items()), default=0.0)
-    now_signed = _signature(metric, signature)
-    return GoldenReport(golden, changed, largest, changes(golden.signature, now_signed))
+    parts = _signature(metric, signature)
+    return GoldenReport(golden, changed, largest, changes(golden.signature, parts))
 
 
-def score_images(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) -> dict[str, float]:
-    """Score known images, one at a time.
+def score_images(metric: Metric, images: Sequence[str]) -> dict[str, float]:
+    """Score known images, one at a time: name out of `IMAGES` -> score.
 
-    Args:
-        metric: As for :func:`freeze`.
-        images: Names out of :data:`IMAGES`.
-
-    Returns:
-        Image name -> score.
-
-    Raises:
-        GoldenError: An unknown image name, or a score that is not one finite number.
+    Raises GoldenError for an unknown name, and for a score that is not one finite number.
     """
     import torch
 
@@ -241,7 +185,7 @@ def score_images(metric: Callable[["Tensor"], "Tensor"], images: Sequence[str]) 
     return scores
 
 
-def _signature(metric: object, given: str | Mapping[str, Any] | Signature | None) -> dict[str, Any]:
+def _signature(metric: object, given: AnySignature | None) -> dict[str, Any]:
     """Parts of a given signature, or of the metric's own, as JSON can hold them."""
     found = getattr(metric, "signature", None) if given is None else given
     if isinstance(found, Signature):

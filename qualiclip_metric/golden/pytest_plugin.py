@@ -1,7 +1,7 @@
-"""pytest plugin (entry point group ``pytest11``): the fixture ``metric_golden``.
+"""pytest plugin (entry point group `pytest11`): the fixture `metric_golden`.
 
-Loaded in every pytest run of an environment that has this package, so it imports nothing heavy and
-adds one fixture and one option, both with a name of their own.
+It is loaded in every pytest run of an environment that has this package, so it imports nothing
+heavy, and adds one fixture and one option.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from qualiclip_metric import golden
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--metric-golden-freeze``."""
+    """Add `--metric-golden-freeze`."""
     parser.getgroup("qualiclip-metric").addoption(
         "--metric-golden-freeze",
         action="store_true",
@@ -26,9 +26,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def metric_golden(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Compare a metric with its golden file; a failure lists each score that changed.
 
-    ``metric_golden(metric, "lite.json")`` takes the path relative to the test's folder, and any
-    keyword of :func:`qualiclip_metric.golden.freeze` for the run that freezes. Files are written
-    only under ``--metric-golden-freeze``, and then the test is skipped.
+    `metric_golden(metric, "lite.json")` takes the path relative to the test's folder, and any
+    keyword of `qualiclip_metric.golden.freeze` for the run that freezes. Files are written only
+    under `--metric-golden-freeze`, and then the test is skipped.
     """
 
     def compare(metric: Callable[..., Any], path: str | Path, **settings: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +58,9 @@ def test_a_new_signature_alone_is_no_failure(tmp_path: Path) -> None:
 
 def test_a_change_under_the_same_signature_points_elsewhere(tmp_path: Path) -> None:
     frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
-    assert "look at the code" in golden.check(Mean(2.0), frozen).describe()
+    text = golden.check(Mean(2.0), frozen).describe("make freeze")
+    assert "look at the code" in text
+    assert str(tmp_path / "g.json") in text and "freeze again with: make freeze" in text
 
 
 @pytest.mark.parametrize(("gain", "ok"), [(1 + 1e-5, True), (1 + 1e-3, False)])
@@ -96,30 +99,38 @@ def test_a_signature_may_be_a_dict(tmp_path: Path) -> None:
     assert report.signature_changes == ("gain 1 -> 2",)
 
 
-def test_a_changed_score_names_the_file_and_how_to_freeze_again(tmp_path: Path) -> None:
-    frozen = golden.freeze(Mean(), tmp_path / "g.json", images=CODE)
-    text = golden.check(Mean(2.0), frozen).describe("make freeze")
-    assert str(tmp_path / "g.json") in text and "freeze again with: make freeze" in text
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (None, "no golden file"),
+        ("{", "is no golden file"),
+        ("[]", "is no golden file"),
+        ('{"format": 1, "scores": 3, "metric": "a"}', "is no golden file"),
+        ('{"format": 9}', "format 2"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: str | None, word: str) -> None:
+    if content is not None:
+        (tmp_path / "g.json").write_text(content)
+    with pytest.raises(golden.GoldenError, match=word):
+        golden.load(tmp_path / "g.json")
 
 
-def test_refusals(tmp_path: Path) -> None:
-    with pytest.raises(golden.GoldenError, match="no golden file"):
-        golden.load(tmp_path / "none.json")
-    for content in ("{", "[]", '{"format": 1}', '{"format": 1, "scores": 3, "metric": "a"}'):
-        (tmp_path / "bad.json").write_text(content)
-        with pytest.raises(golden.GoldenError, match="is no golden file"):
-            golden.load(tmp_path / "bad.json")
-    (tmp_path / "bad.json").write_text('{"format": 9}')
-    with pytest.raises(golden.GoldenError, match="format 2"):
-        golden.load(tmp_path / "bad.json")
-    with pytest.raises(golden.GoldenError, match="unknown image"):
-        golden.score_images(Mean(), ["x"])
-    with pytest.raises(golden.GoldenError, match="finite"):
-        golden.score_images(Mean(float("nan")), CODE)
-    with pytest.raises(golden.GoldenError, match="finite"):
-        golden.score_images(lambda images: images.flatten()[:2], CODE)
-    with pytest.raises(ValueError, match="tolerance"):
-        golden.freeze(Mean(), tmp_path / "g.json", tolerance=-1)
+@pytest.mark.parametrize(
+    ("metric", "options", "word"),
+    [
+        (Mean(), {"images": ["x"]}, "unknown image"),
+        (Mean(float("nan")), {}, "finite"),
+        (lambda images: images.flatten()[:2], {}, "finite"),
+        (Mean(), {"tolerance": -1}, "tolerance"),
+    ],
+)
+def test_what_cannot_be_frozen_is_refused(
+    tmp_path: Path, metric: Any, options: dict[str, Any], word: str
+) -> None:
+    with pytest.raises(ValueError, match=word):
+        golden.freeze(metric, tmp_path / "g.json", **{"images": CODE, **options})
+    assert not (tmp_path / "g.json").exists()
 
 
 def test_a_nan_score_is_a_changed_score(tmp_path: Path) -> None:
