@@ -140,4 +140,4 @@ FORMATS: dict[str, Callable[[str | Path, Path], None]] = {
     "safetensors-fp16": lambda model, out: checkpoints.save(complete(model), out, torch.float16),
     "pyiqa": lambda model, out: checkpoints.save_pyiqa(complete(model), out),
 }
-"""Format -> what writes it."""
+"""Format -> function that writes a model to a file."""

@@ -1,4 +1,4 @@
-"""Photos that scikit-image ships, for whatever needs real photos without a download."""
+"""Real photos without a download: those that scikit-image ships."""
 
 from typing import TYPE_CHECKING
 

@@ -28,16 +28,14 @@ class QualiCLIPScore(Metric):
     returns the score of that batch, differentiable with respect to its images: it can be a term of
     a loss.
 
-    The model is frozen and can be created again, so its weights are not part of `state_dict()`: a
-    LightningModule's checkpoints stay as small as before, and those written before the metric was
-    added can be loaded.
+    `state_dict()` does not hold the weights of the frozen model: a LightningModule's checkpoints
+    stay small, and those written before the metric was added can be loaded.
 
     Args:
         model: As for `create`: a registered name, `hf://user/name` or a path; or a frozen metric in
             evaluation mode, as `create` returns it, to choose device, precision or prompts.
-        reduction: `mean`: one score, the mean over all images, whatever the sizes of batches and
-            the shares of processes; `none`: a score per image, (N,), in the order of the updates,
-            the images of process 0 first.
+        reduction: `mean`: one score, the mean over all images, each with the same weight; `none`: a
+            score per image, (N,), in the order of the updates, those of process 0 first.
         save_model: Whether `state_dict()` includes the weights of the model.
         kwargs: Options of every torchmetrics metric, such as `dist_sync_on_step` and
             `process_group`.
@@ -111,9 +109,9 @@ class QualiCLIPScore(Metric):
         return held
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Load the states, and for the model whatever the checkpoint holds of it."""
-        # A strict load demands every key: the model's present weights stand for those that are not
-        # in the checkpoint. torch passes this mapping on to the submodules.
+        """Load the states, and those weights of the model that the checkpoint holds."""
+        # A strict load demands every key, so the present weights fill in for missing ones. torch
+        # passes this mapping on to the submodules.
         for key, tensor in self.model.state_dict(prefix=f"{prefix}model.").items():
             state_dict.setdefault(key, tensor)
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -122,12 +120,10 @@ class QualiCLIPScore(Metric):
         """Add the scores of a batch. No gradient is kept.
 
         Args:
-            img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, any float dtype; half
-                precision is first converted to the model's fp32.
+            img: RGB in [0, 1], (N, 3, H, W), at least 32 pixels on each side, of any float type.
 
         Raises:
-            ValueError: When the shape, the size, the type or a value is not as above. Nothing of
-                the batch is counted then.
+            ValueError: When `img` is not as above; then none of its images is counted.
         """
         scores = self.model(img)[:, 0]
         if self.reduction == "mean":
@@ -139,12 +135,8 @@ class QualiCLIPScore(Metric):
     def compute(self) -> Tensor:
         """Compute the score of all images since the last reset, of all processes.
 
-        Returns:
-            fp32 in [0, 1], higher is better: a scalar, or (N,) for `none`, which torchmetrics
-            squeezes to a scalar if N is 1.
-
-        Raises:
-            ValueError: When no process has an image.
+        It is fp32 in [0, 1], higher is better: a scalar, or (N,) for `none`, of which torchmetrics
+        makes a scalar if N is 1. Raises ValueError when no process has an image.
         """
         if self.reduction == "mean":
             if not self.images:
@@ -155,19 +147,12 @@ class QualiCLIPScore(Metric):
         return scores
 
     def forward(self, img: Tensor) -> Tensor:
-        """Add a batch and return its score, differentiable with respect to the images.
+        """Add a batch, as `update` does, and return the score of its images in this process.
 
-        Args:
-            img: As for `update`. If a gradient with respect to it is needed, values in [-1, 2] are
-                accepted and scored without clipping.
-
-        Returns:
-            As `compute`, but of this batch in this process only.
-
-        Raises:
-            ValueError: As for `update`.
+        It is differentiable with respect to the images. Of images that need a gradient, values in
+        [-1, 2] are accepted, and scored without clipping.
         """
-        # torchmetrics sets the states aside in forward, and loses them if update raises
+        # here, because torchmetrics loses its states if update raises within its forward
         check_shape(img)
         if self.model.check_input:
             check_values(img)
@@ -177,18 +162,9 @@ class QualiCLIPScore(Metric):
         return score
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Draw one value or several, on an axis from 0 to 1.
+        """Draw one result or a list of them on an axis from 0 to 1; default: `compute()`.
 
-        Args:
-            val: A result of `compute` or of calling the metric, or a list of such results, drawn
-                as steps; default: `compute()`.
-            ax: Axes of matplotlib to draw on; default: new ones.
-
-        Returns:
-            Figure and axes of matplotlib; the figure is None if axes were given.
-
-        Raises:
-            ModuleNotFoundError: When matplotlib is not installed.
+        Returns figure and axes of matplotlib; the figure is None if axes were given.
         """
         return self._plot(val, ax)
 
@@ -200,8 +176,8 @@ def qualiclip_score(
 
     Args:
         img: As for `QualiCLIP.similarities`: RGB in [0, 1], (N, 3, H, W).
-        model: As for `create`, or a metric that it returned. A name or a path is loaded in every
-            call, to the device of the images; in a loop, pass a metric.
+        model: As for `create`, or a metric that it returned. In a loop, pass a metric: a name or a
+            path is loaded at each call, to the device of the images.
         reduction: `mean` over the images, or `none`.
 
     Returns:

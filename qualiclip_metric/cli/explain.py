@@ -35,7 +35,6 @@ from qualiclip_metric.progress import progress_bar
 
 if TYPE_CHECKING:
     from qualiclip_metric.explanations.explanation import Explanation
-    from qualiclip_metric.metric import QualiCLIP
 
     Save = Callable[[Path, Explanation], Path]
     """Takes an image file and its explanation, and returns where that is drawn."""
@@ -97,6 +96,7 @@ def explain(
     be explained is a line on stderr, and the exit code is 1 at the end.
     """
     from qualiclip_metric.explanations.explanation import MAPS, default_map, explain_image
+    from qualiclip_metric.explanations.pairs import chosen
     from qualiclip_metric.images import read
     from qualiclip_metric.reference import reference_for
     from qualiclip_metric.sources.folders import find
@@ -106,35 +106,36 @@ def explain(
     except ValueError as err:
         fail(err)
     metric = load_metric(model, device, precision.value, engine.value, prompts=prompts, size=size)
-    asked = _pair(metric, pair)
-    panels = MAPS[default_map(metric) if kind is MapOption.auto else kind.value]
+    assert metric.signature is not None  # `create` made it
+    signature = str(metric.signature.of_files(colour.value))
+    asked = int(pair) if pair is not None and pair.isdecimal() else pair
+    try:
+        chosen(metric, asked)
+    except ValueError as err:
+        fail(f"--{err}")
+    try:
+        percentiles = reference_for(signature, reference)
+    except (ValueError, OSError) as err:
+        fail(err)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         fail(f"--out: {error_text(err)}")
+    panels = MAPS[default_map(metric) if kind is MapOption.auto else kind.value]
     warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def explained(path: Path) -> "Explanation":
         img = read(
-            path,
-            max_pixels=max_pixels,
-            allow_truncated=allow_truncated,
-            colour=colour.value,
+            path, max_pixels=max_pixels, allow_truncated=allow_truncated, colour=colour.value
         )
         return explain_image(
             metric, img, printable(path), panels, pair=asked, reference=percentiles
         )
 
-    assert metric.signature is not None  # `create` made it
-    signature = str(metric.signature.of_files(colour.value))
-    try:
-        percentiles = reference_for(signature, reference)
-    except (ValueError, OSError) as err:
-        fail(err)
-    drawing = _figures if form is Form.png else _page
     failed: list[tuple[str, str]] = []
+    drawing = _figures(out, files, signature) if form is Form.png else _page(out, signature, failed)
     try:
-        with drawing(out, files, signature, failed) as save:
+        with drawing as save:
             interrupted = _explain_each(files, explained, save, failed)
     except OSError as err:
         fail(f"--out: {error_text(err)}", DATA_ERROR)
@@ -142,17 +143,6 @@ def explain(
     if failed:
         typer.echo(f"{len(failed)} of {len(files)} images could not be explained", err=True)
     raise typer.Exit(INTERRUPTED if interrupted else DATA_ERROR if failed else 0)
-
-
-def _pair(metric: "QualiCLIP", pair: str | None) -> int | str | None:
-    from qualiclip_metric.explanations.pairs import chosen
-
-    asked = int(pair) if pair is not None and pair.isdecimal() else pair
-    try:
-        chosen(metric, asked)
-    except ValueError as err:
-        fail(f"--{err}")
-    return asked
 
 
 def _explain_each(
@@ -190,9 +180,7 @@ def _reason(path: Path, err: BaseException) -> str:
 
 
 @contextmanager
-def _figures(
-    out: Path, files: Sequence[Path], signature: str, _failed: list[tuple[str, str]]
-) -> "Iterator[Save]":
+def _figures(out: Path, files: Sequence[Path], signature: str) -> "Iterator[Save]":
     """Save a figure per image, each as soon as it is drawn."""
     from qualiclip_metric.explanations.figure import draw
 
@@ -208,9 +196,7 @@ def _figures(
 
 
 @contextmanager
-def _page(
-    out: Path, _files: Sequence[Path], signature: str, failed: list[tuple[str, str]]
-) -> "Iterator[Save]":
+def _page(out: Path, signature: str, failed: list[tuple[str, str]]) -> "Iterator[Save]":
     """Collect cards, and write one page for all images at the end or at an interruption."""
     from qualiclip_metric.pages.cards import CardPage
     from qualiclip_metric.pages.explanation_card import explanation_card

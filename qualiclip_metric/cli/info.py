@@ -1,4 +1,4 @@
-"""`qualiclip info`: what is installed here, what it can compute on, which weights it has."""
+"""`qualiclip info`: versions, processor, devices, models and their files, caches, the plugin."""
 
 import json
 import os
@@ -35,12 +35,18 @@ def info(
 
 def gather() -> dict[str, dict[str, str]]:
     """Section -> name -> fact. Reads files and asks torch; never the network."""
+    from qualiclip_metric import checkpoints
+
     return {
-        "versions": _versions(),
+        "versions": {
+            "qualiclip-metric": __version__,
+            "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+            **{name: _installed(name) or "not installed" for name in PACKAGES},
+        },
         "device": _device(),
-        "models": _models(),
+        "models": {name: _model(name) for name in checkpoints.names()},
         "caches": _caches(),
-        "pyiqa plugin": _plugin(),
+        "pyiqa plugin": {"status": _plugin()},
     }
 
 
@@ -49,14 +55,6 @@ def _installed(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "qualiclip-metric": __version__,
-        "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        **{name: _installed(name) or "not installed" for name in PACKAGES},
-    }
 
 
 def _device() -> dict[str, str]:
@@ -79,34 +77,18 @@ def _device() -> dict[str, str]:
     return facts
 
 
-def _models() -> dict[str, str]:
-    from qualiclip_metric import checkpoints
-
-    return {name: _model(name) for name in checkpoints.names()}
-
-
 def _model(name: str) -> str:
-    """Signature or state, licence and file of a registered model."""
-    from qualiclip_metric import checkpoints
-
-    if name in checkpoints.PUBLISHED:
-        licence = checkpoints.PUBLISHED[name].licence
-        try:
-            found = checkpoints.locate(name)
-        except checkpoints.WeightsError as err:
-            return f"damaged: {err}"
-        return f"{licence}; {found.path if found else 'not on this machine (qualiclip weights)'}"
-    return _local(name)
-
-
-def _local(name: str) -> str:
+    """Signature, licence and file of a registered model, or its state."""
     from qualiclip_metric import build, checkpoints
 
     try:
-        file = checkpoints.resolve(name)
-        licence = checkpoints.load(name).licence
-        return f"{build.create(name).signature}; {licence}; {file}"
-    except (ValueError, OSError) as err:
+        if name in checkpoints.PUBLISHED:
+            licence, found = checkpoints.PUBLISHED[name].licence, checkpoints.locate(name)
+            file = found.path if found else "not on this machine (qualiclip weights)"
+            return f"{licence}; {file}"
+        signature, licence = build.create(name).signature, checkpoints.load(name).licence
+        return f"{signature}; {licence}; {checkpoints.resolve(name)}"
+    except (ValueError, OSError, checkpoints.WeightsError) as err:
         return f"unusable: {err}"
 
 
@@ -127,11 +109,11 @@ def _caches() -> dict[str, str]:
     }
 
 
-def _plugin() -> dict[str, str]:
+def _plugin() -> str:
     found = [e for e in metadata.entry_points(group="pyiqa.archs") if e.name == "qualiclip_metric"]
     version = _installed("pyiqa")
     if version is None:
-        return {"status": "pyiqa is not installed"}
+        return "pyiqa is not installed"
     if not found:
-        return {"status": "not registered: install the package (pip install qualiclip-metric)"}
-    return {"status": f"registered with pyiqa {version} as {found[0].value}"}
+        return "not registered: install the package (pip install qualiclip-metric)"
+    return f"registered with pyiqa {version} as {found[0].value}"

@@ -1,6 +1,6 @@
 """One image explained: score, profile, diagnosis and maps, at the size of a picture on a page.
 
-Everything is computed at the image's full size; only what is shown is reduced.
+Everything is computed at full size; only the picture and its maps are reduced.
 """
 
 from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ def explain_image(
 
 
 def _shown(img: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
-    """Reduce to a longer side."""
+    """Reduce to a longer side of `side` px."""
     height, width = img.shape[2:]
     scale = side / max(height, width)
     if scale >= 1:

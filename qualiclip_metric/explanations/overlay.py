@@ -1,7 +1,7 @@
 """A map over a photo, in colour.
 
-The photo is grey under the map, so that a colour always means the map's value; the colour is thin
-where the map is low and never so thick that the photo could not be seen.
+The photo is grey under the map, so that a colour always means the map's value. The colour is never
+opaque, so that the photo is seen everywhere.
 """
 
 from typing import Any
@@ -18,8 +18,10 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 def overlay(photo: NDArray[Any], values: NDArray[Any], colours: str) -> NDArray[Any]:
     """Draw a map's colours over the grey photo; (h, w, 3) RGB, uint8, and values in [0, 1]."""
+    matplotlib = require("matplotlib", "explain", "maps in colour")
+    coloured = np.asarray(matplotlib.colormaps[colours](values)[..., :3], np.float32)
     opacity = OPACITY[0] + (OPACITY[1] - OPACITY[0]) * values[..., None]
-    mixed = (1 - opacity) * grey(photo) + opacity * _colours(values, colours)
+    mixed = (1 - opacity) * grey(photo) + opacity * coloured
     return np.asarray((mixed * 255).round(), np.uint8)
 
 
@@ -28,13 +30,7 @@ def grey(photo: NDArray[Any]) -> NDArray[Any]:
     return np.asarray((photo.astype(np.float32) @ _LUMA)[..., None] / 255)
 
 
-def bar(colours: str, steps: int = 256) -> NDArray[Any]:
-    """Draw the legend: an overlay's colours from 0 to 1 over middle grey, (1, steps, 3) uint8."""
-    middle = np.full((1, steps, 3), 128, np.uint8)
-    return overlay(middle, np.linspace(0, 1, steps, dtype=np.float32)[None], colours)
-
-
-def _colours(values: NDArray[Any], colours: str) -> NDArray[Any]:
-    """Values in [0, 1] as RGB in [0, 1], float32."""
-    matplotlib = require("matplotlib", "explain", "maps in colour")
-    return np.asarray(matplotlib.colormaps[colours](values)[..., :3], np.float32)
+def bar(colours: str) -> NDArray[Any]:
+    """Draw the legend: an overlay's colours from 0 to 1 over middle grey, (1, 256, 3) uint8."""
+    middle = np.full((1, 256, 3), 128, np.uint8)
+    return overlay(middle, np.linspace(0, 1, 256, dtype=np.float32)[None], colours)

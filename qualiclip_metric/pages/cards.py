@@ -1,7 +1,7 @@
-"""A page of cards, one per image, sorted by score; rendered cards wait on disk.
+"""A page of cards, one per image, sorted by score.
 
-The memory does not grow with the number of images: a card is rendered when it is added and goes
-into a scratch file, of which only the positions are kept.
+A card is rendered when it is added, and goes into a scratch file; only its position there stays in
+memory, so that a page may have any number of cards.
 """
 
 import io
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from qualiclip_metric.extras import require
@@ -22,17 +21,13 @@ BINS = 20
 
 @dataclass(frozen=True)
 class Card:
-    """One image on the page.
-
-    `details` are shown when the card is opened: a template's output, or text that is escaped; empty
-    for a card that does not open.
-    """
+    """One image on the page."""
 
     name: str
     score: float
     thumbnail: str = ""  # data URI; empty for no picture
     badge: str = ""  # beside the score, such as the likeliest fault
-    details: str = ""
+    details: str = ""  # HTML or text, shown when the card is opened; empty: it does not open
     group: int = 0  # number of the group that the card stands in; 0 for none
 
 
@@ -62,12 +57,7 @@ class CardPage:
     def __enter__(self) -> "CardPage":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._scratch.close()
 
     def add(self, card: Card) -> None:

@@ -22,8 +22,8 @@ BAR = (
 class ImagePosition(str):
     """`#` and the position of an image in memory in the list that was scored, with its thumbnail.
 
-    The thumbnail belongs to the value and not to the table, so that it survives whatever pandas
-    does with rows: copies, filters, sorting, joining, pickling.
+    The thumbnail belongs to the value and not to the table, so that it stays with its row in
+    copies, filters, sorting, joining and pickling.
     """
 
     thumbnail = ""
@@ -70,10 +70,7 @@ class Scores(pd.DataFrame):
 def scores_table(rows: list[dict[str, Any]], signature: str, numbers: Sequence[str] = ()) -> Scores:
     """Make the table of rows with `path` (text or `ImagePosition`), `score` and `error`.
 
-    Args:
-        rows: The values by column; a number may be missing.
-        signature: What the scores depend on.
-        numbers: Further columns.
+    `numbers` are further columns; any number may be missing.
     """
     table = Scores(rows, columns=["path", "score", "error", *numbers])
     table = table.astype(dict.fromkeys(["score", *numbers], "float64"))

@@ -92,13 +92,6 @@ def test_an_import_error_without_a_cure_is_a_mistake(monkeypatch: pytest.MonkeyP
         main()
 
 
-def test_python_dash_m() -> None:
-    command = [sys.executable, "-m", "qualiclip_metric", "--version"]
-    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == (
-        f"qualiclip-metric {__version__}\n"
-    )
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [("a b.jpg", "a b.jpg"), ("ü[red].png", "ü[red].png"), ("a\nb", "a\\nb"),

@@ -1,4 +1,4 @@
-"""Which antonym pairs are asked, and what they are called."""
+"""Antonym pairs: their names, and how they are chosen."""
 
 import pytest
 

@@ -58,8 +58,3 @@ def test_a_large_image_is_seen_as_it_is_scored(lite: QualiCLIP, photo: torch.Ten
     same, _ = position_scores(lite, reduced(large, lite.scoring_size), range(7))
     torch.testing.assert_close(local, same)
     assert explain(lite, large, method="positions").shape[2:] == large.shape[2:]
-
-
-def test_other_encoders_are_refused(tiny: QualiCLIP) -> None:
-    with pytest.raises(ValueError, match="positions"):
-        explain(tiny, torch.rand(1, 3, 64, 64), method="shares")

@@ -1,5 +1,7 @@
 """What cannot be explained is refused with the cure."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -36,13 +38,19 @@ def test_training_mode_is_refused(tiny: QualiCLIP) -> None:
     assert tiny.training
 
 
-def test_wrong_arguments_are_refused(tiny: QualiCLIP) -> None:
-    with pytest.raises(ValueError, match="method: expected"):
-        explain(tiny, photos(), method="nonsense")
-    with pytest.raises(ValueError, match="metric: expected"):
-        explain(nn.Identity(), photos())  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="shape"):
-        explain(tiny, photos()[0])
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({"method": "nonsense"}, "method"),
+        ({"metric": nn.Identity()}, "metric"),
+        ({"img": photos()[0]}, "shape"),
+        ({"img": photos(size=(20, 40))}, "32x32"),
+        ({"method": "shares"}, "positions"),
+    ],
+)
+def test_wrong_arguments_are_refused(tiny: QualiCLIP, changed: dict[str, Any], word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        explain(**{"metric": tiny, "img": photos(), **changed})
 
 
 def test_a_missing_extra_names_its_cure(tiny: QualiCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
