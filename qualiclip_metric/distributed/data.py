@@ -14,9 +14,9 @@ from qualiclip_metric.distributed.cluster import (
     pool_size,
     waiting_text,
 )
-from qualiclip_metric.distributed.inputs import KEY, ROW_BATCH, items_of, passed_columns
+from qualiclip_metric.distributed.inputs import KEY, items_of, passed_columns
 from qualiclip_metric.scoring import parquet
-from qualiclip_metric.scoring.columns import Layout, Row, layout_for, pair_columns
+from qualiclip_metric.scoring.columns import Layout, layout_for, pair_columns
 from qualiclip_metric.scoring.options import MetricOptions, ScoreOptions
 
 if TYPE_CHECKING:
@@ -176,19 +176,12 @@ class _Worker:
                 "--precision and --engine by name"
             )
 
-    def __call__(self, table: "pa.Table") -> "Iterator[pa.Table]":
+    def __call__(self, table: "pa.Table") -> "pa.Table":
         """Images, or paths -> scores, in their order."""
         from qualiclip_metric.scoring.pipeline import score_items
 
-        layout = self.pool.layout(self.options, passed_columns(table))
-        rows: list[Row] = []
-        for row in score_items(self.metric, items_of(table), self.options):
-            rows.append(row)
-            if len(rows) == ROW_BATCH:
-                yield parquet.to_table(rows, layout)
-                rows = []
-        if rows or not len(table):
-            yield parquet.to_table(rows, layout)
+        rows = list(score_items(self.metric, items_of(table), self.options))
+        return parquet.to_table(rows, self.pool.layout(self.options, passed_columns(table)))
 
 
 def remaining(dataset: "Dataset", done: "DoneKeys") -> "Dataset":

@@ -10,7 +10,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,8 +129,18 @@ def names_of(metric: Any, options: ScoreOptions) -> tuple[Sequence[str], Sequenc
     return faults, pairs
 
 
+@dataclass
+class _Found:
+    """An image that has no row yet, with its size and what was computed of its pixels."""
+
+    item: Item
+    size: Size  # by the header; once decoded, of the upright image
+    checks: dict[str, float] = field(default_factory=dict)
+    measured: Any = None
+
+
 class _Job:
-    """The state of a run: items that have no row yet, by their position."""
+    """The state of a run: the images that have no row yet, by their position."""
 
     def __init__(
         self,
@@ -146,17 +156,14 @@ class _Job:
         side: int = getattr(metric, "scoring_size", 0)
         self.reader = Reader(options, side)
         self.buffer = BatchBuffer(device, side)
-        self.found: dict[int, tuple[Item, Size]] = {}
-        self.checks: dict[int, dict[str, float]] = {}
-        self.measured: dict[int, Any] = {}
+        self.found: dict[int, _Found] = {}
 
     def rows(
         self, items: Iterable[Item], progress: Callable[[int], None]
     ) -> Generator[Row, None, None]:
         """Run; `score_items` documents it."""
         size = self.options.batch_size
-        sized = ((item, self._size(item)) for item in fetch_urls(items))
-        listing = in_background(sized, size, self.stopped)
+        listing = in_background(map(self._with_size, fetch_urls(items)), size, self.stopped)
         window = WINDOW_BATCHES * size
         batches = plan_batches(self._sizes(listing), size, batch_pixels(self.device), window)
         early: dict[int, Row] = {}  # done before a row that comes earlier
@@ -164,10 +171,7 @@ class _Job:
         try:
             for batch in decode_ahead(batches, self._decode, self.options.threads):
                 for index, value in score_each(batch, self._forward, _batch_key):
-                    row = self._row(*self.found.pop(index), value)
-                    checks = self.checks.pop(index, {})
-                    measured = self.measured.pop(index, None)
-                    early[index] = replace(row, checks=checks, measured=measured)
+                    early[index] = self._row(self.found.pop(index), value)
                     done += 1
                 del batch  # free its pixels before the next batch is decoded
                 progress(done)
@@ -184,27 +188,28 @@ class _Job:
             listing.close()
             self.reader.close()
 
-    def _size(self, item: Item) -> Size:
+    def _with_size(self, item: Item) -> _Found:
         assert not isinstance(item.image, Url), item
-        return (0, 0) if item.image is None else self.reader.size(item.image)
+        return _Found(item, (0, 0) if item.image is None else self.reader.size(item.image))
 
-    def _sizes(self, listing: Iterator[tuple[Item, Size]]) -> Iterator[Size]:
-        for index, (item, size) in enumerate(listing):
-            self.found[index] = item, size
-            yield size
+    def _sizes(self, listing: Iterator[_Found]) -> Iterator[Size]:
+        for index, found in enumerate(listing):
+            self.found[index] = found
+            yield found.size
 
     def _decode(self, index: int) -> Pixels | str:
-        item, size = self.found[index]
-        if item.image is None or isinstance(item.image, Url):
-            return item.error or "there is no image"
-        pixels = self.reader.pixels(item.image)
+        found = self.found[index]
+        image = found.item.image
+        if image is None or isinstance(image, Url):
+            return found.item.error or "there is no image"
+        pixels = self.reader.pixels(image)
         if not isinstance(pixels, str):
             if self.options.checks:
-                self.checks[index] = self._statistics(item.image, pixels, size)
-            size = _upright(size, pixels)
+                found.checks = self._statistics(image, pixels, found.size)
+            found.size = _upright(found.size, pixels)
             if self.measure is not None:
-                self.measured[index] = self.measure(item.image, pixels)
-        self.found[index] = replace(item, image=None), size  # free an encoded image
+                found.measured = self.measure(image, pixels)
+        found.item = replace(found.item, image=None)  # free an encoded image
         return pixels
 
     def _statistics(self, image: Image, pixels: Pixels, stored: Size) -> dict[str, float]:
@@ -218,17 +223,21 @@ class _Job:
             pixels = whole
         return statistics_of_pixels(pixels) if min(pixels.shape[:2]) >= MIN_SIZE else {}
 
-    def _row(self, item: Item, size: Size, values: list[float] | str) -> Row:
-        height, width = (one or None for one in size)
+    def _row(self, found: _Found, values: list[float] | str) -> Row:
+        height, width = (side or None for side in found.size)
+        row = Row(found.item.key, None, None, width, height, columns=found.item.columns,
+                  checks=found.checks, measured=found.measured)  # fmt: skip
         if isinstance(values, str):
-            return Row(item.key, None, values, width, height, columns=item.columns)
+            return replace(row, error=values)
         score, rest = values[0], iter(values[1:])  # faults first, then pairs
-        faults = {name: next(rest) for name in self.faults}
-        pairs = {name: next(rest) for name in self.pairs}
-        return Row(
-            item.key, score, None, width, height, pairs, faults, item.columns,
-            percentile=self.options.percentile(score), keep=self.options.keeps(score),
-        )  # fmt: skip
+        return replace(
+            row,
+            score=score,
+            faults={name: next(rest) for name in self.faults},
+            pairs={name: next(rest) for name in self.pairs},
+            percentile=self.options.percentile(score),
+            keep=self.options.keeps(score),
+        )
 
     def _forward(self, group: Sequence[Pixels]) -> list[list[float] | str] | str:
         """Score images of one shape: numbers or an error for each, or one error for all."""

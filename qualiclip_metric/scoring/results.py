@@ -56,9 +56,8 @@ def check_output(options: OutputOptions) -> None:
         try:
             check_writable(options.out)
         except IsADirectoryError as err:
-            raise IsADirectoryError(
-                f"{err}; {options.out.rstrip('/')}/ gets Parquet parts"
-            ) from err
+            parts = f"{options.out.rstrip('/')}/"
+            raise IsADirectoryError(f"{err}; {parts} gets Parquet parts") from err
         return
     folder = Path(options.out)
     if not folder.parent.is_dir():
@@ -239,7 +238,7 @@ class GrowingFile(Output):
             if source.exists():
                 self._copy_good(source)
         if self.path.exists():
-            rows = ((row.key, row.score) for row in self._rows(self.path))
+            rows = ((row.key, row.score) for row, _ in self._parsed(self.path) if row)
             self.done = DoneKeys(rows, layout.keeps)
             os.truncate(self.path, self._end)
 
@@ -262,12 +261,8 @@ class GrowingFile(Output):
         self.path.replace(self.out)
         return ""
 
-    def _rows(self, path: Path) -> Iterator[ParsedRow]:
-        """Parse the rows of a file; `_end` is where the last whole one ends."""
-        return (row for row, _ in self._parsed(path) if row is not None)
-
     def _parsed(self, path: Path) -> Iterator[tuple[ParsedRow | None, str]]:
-        """Each row (None for the header) and its text."""
+        """Each row (None for the header) and its text; `_end` is where the last whole one ends."""
         self._end, names = 0, list(self.lines.names)
         for text, end in whole_rows(path, self.lines):
             row = None
@@ -286,8 +281,8 @@ class GrowingFile(Output):
             yield row, text
 
     def _copy_good(self, source: Path) -> None:
-        good = ((row, text) for row, text in self._parsed(source))
-        self._replace(text for row, text in good if row is None or row.score is not None)
+        rows = self._parsed(source)
+        self._replace(text for row, text in rows if row is None or row.score is not None)
 
     def _sort(self) -> None:
         rows = list(self._parsed(self.path))
