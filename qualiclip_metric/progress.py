@@ -42,7 +42,7 @@ class Progress:
         total: int | None = None,
         note: str | None = None,
     ) -> None:
-        """Set what is known now; None leaves a value as it is."""
+        """Set the values that are known; None leaves a value as it is."""
         self.done = done
         self.failed = self.failed if failed is None else failed
         self.total = self.total if total is None else total

@@ -54,7 +54,7 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; what the console script `qualiclip` calls."""
+    """Run the command line: the console script `qualiclip`."""
     end_on_sigterm()
     try:
         app(prog_name="qualiclip")

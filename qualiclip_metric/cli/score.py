@@ -77,10 +77,10 @@ def score(
         out_option("File for the results, or FOLDER/ for Parquet parts."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start afresh, whatever rows are there.")
+        bool, typer.Option("--overwrite", help="Start afresh, also if there are rows.")
     ] = False,
     retry_errors: Annotated[
-        bool, typer.Option("--retry-errors", help="Score again what has a row without a score.")
+        bool, typer.Option("--retry-errors", help="Score again images whose row has no score.")
     ] = False,
     recursive: RecursiveOption = True,
     raw: Annotated[
@@ -150,10 +150,10 @@ def score(
 
     An image that cannot be read gives a row with an error, and exit code 1 at the end; otherwise an
     image below --min or --min-percentile gives exit code 3. Rows are written as they come: after a
-    kill or Ctrl-C the same command scores what has no row. A csv or jsonl file grows as FILE.part,
-    and replaces FILE when it is complete.
+    kill or Ctrl-C the same command scores the images without a row. A csv or jsonl file grows as
+    FILE.part, and replaces FILE when it is complete.
 
-    What the scores depend on is stated as a signature: in the results, or on stderr.
+    A signature in the results, or on stderr, states the settings that the scores depend on.
     """
     from qualiclip_metric.sources.arguments import open_sources
 
@@ -163,7 +163,8 @@ def score(
         output = OutputOptions(
             out, choose_format(out, form), raw, bom, sort, overwrite, retry_errors
         )
-        _check_ray(ray, output, html)
+        if ray is not None:
+            _check_ray(output, html, copy_kept)
         sources = open_sources(
             paths or (), from_file=from_file or (), recursive=recursive, column=column, root=root
         )
@@ -175,9 +176,8 @@ def score(
         )  # fmt: skip
         kept = None
         if copy_kept is not None:
-            kept = _kept_files(
-                copy_kept, scoring, ray, [*(paths or ()), *("-" for _ in from_file or ())], root
-            )
+            arguments = [*(paths or ()), *("-" for _ in from_file or ())]
+            kept = _kept_files(copy_kept, scoring, arguments, root)
         metric = MetricOptions(model, precision.value, engine.value, read_prompts(prompts), size)
     except (ValueError, OSError) as err:
         fail(err)
@@ -195,13 +195,15 @@ def score(
     raise typer.Exit(code)
 
 
-def _check_ray(ray: str | None, output: OutputOptions, html: Path | None) -> None:
-    if ray is not None and not output.to_parts:
+def _check_ray(output: OutputOptions, html: Path | None, copy_kept: Path | None) -> None:
+    if not output.to_parts:
         raise ValueError(
             f"--ray writes a folder of Parquet parts: expected --out FOLDER/, got {output.out}"
         )
-    if ray is not None and html is not None:
+    if html is not None:
         raise ValueError("--html needs thumbnails of all images here: leave out --ray or --html")
+    if copy_kept is not None:
+        raise ValueError("--copy-kept copies on this machine: leave out --copy-kept or --ray")
 
 
 def _reference(path: Path | None, wanted: bool) -> "Reference | None":
@@ -213,14 +215,12 @@ def _reference(path: Path | None, wanted: bool) -> "Reference | None":
 
 
 def _kept_files(
-    folder: Path, scoring: ScoreOptions, ray: str | None, arguments: list[str], root: str
+    folder: Path, scoring: ScoreOptions, arguments: list[str], root: str
 ) -> "KeptFiles":
     from qualiclip_metric.scoring.kept_files import KeptFiles
 
     if not scoring.bar:
         raise ValueError("--copy-kept: expected --min SCORE or --min-percentile P, got neither")
-    if ray is not None:
-        raise ValueError("--copy-kept copies on this machine: leave out --copy-kept or --ray")
     return KeptFiles(folder, arguments, root)
 
 

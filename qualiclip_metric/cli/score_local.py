@@ -57,7 +57,7 @@ class LocalRun:
         self.metric = make_metric(self.options, self.devices[0])
 
     def run(self) -> int:
-        """Score what has no row yet; the exit code."""
+        """Score the images that have no row yet; return the exit code."""
         # about damaged metadata, with which viewers show the image all the same
         warnings.filterwarnings("ignore", module="PIL")
         opened = False

@@ -22,7 +22,7 @@ from qualiclip_metric.sources.item import is_url
 PARTS_AHEAD = 64
 """Parts that may be written before they are counted here."""
 SILENT_SECONDS = 60.0
-"""Time without a part after which a message says what is free on the cluster."""
+"""Time without a part after which a message names the free CPUs and GPUs."""
 
 
 def score_on_ray(
@@ -35,7 +35,7 @@ def score_on_ray(
     cpus_per_worker: int,
     workers: int | None,
 ) -> int:
-    """Score on a cluster what has no row in a folder yet; return the exit code.
+    """Score the images that have no row in a folder yet; return the exit code.
 
     Every node must see the images and the folder of Parquet parts (or a URL).
     """

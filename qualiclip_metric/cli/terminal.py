@@ -45,7 +45,7 @@ def stdout_errors() -> Iterator[None]:
 
 
 def _redirect_stdout_to_devnull() -> None:
-    """Discard what is in the buffer; the interpreter flushes stdout at its end."""
+    """Discard the buffer of stdout, which the interpreter would flush at its end."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # stdout is not a file

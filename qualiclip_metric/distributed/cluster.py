@@ -81,7 +81,7 @@ def pool_size(nodes: Sequence[Mapping[str, float]], cpus_per_worker: int, gpu: b
 
 
 def waiting_text(ray: Any, task: str) -> str:
-    """Message about a stalled job: what the cluster has, and what is free."""
+    """Message about a stalled job: CPUs and GPUs of the cluster, and how many are free."""
     total, free = ray.cluster_resources(), ray.available_resources()
     parts = [
         f"{free.get(k, 0):g} of {total.get(k, 0):g} {k}s" for k in ("CPU", "GPU") if k in total

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEY, PATH, IMAGE, ERROR = "key", "path", "image", "error"
 """Columns of a data set: the key, and the image's path, or its content, or why there is none."""
 BLOCK_PATHS = 256
-"""Most paths in a block, which is what a worker takes at once."""
+"""Most paths in a block; a worker takes a block at once."""
 WORKER_BLOCKS = 4
 """Blocks of paths for each worker, if there are enough paths, so that all end together."""
 BLOCK_BYTES = 2**22

@@ -1,4 +1,4 @@
-"""Image files -> scores, one row per image whatever happens to it.
+"""Image files -> scores: one row per image, with a score or an error.
 
     options.py       ScoreOptions, MetricOptions
     columns.py       Row, and the list of columns that are written of it

@@ -64,7 +64,7 @@ def score(
     Returns:
         The score in [0, 1], higher is better; with `percentile` the tuple (score, percentile). Of
         several images a pandas.DataFrame with the columns `path` (for an image in memory `#` and
-        its position), `score` (NaN where it failed), `error`, and what was asked for; it has the
+        its position), `score` (NaN where it failed), `error`, and columns asked for; it has the
         index of a pandas table or column with a row for each image. What is no image, such as None
         in a list, is a row with an error. `attrs["signature"]` is the metric's signature,
         `attrs["left_out"]` says which files of folders and shards were left out. In a notebook the

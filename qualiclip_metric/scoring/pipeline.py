@@ -85,7 +85,7 @@ def score_items(
     Args:
         metric: (N, 3, H, W) RGB in [0, 1] -> N scores of any shape; a score must not depend on the
             other images. If it fails on a batch, it is tried image by image. On a CPU the input's
-            memory is used again for the next batch: clone what is kept.
+            memory is used again for the next batch: clone a part that is kept.
         items: Images in files, in memory, or behind URLs. A thread iterates over them, no further
             ahead than batches need.
         options: How images are decoded and batched.
@@ -131,7 +131,7 @@ def names_of(metric: Any, options: ScoreOptions) -> tuple[Sequence[str], Sequenc
 
 @dataclass
 class _Found:
-    """An image that has no row yet, with its size and what was computed of its pixels."""
+    """An image that has no row yet: its size, and results computed from its pixels."""
 
     item: Item
     size: Size  # by the header; once decoded, of the upright image

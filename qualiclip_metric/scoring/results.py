@@ -42,7 +42,7 @@ from qualiclip_metric.scoring.text_formats import (
 from qualiclip_metric.sources.item import Item, is_url
 
 FLUSH_SECONDS = 1.0
-"""A kill loses no more than the rows of this time."""
+"""A kill loses at most the rows of this time."""
 
 
 def check_output(options: OutputOptions) -> None:
@@ -66,7 +66,7 @@ def check_output(options: OutputOptions) -> None:
     check_writable(folder / "part")
 
 
-# --- what is done ----------------------------------------------------------------------------
+# --- keys with rows --------------------------------------------------------------------------
 
 
 class DoneKeys:

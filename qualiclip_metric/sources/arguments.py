@@ -79,7 +79,7 @@ class Sources:
         return sum(known) if len(known) == len(counts) else None
 
     def note(self) -> str | None:
-        """One line about what was left out, with the cure; None if nothing was."""
+        """One line about the files left out, with the cure; None if there are none."""
         return self.left_out.note()
 
 
