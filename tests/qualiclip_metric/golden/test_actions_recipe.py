@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from qualiclip_metric import create, golden
+
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("skimage", reason="some of the known images are scikit-image's photos")
 
@@ -47,9 +49,9 @@ def project(tmp_path: Path) -> Path:
     (folder / "tests/test_metric_values.py").write_text(block("python", "metric_golden"))
     (folder / "requirements.txt").write_text("qualiclip-metric\n")
     (folder / "pytest.ini").write_text("[pytest]\n")
+    golden.freeze(create("lite"), folder / "tests/golden/lite.json")
     git = "git -c user.name=a -c user.email=a@example.org"
-    freeze = f"pytest {plugin()} -q --metric-golden-freeze tests"
-    shell(f"git init -q && {freeze} && git add . && {git} commit -qm x", folder, **python_path())
+    shell(f"git init -q && git add . && {git} commit -qm x", folder)
     return folder
 
 

@@ -1,5 +1,6 @@
 """Several devices, simulated by several processes on the CPU: order, errors, ends."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -17,9 +18,21 @@ from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.scoring import ScoreOptions, score_items, score_on_devices
 from qualiclip_metric.scoring.pipeline import WorkerError
 from qualiclip_metric.sources.item import Item
+from tests.faults.processes import PRELOAD
 from tests.qualiclip_metric.scoring.mean_metric import mean_metric
 
 ONE, TWO = ("cpu",), ("cpu", "cpu")
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are forks of a server that has imported torch: begun in a tenth of the time."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(list(PRELOAD))
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: server)
+
+
+in_forks = pytest.mark.usefixtures("forked")
 
 
 def make_mean(_device: str) -> Callable[[Tensor], Tensor]:
@@ -47,6 +60,7 @@ def items(photos: list[Path], times: int = 1) -> list[Item]:
     ]
 
 
+@in_forks
 def test_rows_are_those_of_one_process_in_order(photos: list[Path], random_lite: Path) -> None:
     missing = [Item("missing", photos[0].with_name("none.png")), Item("bad", None, error="why")]
     work = [*items(photos, 8), *missing]
@@ -57,6 +71,7 @@ def test_rows_are_those_of_one_process_in_order(photos: list[Path], random_lite:
     assert [row.key for row in expected] == [item.key for item in work]
 
 
+@in_forks
 def test_images_do_not_run_ahead_of_a_process(photos: list[Path]) -> None:
     taken = 0
 
@@ -75,6 +90,7 @@ def test_images_do_not_run_ahead_of_a_process(photos: list[Path]) -> None:
     assert taken < 10_000
 
 
+@in_forks
 def test_a_stop_ends_all_of_them(photos: list[Path]) -> None:
     stop: list[int] = []
 
@@ -91,6 +107,7 @@ def test_a_stop_ends_all_of_them(photos: list[Path]) -> None:
     assert not set(rest) & set(done)
 
 
+@in_forks
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -103,6 +120,7 @@ def test_a_process_that_ends_early_is_an_error(photos: list[Path], make: Any, me
         list(score_on_devices(make, ONE, items(photos)))
 
 
+@in_forks
 def test_errors_of_listing_arrive(photos: list[Path]) -> None:
     def broken() -> Iterator[Item]:
         yield from items(photos)
