@@ -12,10 +12,8 @@ from benchmarks.metrics.build import build_scorer
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
 from qualiclip_metric import checkpoints
-from qualiclip_metric.build import create
 from qualiclip_metric.cli import app
 from qualiclip_metric.files import atomic_write
-from qualiclip_metric.scoring import score_files
 from qualiclip_metric.training import TrainConfig, checkpoint, train
 from tests.faults.processes import Start
 
@@ -27,16 +25,6 @@ def copies(photos: Path, tmp_path: Path) -> list[Path]:
 
 
 # --- vanishing files -------------------------------------------------------------------------
-
-
-def test_images_that_vanish_before_they_are_read(copies: list[Path], random_lite: Path) -> None:
-    results = score_files(create(random_lite), copies, batch_size=1, workers=1)
-    for path in copies[3:]:
-        path.unlink()  # they are in the list, and nobody has opened them
-    rows = list(results)
-    assert [result.path for result in rows] == copies
-    assert [result.score is None for result in rows] == [False, False, False, True, True]
-    assert all("no such file" in str(result.error) for result in rows[3:])
 
 
 def test_an_image_that_vanishes_before_the_benchmark_scores_it(

@@ -100,31 +100,11 @@ def test_distinct_by_hash_reads_the_images(wide, run, tmp_path):
         )
     Image.open(tmp_path / "a.png").save(tmp_path / "e.png")
     table = wide(image=[f"{c}.png" for c in "abcde"], one=[9.0, 2, 3, 4, 1], two=[5.0] * 5)
-    run(
-        "--table",
-        table,
-        "--distinct",
-        "hash",
-        "--images",
-        tmp_path,
-        "--out",
-        tmp_path,
-        "--levels",
-        1,
-    )
+    words = ["--table", table, "--distinct", "hash", "--out", tmp_path]
+    run(*words, "--images", tmp_path, "--levels", 1)
     row = pd.read_csv(tmp_path / "pairs.csv").iloc[0]
     assert (row["best"], row["worst"]) == ("a.png", "b.png")  # e.png copies a.png
-    run(
-        "--table",
-        table,
-        "--distinct",
-        "hash",
-        "--images",
-        tmp_path / "no",
-        "--out",
-        tmp_path,
-        code=2,
-    )
+    run(*words, "--images", tmp_path / "no", code=2)
 
 
 def write_results(folder, names):

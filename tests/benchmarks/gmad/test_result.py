@@ -14,18 +14,6 @@ from benchmarks.gmad.result import mos_preference, run_competition, summarise
 PREDICTIONS = Path(__file__).parents[4] / "shared" / "data" / "predictions"
 
 
-def test_distinct_references_never_share_a_pair(table):
-    pool = read_wide(table)
-    pairs = (
-        run_competition(pool, Design(pairs=2), "rank", contents=pool.reference)
-        .pairs_table()
-        .dropna()
-    )
-    reference = dict(zip(pool.images, pool.reference, strict=True))
-    assert len(pairs) > 30
-    assert all(reference[b] != reference[w] for b, w in zip(pairs.best, pairs.worst, strict=True))
-
-
 def test_matrices_by_hand():
     """Attacker 0 against 1 in bins of 30 and 10 images; 1 against 0 once, wrongly."""
     cells = Cells(np.array([0, 0, 1]), np.array([1, 1, 0]), np.array([30.0, 10.0, 8.0]), 2)

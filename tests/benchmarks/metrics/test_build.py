@@ -26,14 +26,9 @@ def test_parse_options() -> None:
 
 
 def test_display_names() -> None:
-    names = {
-        "pyiqa:niqe,crop_border=4": "pyiqa:niqe",
-        "runs/a/model.safetensors": "model.safetensors",
-        "lite": "lite",
-        "pack.mod:function": "pack.mod:function",
-    }
-    for text, name in names.items():
-        assert display_name(text) == name
+    assert display_name("pyiqa:niqe,crop_border=4") == "pyiqa:niqe"
+    assert display_name("runs/a/model.safetensors") == "model.safetensors"
+    assert display_name("pack.mod:function") == "pack.mod:function"
 
 
 @pytest.mark.parametrize(
@@ -113,17 +108,6 @@ def test_brisque_takes_libsvm_text(tmp_path: Path) -> None:
     file.write_text(head.format("-155.845") + rows)
     with pytest.raises(MetricError, match="BRISQUE"):
         build_scorer(f"pyiqa:brisque,pretrained_model_path={file}", device="cpu")
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
-def test_niqe_prefers_a_sharp_photo_to_a_noisy_one() -> None:
-    data = pytest.importorskip("skimage.data")
-    parameters = SHARED / "niqe_pris_params.npz"
-    scorer = build_scorer(f"pyiqa:niqe,pretrained_model_path={parameters}", device="cpu")
-    assert scorer.score is not None
-    photo = torch.from_numpy(data.astronaut()).permute(2, 0, 1)[None].float() / 255
-    noisy = (photo + 0.2 * torch.randn(photo.shape, generator=torch.manual_seed(0))).clamp(0, 1)
-    assert scorer.score(photo).item() < scorer.score(noisy).item()
 
 
 def test_baselines() -> None:

@@ -15,7 +15,7 @@ from benchmarks.datasets.photos import sample_photos
 from benchmarks.report.data import gather
 from benchmarks.report.example import distorted_copies
 from benchmarks.report.gmad import gmad_panel
-from benchmarks.report.measured import MONOTONICITY, ROBUSTNESS
+from benchmarks.report.measured import MONOTONICITY, ROBUSTNESS, measured_panels
 from benchmarks.report.page import _marks
 from benchmarks.report.provenance import made_on, written_on
 
@@ -44,7 +44,9 @@ def test_the_page_is_one_file_without_network_or_unescaped_names(written):
     assert "&lt;img src=x onerror=alert(1)&gt;" in written
     assert not re.findall(r"""<[^>]*(?:src|href)=["'](?!#)""", written)
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", written)
-    json.loads(re.search(r'id="data">(.*?)</script>', written, re.S)[1])
+    data = json.loads(re.search(r'id="data">(.*?)</script>', written, re.S)[1])
+    point = next(p for p in data["datasets"][0]["points"] if p["metric"] == "fair")
+    assert point["seconds"] == pytest.approx(0.02)
 
 
 def test_the_page_names_subjects_reasons_and_labels(written):
@@ -153,11 +155,18 @@ def test_monotonicity_command_feeds_the_report(command, tmp_path):
         '{"images": 1, "metrics": [{"name": "x", "spread": 1, "changes": null}]}',
     ],
 )
-def test_a_malformed_panel_is_shown_with_its_reason(command, results, tmp_path, text):
+def test_a_malformed_panel_has_a_reason_alone(tmp_path, text):
+    for name in (MONOTONICITY, ROBUSTNESS):
+        (tmp_path / name).write_text(text)
+    for name, panel in measured_panels(tmp_path).items():
+        assert panel.keys() == {"reason"} and f"{name}.json: " in panel["reason"]
+
+
+def test_a_malformed_panel_is_shown_with_its_reason(command, results, tmp_path):
     folder = tmp_path / "results"
     shutil.copytree(results, folder)
     for name in (MONOTONICITY, ROBUSTNESS):
-        (folder / name).write_text(text)
+        (folder / name).write_text("{}")
     command("report", "--results", folder, "--out", tmp_path / "r.html", "--resamples", 10)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "monotonicity.json: " in page and "robustness.json: " in page
@@ -196,19 +205,3 @@ def test_the_example_is_made_by_one_command(command, tmp_path, monkeypatch):
     assert len(data["monotonicity"]["metrics"]) == 2
     assert [m["name"] for m in data["robustness"]["metrics"]] == ["sharpness", "jpegsize"]
     assert "aggressiveness" not in data["datasets"][0]["gmad"]
-
-
-def test_times_are_those_of_the_run_whatever_else_was_measured(command, results, tmp_path):
-    """`speed --out` in the results folder holds other models' times and captions nothing."""
-    folder = tmp_path / "results"
-    shutil.copytree(results, folder)
-    speed = {"machine": {"cpu": "X"}, "note": "Measured by the speed command on X.", "lite": {}}
-    (folder / "speed.json").write_text(json.dumps(speed))
-    page = tmp_path / "report.html"
-    command("report", "--results", folder, "--out", page, *QUICK)
-    text = page.read_text(encoding="utf-8")
-    assert "Seconds per image" in text
-    assert "Measured by the speed command" not in text
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
-    point = next(p for p in data["datasets"][0]["points"] if p["metric"] == "fair")
-    assert point["seconds"] == pytest.approx(0.02)
