@@ -5,6 +5,7 @@ command line run in pytest's own process.
 """
 
 import ipaddress
+import multiprocessing
 import os
 import shutil
 import socket
@@ -140,6 +141,16 @@ def seeded_plus(seeded_official: Path) -> Path:
     from benchmarks.reference.seeded import write_plus
 
     return write_plus(seeded_official.with_name("QualiCLIP+_koniq.pth"), seeded_official, SEED)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are forks of a server that has imported torch: begun in a tenth of the time."""
+    from tests.faults.processes import PRELOAD
+
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(list(PRELOAD))
+    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: server)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import multiprocessing as mp
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -51,7 +50,7 @@ def score_in_processes(settings: Settings, batches: Sequence[Batch]) -> Iterator
         settings.jobs,
         mp.get_context("spawn"),
         initializer=_start,
-        initargs=(threads_per_job(settings), os.getpid()),
+        initargs=(threads_per_job(settings),),
     )
     waiting: dict[Future[list[Row]], Batch] = {}
     try:
@@ -102,16 +101,17 @@ def _stopped_rows(settings: Settings, batches: Sequence[Batch]) -> list[Row]:
 # What follows runs in the child processes.
 
 
-def _start(threads: int, parent: int) -> None:
+def _start(threads: int) -> None:
     """Prepare a child: it ends with its parent, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
+def _end_with_parent() -> None:
+    parent = mp.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
 

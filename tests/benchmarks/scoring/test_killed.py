@@ -54,6 +54,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_killed_child_stops_its_metric_and_loses_no_row(mini: Path, odd: Path) -> None:
     out = odd / "results"
     result, _ = score(mini, out, "odd_metric:dies", timeout=300.0)
@@ -64,6 +65,7 @@ def test_a_killed_child_stops_its_metric_and_loses_no_row(mini: Path, odd: Path)
     assert (result.computed, result.failed, result.stopped) == (13, 1, "")
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_metric_that_hangs_is_stopped_and_keeps_its_rows(mini: Path, odd: Path) -> None:
     out = odd / "results"
     result, table = score(mini, out, "odd_metric:hangs", timeout=2.0, batch_size=2)

@@ -38,6 +38,7 @@ def test_failed_images_keep_their_error_until_retried(mini: Path, tmp_path: Path
     assert score(mini, out, retry_errors=True)[0].computed == 1
 
 
+@pytest.mark.usefixtures("forked")
 def test_batch_size_workers_and_jobs_do_not_change_scores(mini: Path, tmp_path: Path) -> None:
     tables = [
         score(mini, tmp_path / "a", batch_size=1)[1],

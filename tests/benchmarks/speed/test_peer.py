@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.speed import machine, peer
-from benchmarks.speed.scorer_process import ScorerTiming, SizeTiming, SpeedTask, run_task
+from benchmarks.speed.scorer_process import (
+    ScorerTiming,
+    SizeTiming,
+    SpeedTask,
+    run_task,
+    time_scorer,
+)
 
 SIZES = peer.SIZES
 
@@ -84,4 +90,4 @@ def test_a_scorer_is_timed_in_a_process_of_its_own() -> None:
     assert size.size == (64, 96) and 0 <= size.score <= 1
     assert min(found.created, size.first, size.seconds) > 0 and size.peak > 50
     with pytest.raises(ValueError, match="no-such"):
-        run_task(SpeedTask("torch", "no-such", []))
+        time_scorer(SpeedTask("torch", "no-such", []))

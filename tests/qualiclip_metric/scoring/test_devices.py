@@ -1,6 +1,5 @@
 """Several devices, simulated by several processes on the CPU: order, errors, ends."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -18,18 +17,9 @@ from qualiclip_metric.cli._metric import load_metric
 from qualiclip_metric.scoring import ScoreOptions, score_items, score_on_devices
 from qualiclip_metric.scoring.pipeline import WorkerError
 from qualiclip_metric.sources.item import Item
-from tests.faults.processes import PRELOAD
 from tests.qualiclip_metric.scoring.mean_metric import mean_metric
 
 ONE, TWO = ("cpu",), ("cpu", "cpu")
-
-
-@pytest.fixture
-def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes are forks of a server that has imported torch: begun in a tenth of the time."""
-    server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(list(PRELOAD))
-    monkeypatch.setattr(multiprocessing, "get_context", lambda _method: server)
 
 
 in_forks = pytest.mark.usefixtures("forked")
