@@ -6,7 +6,7 @@ are of one burst unless their hashes differ much; without times, only hashes tha
 say so, because a set of 100,000 photos has 5,000,000,000 pairs that may be alike by chance.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -53,9 +53,10 @@ def group_photos(
 ) -> NDArray[np.int64]:
     """Number the contents of photos.
 
-    Photos without a time of capture are grouped among themselves: chains of hashes that differ in
-    at most `ALIKE_BITS`. A photo with a time joins the burst whose first photo differs from it in
-    at most `BURST_BITS` and whose last one was taken at most `seconds` before it.
+    A photo with a time of capture joins the burst whose first photo differs from it in at most
+    `BURST_BITS` and whose last one was taken at most `seconds` before it. Photos without a time are
+    grouped by chains of hashes that differ in at most `ALIKE_BITS`; where a chain reaches photos
+    with a time, as an edited copy does, each joins the burst of the one that differs least.
 
     Args:
         hashes: n hashes, as `perceptual_hash` makes them.
@@ -67,10 +68,17 @@ def group_photos(
     """
     values = np.array(hashes, dtype=np.uint64)
     taken = np.array(times if times is not None else [None] * len(values), dtype=np.float64)
-    groups = np.empty(len(values), dtype=np.int64)
     timed = ~np.isnan(taken)
-    groups[~timed] = group_hashes(values[~timed])
-    groups[timed] = -1 - _bursts(values[timed], taken[timed], seconds)
+    chains = group_hashes(values)
+    groups = -1 - chains  # below the numbers of the bursts
+    groups[timed] = _bursts(values[timed], taken[timed], seconds)
+    in_chain: dict[int, list[int]] = defaultdict(list)  # the photos with a time
+    for place in np.flatnonzero(timed).tolist():
+        in_chain[int(chains[place])].append(place)
+    for place in np.flatnonzero(~timed).tolist():
+        if others := in_chain.get(int(chains[place])):
+            nearest = int(np.bitwise_count(values[others] ^ values[place]).argmin())
+            groups[place] = groups[others[nearest]]
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse]
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from qualiclip_metric.near_duplicates import (
+    ALIKE_BITS,
     BURST_BITS,
     OPEN_BURSTS,
     group_hashes,
@@ -46,7 +47,8 @@ def test_hash_groups_equal_brute_force() -> None:
     ("bits", "times", "expected"),
     [
         (0, [0.0, 3600.0], [0, 1]),  # one view, an hour later
-        (0, [0.0, None], [0, 1]),  # a time is compared with a time
+        (ALIKE_BITS, [0.0, None], [0, 0]),  # an edited copy has lost its time
+        (ALIKE_BITS + 1, [0.0, None], [0, 1]),
         (BURST_BITS, [0.5, 0.0], [0, 0]),
         (BURST_BITS, [None, None], [0, 1]),  # alike by chance
         (BURST_BITS + 1, [0.0, 0.5], [0, 1]),
@@ -56,6 +58,12 @@ def test_times_decide_how_much_hashes_may_differ(
     bits: int, times: Sequence[float | None], expected: list[int]
 ) -> None:
     assert group_photos([7, flipped(7, bits)], times).tolist() == expected
+
+
+def test_a_photo_without_a_time_joins_the_nearest_burst_and_links_no_two() -> None:
+    """One view at two times; a copy of each without a time, and a chain to another copy."""
+    hashes = [0b0, 0b11111, 0b1, 0b1111, 0b1111 ^ (0b1111111 << 10)]
+    assert group_photos(hashes, [0.0, 3600.0, None, None, None]).tolist() == [0, 1, 0, 1, 1]
 
 
 def test_a_burst_goes_on_while_its_photos_follow_each_other() -> None:
