@@ -1,11 +1,21 @@
-"""`python -m benchmarks bursts`: is the undegraded photo of a burst picked?"""
+"""`python -m benchmarks bursts`: is the undegraded photo of a burst picked? And the rule's fit."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from benchmarks.analysis.bursts import FAULTS, STRENGTHS, Outcome, measure_bursts, strength_text
+from benchmarks.analysis.bursts import (
+    BURSTS,
+    STRENGTHS,
+    Frame,
+    Outcome,
+    compare_frames,
+    draw_scene,
+    fit_weights,
+    make_frames,
+    strength_text,
+)
 from benchmarks.cli import message
 from benchmarks.cli._options import Images, JsonOut, Limit, MetricSpecs, Seed
 from benchmarks.datasets.photos import pristine
@@ -22,25 +32,36 @@ def bursts(
     limit: Limit = None,
     out: JsonOut = None,
     seed: Seed = 0,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="Draw the strengths, and print fitted weights of `pick`."),
+    ] = False,
 ) -> None:
     """Make bursts of photos with faults of known strength: is the undegraded frame picked?
 
-    A row per fault and strength: the share of bursts in which each metric scores the undegraded
-    frame highest, and the share of bursts that `qualiclip pick` keeps in one group.
+    A row per fault and strength: the share of bursts in which `pick` (with the first metric) and
+    each metric alone choose the undegraded frame, and the share that `pick` keeps in one group.
     """
     scorers = [build_scorer(text) for text in metric or DEFAULT]
     for scorer in scorers:
         if scorer.score is None:
             raise ValueError(f"--metric: {scorer.name}: a table cannot score changed images")
     photos = pristine(images, limit)
-    outcomes: list[Outcome] = []
+    frames: list[list[Frame]] = []
     for place, (name, photo) in enumerate(photos.items()):
         if min(photo.shape[-2:]) < 64:
             raise ValueError(f"{name}: expected at least 64x64 px, got {tuple(photo.shape[-2:])}")
-        outcomes += measure_bursts(photo, scorers, seed + place)
+        draws = seed + place
+        scene, strengths = draw_scene(photo, draws) if fit else (photo, STRENGTHS)
+        frames.append(make_frames(scene, scorers, draws, strengths))
         message(f"bursts of {place + 1} of {len(photos)} photos")
-    names = [scorer.name for scorer in scorers]
-    shares = burst_shares(outcomes, names)
+    if fit:
+        typer.echo(f"{len(photos)} photos; `{scorers[0].signature}`\n")
+        for term, weight in fit_weights(frames).items():
+            typer.echo(f"{term}: {weight:.2f}")
+        return
+    names = ["pick", *(scorer.name for scorer in scorers)]
+    shares = burst_shares([one for some in frames for one in compare_frames(some)], names)
     if out is not None:
         signatures = {scorer.name: scorer.signature for scorer in scorers}
         write_json(out, {"format": 1, "photos": len(photos), "rows": shares, **signatures})
@@ -50,15 +71,15 @@ def bursts(
 
 
 def burst_shares(outcomes: list[Outcome], metrics: list[str]) -> list[dict[str, Any]]:
-    """Shares of bursts, a dict per fault and strength; the strength None stands for all."""
+    """Shares of bursts, a dict per kind and strength; None stands for all strengths in one."""
     rows = []
-    for fault in (*FAULTS, "mixed"):
+    for kind in BURSTS:
         for strength in (*STRENGTHS, None):
-            some = [o for o in outcomes if o.fault == fault and strength in (o.strength, None)]
+            some = [o for o in outcomes if (o.kind, o.strength) == (kind, strength)]
             picked = np.array([o.picked for o in some]).mean(axis=0)
             rows.append(
                 {
-                    "fault": fault,
+                    "fault": kind,
                     "strength": strength,
                     **dict(zip(metrics, picked.tolist(), strict=True)),
                     "grouped": float(np.mean([o.grouped for o in some])),
@@ -73,7 +94,9 @@ def bursts_table(rows: list[dict[str, Any]], metrics: list[str]) -> str:
     cells = [
         [
             row["fault"],
-            "all" if row["strength"] is None else strength_text(row["fault"], row["strength"]),
+            "all in one burst"
+            if row["strength"] is None
+            else strength_text(row["fault"], row["strength"]),
             *(number(row[name], 2) for name in (*metrics, "grouped", "grouped by hash")),
         ]
         for row in rows

@@ -84,14 +84,17 @@ def low_light(img: Image, strength: float, rng: torch.Generator) -> Image:
     return _encoded(dark.clamp(0, 1) * (1 / gain) ** share)
 
 
-def sensor_noise(img: Image, strength: float, rng: torch.Generator) -> Image:
+def sensor_noise(
+    img: Image, strength: float, rng: torch.Generator, denoising: int | None = None
+) -> Image:
     """Add Poisson-Gaussian noise, correlated between neighbours in half of the draws; denoise.
 
-    A third of the draws each: no denoising, bilateral (which flattens texture), chroma only.
+    A third of the draws each: no denoising (0), bilateral (1; flattens texture), chroma only (2).
     """
     sigma = 0.06 * strength**1.2
     grain = _random.between(0.6, 1.2, rng) if _random.chance(0.5, rng) else 0.0
     photons, way = _random.between(0.2, 1.0, rng), _random.index(3, rng)
+    way = way if denoising is None else denoising
     # `photons` divides the noise between light-dependent and constant
     light, read = 1.2 * photons * sigma**2, 0.35 * (1 - photons) * sigma
     noisy = _encoded(_noisy(rgb_to_linear_rgb(img), light, read, grain, rng))

@@ -1,10 +1,14 @@
-"""The best photo of each burst: photos are grouped by content, ranked by score, and compared.
+"""The best photo of each burst: photos are grouped by content, ranked, and compared.
 
 The scores, the hashes and the statistics come from one decoding of each file. Of each photo a few
 numbers are kept until the last one is scored, because only then the groups are known.
+
+Photos of one group show the same content, so that differences of their pixel statistics say which
+one is noisier or clipped; the score alone prefers more light and hardly minds mild noise.
 """
 
 import csv
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +42,7 @@ class Pick(NamedTuple):
         path: Of the photo.
         group: Number of its group, from 1; None where it could not be scored.
         score: In [0, 1]; None where it could not be scored.
-        best: Whether no photo of the group scores higher; true for a photo that is alone.
+        best: Whether it is the best of its group by `merit`; true for a photo that is alone.
         reason: What sets the best apart from the others; for another photo, what sets it back
             behind the best; the error of a photo that could not be scored.
     """
@@ -56,7 +60,7 @@ class Measured(NamedTuple):
     Args:
         hash: As `perceptual_hash` makes it.
         taken: As `capture_time` reads it.
-        statistics: Name -> pixel statistic, at the size at which the photo is scored.
+        statistics: As `compared_statistics` computes them at the size that is scored.
     """
 
     hash: int
@@ -69,7 +73,61 @@ def measure(image: Image, pixels: Pixels) -> Measured | None:
     if min(pixels.shape[:2]) < MIN_SIZE:
         return None
     taken = None if isinstance(image, np.ndarray) else capture_time(image)
-    return Measured(perceptual_hash(pixels), taken, statistics_of_pixels(pixels))
+    return Measured(perceptual_hash(pixels), taken, compared_statistics(pixels))
+
+
+def compared_statistics(pixels: Pixels) -> dict[str, float]:
+    """Compute the pixel statistics by which photos of one content are compared.
+
+    Args:
+        pixels: (H, W, 3) RGB, uint8 in 0..255 or float32 in [0, 1].
+
+    Returns:
+        Those of `statistics_of_pixels`, and highlights, [0, 1]: the level that one pixel in 10,000
+        exceeds in its brightest channel; 1 where white is reached.
+    """
+    white = 255 if pixels.dtype == np.uint8 else 1
+    highlights = float(np.quantile(pixels.max(axis=2), 1 - 1e-4)) / white
+    return {**statistics_of_pixels(pixels), "highlights": highlights}
+
+
+WEIGHTS = {
+    "score": 3.99,
+    "noise": -1.78,
+    "sharpness": 0.62,
+    "brightness": -12.09,
+    "highlights": 32.21,
+}
+"""Of the terms of `merit`. The last two let a photo be bright until its highlights reach white, and
+not brighter. Fitted by `python -m benchmarks bursts --fit` (docs/lab/bursts.md)."""
+
+
+def terms(score: float, statistics: Mapping[str, float]) -> dict[str, float]:
+    """Compute the terms of `merit`: the score's logit, and logarithms of statistics.
+
+    Args:
+        score: In [0, 1].
+        statistics: As `compared_statistics` computes them.
+    """
+    score = min(max(score, 1e-6), 1 - 1e-6)
+    step = 1 / 255  # as the others' constants: flat and black photos have finite logarithms
+    return {
+        "score": math.log(score / (1 - score)),
+        "noise": math.log(statistics["noise"] + 0.1),
+        "sharpness": math.log(statistics["sharpness"] + 1),
+        "brightness": math.log(statistics["brightness"] + step),
+        "highlights": math.log(statistics["highlights"] + step),
+    }
+
+
+def merit(score: float, statistics: Mapping[str, float]) -> float:
+    """Rate a photo among photos of the same content: the highest is the best.
+
+    Args:
+        score: In [0, 1].
+        statistics: As `compared_statistics` computes them.
+    """
+    return sum(WEIGHTS[name] * term for name, term in terms(score, statistics).items())
 
 
 def pick(
@@ -134,18 +192,26 @@ def pick_rows(rows: Iterable[Row], seconds: float = SECONDS) -> list[Pick]:
 
 
 def _ranked(number: int, rows: Sequence[Row]) -> Iterator[Pick]:
-    """The picks of one group, the best first; of equal scores the first."""
-    best, *others = sorted(rows, key=lambda row: -(row.score or 0))
-    faults = [_faults(best, other) for other in others]
-    # what most of the others lack is named first
-    merits = Counter(FAULTS[fault] for found in faults for fault in found)
-    reason = ", ".join(merit for merit, _ in merits.most_common())
-    if not reason:
-        reason = "higher score" if others else "no near duplicate"
+    """The picks of one group, the best first; of equal photos the first."""
+    best, *others = sorted(rows, key=lambda row: -merit(*_measured(row)))
+    faults = [_faults(best, other) or [_faintest_fault(best, other)] for other in others]
+    # what a photo with a higher score lacks is named first, then what most of the others lack
+    reasons = [
+        FAULTS[fault]
+        for other, found in zip(others, faults, strict=True)
+        for fault in found
+        if (other.score or 0) > (best.score or 0)
+    ]
+    counts = Counter(FAULTS[fault] for found in faults for fault in found)
+    reasons += [reason for reason, _ in counts.most_common()]
+    reason = ", ".join(dict.fromkeys(reasons)) or "no near duplicate"
     yield Pick(best.key, number, best.score, True, reason)
     for other, found in zip(others, faults, strict=True):
-        rank = "the same score" if other.score == best.score else "lower score"
-        yield Pick(other.key, number, other.score, False, ", ".join(found) or rank)
+        yield Pick(other.key, number, other.score, False, ", ".join(found))
+
+
+def _measured(row: Row) -> tuple[float, Mapping[str, float]]:
+    return row.score or 0, row.measured.statistics
 
 
 FAULTS = {
@@ -157,6 +223,11 @@ FAULTS = {
     "darker": "brighter",
     "less contrast": "more contrast",
     "more JPEG blocks": "fewer JPEG blocks",
+    "lower score": "higher score",
+    "slightly less sharp": "slightly sharper",
+    "slightly more noise": "slightly less noise",
+    "slightly worse exposed": "slightly better exposed",
+    "no difference": "no difference",
 }
 """Weakness of another photo -> the matching strength of the best."""
 
@@ -184,6 +255,20 @@ def _faults(best: Row, other: Row) -> list[str]:
         "more JPEG blocks": bad["blockiness"] > 1.2 * good["blockiness"],
     }
     return [fault for fault, holds in found.items() if holds]
+
+
+def _faintest_fault(best: Row, other: Row) -> str:
+    """Name the term of `merit` that decided, where no difference is large enough to be seen."""
+    good, bad = terms(*_measured(best)), terms(*_measured(other))
+    loss = {name: weight * (good[name] - bad[name]) for name, weight in WEIGHTS.items()}
+    loss = {
+        "lower score": loss["score"],
+        "slightly less sharp": loss["sharpness"],
+        "slightly more noise": loss["noise"],
+        "slightly worse exposed": loss["brightness"] + loss["highlights"],
+    }
+    fault = max(loss, key=lambda name: loss[name])
+    return fault if loss[fault] > 0 else "no difference"
 
 
 def _at_contrast(statistics: Mapping[str, float], name: str) -> float:

@@ -1,8 +1,12 @@
 """`qualiclip pick`: bursts of sample photos, with and without times, and what goes wrong."""
 
 import csv
+import itertools
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +18,10 @@ from typer.testing import CliRunner, Result
 import qualiclip_metric
 from qualiclip_metric.cli import app
 from qualiclip_metric.sample_photos import sample_photo
+from qualiclip_metric.scoring import pipeline
+from qualiclip_metric.scoring.columns import Row
+from qualiclip_metric.scoring.picks import Measured, pick_rows
+from qualiclip_metric.scoring.pipeline import score_items
 
 
 def save(path: Path, image: Image.Image, time: str = "", fraction: str = "") -> None:
@@ -115,6 +123,52 @@ def test_python_gives_a_table(photos: Path) -> None:
     ]  # fmt: skip
     assert table["group"].isna().tolist() == [False] * 6 + [True]
     assert "model:lite" in table.attrs["signature"]
+
+
+def test_what_is_scored_at_an_interruption_is_written_beside(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> Iterator[Row]:
+        yield from itertools.islice(score_items(*args, **kwargs), 3)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(pipeline, "score_items", interrupted)
+    out, kept, page = (photos.parent / name for name in ("picks.csv", "best", "page.html"))
+    out.write_text("complete")
+    result = pick(photos, "--out", out, "--copy-best", kept, "--html", page)
+    assert result.exit_code == 130, result.output
+    assert "interrupted: 3 of 7 photos done" in result.stderr
+    assert out.read_text() == "complete"
+    assert len((photos.parent / "picks.csv.part").read_text().splitlines()) == 4
+    assert not kept.exists()
+    assert not page.exists()
+
+
+def measured(score: float, **changes: float) -> Row:
+    """A row of a photo; changes are factors of its statistics."""
+    photo = {"brightness": 0.5, "contrast": 0.2, "clipped_dark": 0.0, "clipped_bright": 0.0,
+             "sharpness": 300.0, "noise": 1.0, "blockiness": 1.0, "highlights": 1.0}  # fmt: skip
+    changed = {name: value * changes.get(name, 1) for name, value in photo.items()}
+    return Row(str(changes), score, measured=Measured(0, None, changed))
+
+
+@pytest.mark.parametrize(
+    ("score", "changes", "reasons"),
+    [
+        (0.51, {"noise": 1.2}, ("slightly less noise", "slightly more noise")),
+        (0.52, {"noise": 2.0}, ("less noise", "more noise")),
+        (0.51, {"brightness": 1.1}, ("slightly better exposed", "slightly worse exposed")),
+        (0.50, {"brightness": 0.6, "highlights": 0.6}, ("brighter", "darker")),
+        (0.49, {}, ("higher score", "lower score")),
+        (0.50, {}, ("no difference", "no difference")),
+    ],
+)
+def test_the_reason_says_why_a_higher_score_is_not_the_best(
+    score: float, changes: dict[str, float], reasons: tuple[str, str]
+) -> None:
+    best, other = pick_rows([measured(0.5), measured(score, **changes)])
+    assert (best.score, best.best, other.best) == (0.5, True, False)
+    assert (best.reason, other.reason) == reasons
 
 
 @pytest.mark.parametrize(
