@@ -169,6 +169,10 @@ class OutputOptions:
                 "--sort: expected one file, such as scores.parquet, for Parquet parts are written "
                 f"as rows come; got --out {self.out}"
             )
+        if self.retry_errors and self.overwrite:
+            raise ValueError(
+                "--retry-errors: expected to go on with a run, got --overwrite as well"
+            )
         if self.retry_errors and not self.can_resume:
             raise ValueError(
                 "--retry-errors: expected rows that can be resumed, --out scores.csv, scores.jsonl "

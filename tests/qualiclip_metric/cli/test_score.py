@@ -177,6 +177,7 @@ def test_background(run: Any, tmp_path: Path) -> None:
         ("x.png --raw", "--raw"),
         ("x.png --out s.jsonl --bom", "--bom"),
         ("x.png --retry-errors", "--retry-errors"),
+        ("x.png --retry-errors --overwrite --out s.csv", "--overwrite"),
         ("x.png --retry-errors --out s.parquet", "--retry-errors"),
         ("x.png --html no/page.html", "--html: there is no folder"),
         ("x.png --ray auto", "--out FOLDER/"),
