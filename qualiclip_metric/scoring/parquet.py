@@ -11,10 +11,10 @@ from uuid import uuid4
 
 from qualiclip_metric.files import write_bytes
 from qualiclip_metric.scoring.columns import Layout, OtherRowsError, Row
+from qualiclip_metric.sources.url_source import file_system
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from fsspec import AbstractFileSystem
 
 SIGNATURE = b"qualiclip_metric.signature"
 """Key of the signature in the schema's metadata."""
@@ -80,7 +80,7 @@ def write_file(path: str, table: "pa.Table") -> None:
         raise ValueError("expected a table with the schema of qualiclip_metric.scoring.parquet")
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    fs, place = _file_system(path)
+    fs, place = file_system(path)
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     if "file" in protocols:
         write_bytes(place, memoryview(sink.getvalue()))
@@ -97,7 +97,7 @@ def part_paths(folder: str) -> list[str]:
 
     In all functions below, the folder is a path, or a URL that fsspec opens.
     """
-    fs, root = _file_system(folder)
+    fs, root = file_system(folder.rstrip("/"))
     fs.invalidate_cache(root)
     if not fs.exists(root):
         return []
@@ -112,7 +112,7 @@ def _tables(folder: str, columns: Sequence[str] | None = None) -> "Iterator[tupl
     """Name and table of each part."""
     import pyarrow.parquet as pq
 
-    fs, _ = _file_system(folder)
+    fs, _ = file_system(folder)
     for path in part_paths(folder):
         with fs.open(path, "rb") as file:
             yield path.rpartition("/")[2], pq.read_table(file, columns=columns)
@@ -128,7 +128,7 @@ def _check_ours(folder: str, layout: Layout | None = None) -> None:
     """Raise OtherRowsError unless a folder's parts are scores, and have the layout."""
     import pyarrow.parquet as pq
 
-    fs, _ = _file_system(folder)
+    fs, _ = file_system(folder)
     for path in part_paths(folder):
         with fs.open(path, "rb") as file:
             there = pq.read_schema(file)
@@ -150,7 +150,7 @@ def prepare_folder(
     `overwrite` removes its parts and no other file, `retry_errors` its rows without a score. Raises
     OtherRowsError if a part has another signature or other columns, or is no file of scores.
     """
-    fs, root = _file_system(folder)
+    fs, root = file_system(folder.rstrip("/"))
     if overwrite:
         _check_ours(folder)
         for path in part_paths(folder):
@@ -198,11 +198,3 @@ def _number(path: str) -> int:
     """Number of a part that a `PartWriter` wrote; 0 for other parts."""
     middle = path.rpartition("/")[2].split("-")[1:2]
     return int(middle[0]) if middle and len(middle[0]) == 8 and middle[0].isdecimal() else 0
-
-
-def _file_system(path: str) -> "tuple[AbstractFileSystem, str]":
-    """File system and path within it."""
-    from fsspec.core import url_to_fs
-
-    fs, root = url_to_fs(str(path))
-    return fs, root.rstrip("/")

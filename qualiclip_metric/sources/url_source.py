@@ -10,7 +10,7 @@ from qualiclip_metric.sources.item import REMOTE_CURE, is_url
 
 def is_file(name: str) -> bool:
     """Whether a URL names a file; a web page may be the listing of a folder."""
-    fs, path = _file_system(name)
+    fs, path = file_system(name)
     try:
         info = fs.info(path)
     except FileNotFoundError:
@@ -20,7 +20,7 @@ def is_file(name: str) -> bool:
 
 def walk(name: str, recursive: bool, left_out: LeftOut) -> Iterator[str]:
     """Image files below a URL, one folder after the other."""
-    fs, root = _file_system(name)
+    fs, root = file_system(name)
     for folder, _, files in fs.walk(root, maxdepth=None if recursive else 1):
         for file in sorted(files):
             if not file.startswith(".") and left_out.admits(file):
@@ -29,7 +29,7 @@ def walk(name: str, recursive: bool, left_out: LeftOut) -> Iterator[str]:
 
 def matches(name: str) -> list[str]:
     """URLs that a pattern matches, sorted."""
-    fs, pattern = _file_system(name)
+    fs, pattern = file_system(name)
     return [_url_of(fs, path, name) for path in sorted(fs.glob(pattern))]
 
 
@@ -40,7 +40,8 @@ def _url_of(fs: Any, path: str, name: str) -> str:
     return f"{url}{chained}{rest}" if is_url(first) else f"{first}{chained}{url}"
 
 
-def _file_system(name: str) -> tuple[Any, str]:
+def file_system(name: str) -> tuple[Any, str]:
+    """File system of fsspec and path within it; ValueError with the cure if there is none."""
     core = require("fsspec.core", "remote", name)
     try:
         fs, path = core.url_to_fs(name)

@@ -169,6 +169,7 @@ def test_background(run: Any, tmp_path: Path) -> None:
         ("x.png --out no/such/scores/", "there is no folder no/such"),
         ("x.png --out .", "./ gets Parquet parts"),
         ("x.png --out s.xlsx", "got .xlsx"),
+        ("x.png --out nowhere://s/", "[remote]"),
         ("x.png --out s.json --format csv", "--format csv contradicts"),
         ("x.png --out s/ --format csv", "contradicts --out s/"),
         ("x.png --format parquet", "--out scores.parquet"),
