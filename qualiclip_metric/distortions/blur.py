@@ -1,14 +1,17 @@
-"""Blurs of RGB batches in [0, 1]: kernels, and the convolution that applies them."""
+"""Blurs and over-sharpening of RGB batches in [0, 1]: kernels, and their convolution."""
 
 import math
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from kornia.color import lab_to_rgb, rgb_to_lab
 from scipy.fft import next_fast_len
 from torch import Tensor
 
 from qualiclip_metric.distortions import _random
+
+_SHARPEN_SIGMA = 3.0  # px
 
 
 def gaussian(sigma: float) -> Float[Tensor, "k k"]:
@@ -87,6 +90,14 @@ def motion_blur(
     """Straight camera motion over ``length`` px, at one random angle."""
     # half a turn: a line has no direction
     return convolve(img, line(length, _random.angle(0.5, rng)))
+
+
+def high_sharpen(img: Float[Tensor, "n 3 h w"], amount: float) -> Float[Tensor, "n 3 h w"]:
+    """Unsharp masking of Lab lightness: ``amount`` times the detail that a blur of 3 px removes."""
+    lab = rgb_to_lab(img)
+    light = lab[:, :1]
+    sharp = light + amount * (light - gaussian_blur(light, _SHARPEN_SIGMA))
+    return lab_to_rgb(torch.cat([sharp.clamp(0, 100), lab[:, 1:]], dim=1))
 
 
 def _tent(position: Float[Tensor, " m"], size: int) -> Float[Tensor, "m k"]:

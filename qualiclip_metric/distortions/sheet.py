@@ -47,28 +47,18 @@ def contact_sheet(
     for case in cases:
         rng = torch.Generator().manual_seed(seed)
         if isinstance(case, Chain):
-            rows.append(_chain_row(photo, case, rng))
+            steps = chain_ladder(photo[None], case, rng)
+            label = str(case).split(",")
+            if len(label) == 1:
+                link = LINKS[case.links[0][0]]
+                label += [link.fault, link.unit]
+            captions = [f"strength {level / LEVELS:g}" for level in range(1, LEVELS + 1)]
         else:
-            rows.append(_type_row(photo, case, rng))
+            steps = ladder(photo[None], case.name, rng)
+            label = [case.name, case.group.replace("_", " "), case.unit]
+            captions = [f"{value:g}" for value in case.levels]
+        pictures = [to_picture(step) for step in (photo, *steps[:, 0])]
+        rows.append(TileRow(label, pictures, ["", *captions]))
         if progress is not None:
             progress(len(rows))
     return draw_grid(TITLES, rows)
-
-
-def _type_row(photo: Tensor, case: Distortion, rng: torch.Generator) -> TileRow:
-    label = (case.name, case.group.replace("_", " "), case.unit)
-    captions = [f"{value:g}" for value in case.levels]
-    return _row(label, photo, ladder(photo[None], case.name, rng)[:, 0], captions)
-
-
-def _chain_row(photo: Tensor, case: Chain, rng: torch.Generator) -> TileRow:
-    label = str(case).split(",")
-    if len(label) == 1:
-        link = LINKS[case.links[0][0]]
-        label += [link.fault, link.unit]
-    captions = [f"strength {level / LEVELS:g}" for level in range(1, LEVELS + 1)]
-    return _row(label, photo, chain_ladder(photo[None], case, rng)[:, 0], captions)
-
-
-def _row(label: Sequence[str], photo: Tensor, steps: Tensor, captions: Sequence[str]) -> TileRow:
-    return TileRow(label, [to_picture(step) for step in (photo, *steps)], ["", *captions])

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from qualiclip_metric.distortions import (
     blur,
-    brightness,
     color,
     compression,
-    contrast,
     noise,
     spatial,
+    tone,
 )
 
 LEVELS = 5
@@ -100,11 +99,11 @@ _TABLE = (
     _row("multnoise", "noise", "noise", (0.001, 0.005, 0.01, 0.02, 0.05),
          noise.multiplicative, "variance, relative"),
     _row("brighten", "brightness_change", "exposure", (0.1, 0.18, 0.26, 0.34, 0.42),
-         _plain(brightness.brighten), "rise of mid-grey"),
+         _plain(tone.brighten), "rise of mid-grey"),
     _row("darken", "brightness_change", "exposure", (0.1, 0.18, 0.26, 0.34, 0.42),
-         _plain(brightness.darken), "fall of mid-grey"),
+         _plain(tone.darken), "fall of mid-grey"),
     _row("meanshift", "brightness_change", "exposure", (0.05, 0.1, 0.15, 0.2, 0.25),
-         brightness.mean_shift, "offset, either sign"),
+         tone.mean_shift, "offset, either sign"),
     _row("jitter", "spatial_distortion", None, (0.25, 0.5, 0.8, 1.3, 2.2),
          spatial.jitter, "scatter, px"),
     _row("noneccpatch", "spatial_distortion", None, (20, 40, 60, 80, 100),
@@ -116,11 +115,11 @@ _TABLE = (
     _row("colorblock", "spatial_distortion", None, (2, 4, 6, 8, 10),
          spatial.color_blocks, "blocks per 512x384"),
     _row("highsharpen", "sharpness_contrast", None, (1.5, 2.5, 4, 6.5, 10),
-         _plain(contrast.high_sharpen), "unsharp amount"),
+         _plain(blur.high_sharpen), "unsharp amount"),
     _row("lincontrchange", "sharpness_contrast", "exposure", (0.15, 0.27, 0.39, 0.5, 0.6),
-         _plain(contrast.flatten_midtones), "curve amount"),
+         _plain(tone.flatten_midtones), "curve amount"),
     _row("nonlincontrchange", "sharpness_contrast", "exposure", (0.4, 0.3, 0.2, 0.1, 0.05),
-         _plain(contrast.narrow_range), "half-width of the output"),
+         _plain(tone.narrow_range), "half-width of the output"),
 )
 # fmt: on
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isnan, nan
 from statistics import fmean
 from typing import Any
@@ -62,12 +62,7 @@ class Validation:
             "mean": self.mean,
             "mean_unseen": self.mean_unseen,
             "least": min(self.ordered.values()),
-            "consistency_gap": self.consistency_gap,
-            "photos": self.photos,
-            "skipped": self.skipped,
-            "ordered": self.ordered,
-            "below_pristine": self.below_pristine,
-            "levels": self.levels,
+            **asdict(self),
             "unseen": list(self.unseen),
         }
         return {k: None if isinstance(v, float) and isnan(v) else v for k, v in values.items()}

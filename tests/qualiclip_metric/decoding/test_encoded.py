@@ -30,22 +30,6 @@ def test_pixels_and_size_are_those_of_the_file(tmp_path: Path, suffix: str) -> N
         )
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "reason"),
-    [
-        ("a.jpg", b"", "the file is empty"),
-        ("a.jpg", b"no image", "not an image, or of an unknown format"),
-        ("a.dng", b"no image", "not an image, or of an unknown format"),
-        ("a.npy", b"\x93NUMPY\x01", r".*a NumPy file: convert or unpack it"),
-        ("a", b"PK\x03\x04", r".*a zip file: convert or unpack it"),
-    ],
-)
-def test_errors_name_the_place_and_the_reason(name: str, content: bytes, reason: str) -> None:
-    for read in (decoding.pixels, decoding.size):
-        with pytest.raises(ImageError, match=rf"^shard\.tar/{name}: {reason}"):
-            read(Encoded(f"shard.tar/{name}", content))
-
-
 def test_limits_hold() -> None:
     file = BytesIO()
     Image.new("RGB", (50, 40)).save(file, "PNG")

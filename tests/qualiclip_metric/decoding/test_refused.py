@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from qualiclip_metric import images
+from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.images import ImageError, read
 from tests.qualiclip_metric.decoding.sample_files import PHOTO, png
 
@@ -52,13 +53,16 @@ def test_truncation_is_an_error_even_where_pillow_is_told_to_be_lenient(
         (b"just a text, renamed", "not an image"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n", "PostScript"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\x93NUMPY\x01", "a NumPy file: convert or unpack it"),
         (png(8, 0, np.zeros((1, 1), np.uint8), width=40_000)[:16] + b"\0" * 9, ""),
     ],
 )
 def test_other_content(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ImageError, match=f"a.png: .*{message}"):
-        read(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", Encoded("shard.tar/a.png", content)):
+        for ask in (images.pixels, images.size):
+            with pytest.raises(ImageError, match=rf"a\.png: .*{message}"):
+                ask(source)
 
 
 def test_decompression_bombs_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Brightening, darkening and mean shift of RGB batches in [0, 1]."""
+"""Brightness and contrast of RGB batches in [0, 1].
+
+The two contrast types keep the reference's names, though its "linear" one is a curve and its
+"non-linear" one a straight line.
+"""
 
 import math
 from collections.abc import Callable
@@ -28,6 +32,20 @@ def mean_shift(
 ) -> Float[Tensor, "n 3 h w"]:
     """Add ``offset`` to, or take it from, every sample; the sign is drawn."""
     return img + _random.sign(rng) * offset
+
+
+def flatten_midtones(img: Float[Tensor, "n 3 h w"], amount: float) -> Float[Tensor, "n 3 h w"]:
+    """Cubic through (1/4, 1/4 + amount/4) and (3/4, 3/4 - amount/4); black, mid and white fixed.
+
+    ``amount`` in [0, 0.75]: beyond that the curve would no longer rise.
+    """
+    centred = 2 * img - 1
+    return img - 2 / 3 * amount * centred * (1 - centred**2)
+
+
+def narrow_range(img: Float[Tensor, "n 3 h w"], half_width: float) -> Float[Tensor, "n 3 h w"]:
+    """Map [0, 1] linearly onto 0.5 +- ``half_width``; 0.5 would be the identity."""
+    return 0.5 + 2 * half_width * (img - 0.5)
 
 
 def _power(amount: float) -> float:
