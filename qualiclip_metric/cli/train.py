@@ -169,7 +169,7 @@ def _settings(config: Path | None, overrides: list[str], out: Path, resume: bool
 
 def _state_time(out: Path) -> int | None:
     """When the run's state was written; None without one."""
-    from qualiclip_metric.training.checkpoint import STATE
+    from qualiclip_metric.training.run_folder import STATE
 
     state = out / STATE
     return state.stat().st_mtime_ns if state.is_file() else None

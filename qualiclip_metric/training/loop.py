@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from qualiclip_metric.extras import require
 from qualiclip_metric.images import ImageError
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.training import checkpoint as files
-from qualiclip_metric.training import losses
+from qualiclip_metric.training import losses, run_folder
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.data import Ladders, draw_numbers, ladder_batches
 from qualiclip_metric.training.digests import read_split
@@ -71,7 +70,7 @@ def train(
     accelerator = _accelerator()
     main = accelerator.is_main_process
     notify = report if report is not None and main else ignore
-    with files.own_folder(out, main=main) as folder:
+    with run_folder.own_folder(out, main=main) as folder:
         origin = initial_checkpoint(config, pretrained)
         with accelerator.main_process_first():  # the others then find the digests in the cache
             split = read_split(photos, config.validate_share, folder, notify)
@@ -84,14 +83,14 @@ def train(
         processes = accelerator.num_processes
         run = Run(config, folder, origin, metric, optimizer, sources, processes, fresh=not resume)
         done = run.resume() if resume else 0
-        if main and not (folder / files.STATE).exists():
+        if main and not (folder / run_folder.STATE).exists():
             run.save(done)  # so that a run that is stopped in its first steps can be resumed
         numbers = draw_numbers(
             range(done, config.steps), config.batch_size, accelerator.process_index, processes
         )
         batches = ladder_batches(split.learn, config, numbers, accelerator.device)
         _Loop(run, accelerator, held, notify).steps(batches, done)
-        return folder / files.MODEL
+        return folder / run_folder.MODEL
 
 
 class _Loop:
@@ -184,7 +183,7 @@ class _Loop:
     def _diverged(self, step: int, found: str) -> FloatingPointError:
         return FloatingPointError(
             f"step {step}: {found}; lower the learning rate, or use precision = 'fp32'; the last "
-            f"good state is in {self.run.folder / files.STATE}"
+            f"good state is in {self.run.folder / run_folder.STATE}"
         )
 
 

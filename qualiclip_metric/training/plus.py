@@ -19,8 +19,7 @@ from torch import Tensor
 from qualiclip_metric import checkpoints
 from qualiclip_metric.build import from_checkpoint, to_checkpoint
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.training import checkpoint as files
-from qualiclip_metric.training import data
+from qualiclip_metric.training import data, run_folder
 from qualiclip_metric.training.config import Settings, within
 from qualiclip_metric.training.photos import read
 from qualiclip_metric.training.report import Notify, Report
@@ -105,13 +104,13 @@ def train_plus(
         )
     low, high = min(mos for _, mos in labels), max(mos for _, mos in labels)
     scaled = [(path, (mos - low) / (high - low)) for path, mos in labels]
-    with files.own_folder(out) as folder:
+    with run_folder.own_folder(out) as folder:
         origin, metric = _with_context(config, pretrained)
         (context,) = (p for p in metric.parameters() if p.requires_grad)
         optimizer = torch.optim.Adam([context], lr=config.learning_rate)
         first = 0
         if resume:
-            state = files.load_state(folder)
+            state = run_folder.load_state(folder)
             if state["config"] != config.to_dict():
                 raise ValueError(f"--resume: {folder} was begun with other settings")
             context.data.copy_(state["context"])
@@ -125,7 +124,7 @@ def train_plus(
                 "context": context.detach(),
                 "optimizer": optimizer.state_dict(),
             }
-            files.save_state(folder, state)
+            run_folder.save_state(folder, state)
             if report is not None:
                 report(Report("training", epoch + 1, config.epochs, {"total": loss}))
 
@@ -133,8 +132,8 @@ def train_plus(
         model = dataclasses.replace(
             to_checkpoint(metric.eval(), origin), temperature=config.temperature, training=training
         )
-        checkpoints.save(model, folder / files.MODEL)
-        return folder / files.MODEL
+        checkpoints.save(model, folder / run_folder.MODEL)
+        return folder / run_folder.MODEL
 
 
 def _train_epoch(

@@ -11,7 +11,7 @@ from qualiclip_metric import checkpoints
 from qualiclip_metric.build import to_checkpoint
 from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.metric import QualiCLIP
-from qualiclip_metric.training import checkpoint as files
+from qualiclip_metric.training import run_folder
 from qualiclip_metric.training.config import TrainConfig
 from qualiclip_metric.training.validation import Validation
 
@@ -23,7 +23,7 @@ MAY_CHANGE = ("checkpoint_every", "workers")
 
 def stored_settings(folder: Path, processes: int = 1) -> dict[str, Any]:
     """Read the settings of a run to resume, with the batch size for a number of processes."""
-    settings = dict(files.load_state(folder)["config"])
+    settings = dict(run_folder.load_state(folder)["config"])
     total = settings.get(PER_PROCESS, processes)
     if total % processes:
         raise ValueError(f"--resume: a batch of {total} cannot be divided by {processes} processes")
@@ -57,14 +57,14 @@ class Run:
             "encoder": self.metric.encoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        files.save_state(self.folder, state)
+        run_folder.save_state(self.folder, state)
 
     def resume(self) -> int:
         """Load the state in the folder; return the number of steps done.
 
         Raises ValueError when the state is of other settings (but `MAY_CHANGE`) or photos.
         """
-        state = files.load_state(self.folder)
+        state = run_folder.load_state(self.folder)
         then, now = state["config"], self._settings()
         if changed := [k for k, v in now.items() if k not in MAY_CHANGE and then.get(k) != v]:
             values = "; ".join(f"{k}: then {then.get(k)!r}, now {now[k]!r}" for k in changed)
@@ -85,8 +85,8 @@ class Run:
     def keep_if_best(self, step: int, validation: Validation) -> None:
         """Log the validation of a step; write the model unless an earlier one had a higher mean."""
         self._drop_earlier_run()
-        earlier = [v["mean"] for v in files.read_validations(self.folder) if v["step"] < step]
-        files.log_validation(self.folder, step, validation.to_dict())
+        earlier = [v["mean"] for v in run_folder.read_validations(self.folder) if v["step"] < step]
+        run_folder.log_validation(self.folder, step, validation.to_dict())
         if earlier and validation.mean < max(earlier):
             return
         training = {
@@ -101,12 +101,12 @@ class Run:
             temperature=self.config.temperature,
             training=training,
         )
-        checkpoints.save(model, self.folder / files.MODEL)
+        checkpoints.save(model, self.folder / run_folder.MODEL)
 
     def _drop_earlier_run(self) -> None:
         """Delete the validations of another run: comparing with them would pick a wrong best."""
         if self.fresh:
-            (self.folder / files.LOG).unlink(missing_ok=True)
+            (self.folder / run_folder.LOG).unlink(missing_ok=True)
             self.fresh = False
 
     def _settings(self) -> dict[str, Any]:

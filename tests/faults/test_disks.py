@@ -15,7 +15,7 @@ from benchmarks.results.store import Key, Row, Store
 from qualiclip_metric import checkpoints, scoring
 from qualiclip_metric.cli import app
 from qualiclip_metric.scoring import columns
-from qualiclip_metric.training import TrainConfig, checkpoint, train
+from qualiclip_metric.training import TrainConfig, run_folder, train
 from tests.faults.conftest import Disk, fill
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_train_onto_a_disk_that_fills_up(
 
     with pytest.raises((OSError, RuntimeError), match=r"No space left|write"):
         train(TINY, paths, folder, pretrained=random_lite, report=full_after_two)
-    assert checkpoint.load_state(folder)["step"] == 2
+    assert run_folder.load_state(folder)["step"] == 2
     (folder / "filler").unlink()
     resumed = train(TINY, paths, folder, pretrained=random_lite, resume=True)
     whole = train(TINY, paths, tmp_path / "whole", pretrained=random_lite)

@@ -14,7 +14,7 @@ from benchmarks.scoring.processes import Settings
 from qualiclip_metric import checkpoints
 from qualiclip_metric.cli import app
 from qualiclip_metric.files import atomic_write
-from qualiclip_metric.training import TrainConfig, checkpoint, train
+from qualiclip_metric.training import TrainConfig, run_folder, train
 from tests.faults.processes import Start
 
 
@@ -111,11 +111,11 @@ def test_a_second_training_in_one_folder_is_refused(
         *(word for one in settings for word in ("--set", one)),
     ]  # fmt: skip
     first = start("qualiclip_metric", *words)
-    first.wait_for((out / checkpoint.STATE).exists)
+    first.wait_for((out / run_folder.STATE).exists)
     first.send(signal.SIGSTOP)  # in the middle of its steps, for as long as this takes
     second = CliRunner().invoke(app, [*words, "--resume"])
     assert second.exit_code == 1
     assert f"another training writes to {out}" in second.stderr
     first.end(signal.SIGKILL)
-    with checkpoint.own_folder(out):  # the claim of a killed run is gone
-        assert checkpoint.load_state(out)["step"] < 1000
+    with run_folder.own_folder(out):  # the claim of a killed run is gone
+        assert run_folder.load_state(out)["step"] < 1000

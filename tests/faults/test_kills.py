@@ -18,7 +18,7 @@ from benchmarks.__main__ import main
 from benchmarks.results import folder as results
 from qualiclip_metric import checkpoints
 from qualiclip_metric.cli import app
-from qualiclip_metric.training import checkpoint
+from qualiclip_metric.training import run_folder
 from tests.faults.processes import Start, children_of, wait_until_gone
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def test_train(
 ) -> None:
     words = training(photos, random_lite, tmp_path)
     process = start("qualiclip_metric", *words)
-    state, versions = tmp_path / checkpoint.STATE, set()
+    state, versions = tmp_path / run_folder.STATE, set()
 
     def saved_twice() -> bool:
         versions.update(path.stat().st_mtime_ns for path in tmp_path.glob(state.name))
@@ -213,11 +213,11 @@ def test_train(
     code, errors = process.end(number)
     assert code == CODES[number]
     assert "Traceback" not in errors
-    assert 2 <= checkpoint.load_state(tmp_path)["step"] < 8
+    assert 2 <= run_folder.load_state(tmp_path)["step"] < 8
     if number != signal.SIGKILL:
         assert scratch(tmp_path) == []
     run(*words, "--resume")
-    for name in (checkpoint.MODEL, checkpoint.LOG):
+    for name in (run_folder.MODEL, run_folder.LOG):
         assert filecmp.cmp(tmp_path / name, trained / name, shallow=False), name
 
 

@@ -14,7 +14,7 @@ from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.prompts import FAULT_PAIRS, PROMPTS
 from qualiclip_metric.text.minilm import sentence_features
-from qualiclip_metric.training import checkpoint as files
+from qualiclip_metric.training import run_folder
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.anchored.diagnosis import (
     CLASSES,
@@ -99,16 +99,16 @@ def train_anchored(
             unseen=config.exclude,
             progress=lambda done: notify(Report("validation", done, len(held))),
         )
-        files.log_validation(folder, config.draws, found.to_dict())
+        run_folder.log_validation(folder, config.draws, found.to_dict())
         training = {
             **model.training,
             "config": config.to_dict(),
             "data": sources,
             "validation": found.to_dict(),
         }
-        checkpoints.save(dataclasses.replace(model, training=training), folder / files.MODEL)
+        checkpoints.save(dataclasses.replace(model, training=training), folder / run_folder.MODEL)
         notify(Report("training", 1, 1, validation=found))
-        return folder / files.MODEL
+        return folder / run_folder.MODEL
 
 
 def train_diagnosis(
@@ -125,8 +125,8 @@ def train_diagnosis(
     """
     with _begun(config, photos, out, report) as (folder, split, notify):
         made = _with_diagnosis(checkpoints.load(model), split, config, folder, notify)
-        checkpoints.save(made, folder / files.MODEL)
-        return folder / files.MODEL
+        checkpoints.save(made, folder / run_folder.MODEL)
+        return folder / run_folder.MODEL
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def _begun(
             "qualiclip train without torchrun or accelerate, and set workers to use more cores"
         )
     notify = report or ignore
-    with files.own_folder(out) as folder:
+    with run_folder.own_folder(out) as folder:
         yield folder, read_split(photos, config.validate_share, folder, notify), notify
 
 

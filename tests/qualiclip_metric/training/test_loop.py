@@ -16,7 +16,7 @@ import qualiclip_metric
 from qualiclip_metric import checkpoints
 from qualiclip_metric.checkpoints import Checkpoint
 from qualiclip_metric.encoders.lite import LiteEncoder
-from qualiclip_metric.training import TrainConfig, checkpoint, digests, find_photos, losses, train
+from qualiclip_metric.training import TrainConfig, digests, find_photos, losses, run_folder, train
 from qualiclip_metric.training import validate as run_validation
 from qualiclip_metric.training.data import PristineDataset, degrade
 from qualiclip_metric.training.loop import set_learning_rate
@@ -117,7 +117,7 @@ def test_a_run_stopped_early_leaves_a_state(photos, origin, tmp_path):
     config = dataclasses.replace(TINY, checkpoint_every=1000)
     with pytest.raises(Killed):
         train(config, photos, tmp_path, pretrained=origin, report=kill_at(1))
-    assert checkpoint.load_state(tmp_path)["step"] == 0
+    assert run_folder.load_state(tmp_path)["step"] == 0
     reports = []
     train(config, photos, tmp_path, pretrained=origin, resume=True, report=reports.append)
     assert steps_of(reports) == [1, 2, 3, 4]
@@ -128,7 +128,7 @@ def test_a_state_is_written_when_steps_are_slow(photos, origin, tmp_path, monkey
     config = dataclasses.replace(TINY, checkpoint_every=1000)
     with pytest.raises(Killed):
         train(config, photos, tmp_path, pretrained=origin, report=kill_at(3))
-    assert checkpoint.load_state(tmp_path)["step"] == 3
+    assert run_folder.load_state(tmp_path)["step"] == 3
 
 
 def test_a_start_without_resume_spares_the_state_until_it_has_a_newer_one(photos, origin, tmp_path):
@@ -136,16 +136,16 @@ def test_a_start_without_resume_spares_the_state_until_it_has_a_newer_one(photos
         train(TINY, photos, tmp_path, pretrained=origin, report=kill_at(3))
     with pytest.raises(Killed):
         train(TINY, photos, tmp_path, pretrained=origin, report=kill_at(1))
-    assert checkpoint.load_state(tmp_path)["step"] == 2
+    assert run_folder.load_state(tmp_path)["step"] == 2
 
 
 def test_an_earlier_run_in_the_folder_does_not_keep_the_model_of_a_new_one_back(
     photos, origin, tmp_path
 ):
-    checkpoint.log_validation(tmp_path, 1, {"mean": 1.0})
+    run_folder.log_validation(tmp_path, 1, {"mean": 1.0})
     path = train(TINY, photos, tmp_path, pretrained=origin)
     assert checkpoints.read(path).training["step"] == 4
-    assert [v["step"] for v in checkpoint.read_validations(tmp_path)] == [4]
+    assert [v["step"] for v in run_folder.read_validations(tmp_path)] == [4]
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(photos, origin, tmp_path):
@@ -198,7 +198,7 @@ def test_resuming_takes_other_settings_that_no_result_depends_on(photos, origin,
         stored_settings(tmp_path, processes=3)
     other = dataclasses.replace(TINY, checkpoint_every=1, workers=1)
     train(other, photos, tmp_path, pretrained=origin, resume=True)
-    assert checkpoint.load_state(tmp_path)["step"] == 4
+    assert run_folder.load_state(tmp_path)["step"] == 4
 
 
 def test_only_what_should_learn_moves(photos, origin, tmp_path):
@@ -234,7 +234,7 @@ def test_a_model_whose_scores_are_not_finite_is_not_written(photos, origin, tmp_
     with pytest.raises(FloatingPointError, match="step 1"):
         train(config, photos, tmp_path, pretrained=origin)
     assert not (tmp_path / "model.safetensors").exists()
-    assert checkpoint.load_state(tmp_path)["step"] == 0
+    assert run_folder.load_state(tmp_path)["step"] == 0
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5])

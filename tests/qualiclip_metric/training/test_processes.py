@@ -12,7 +12,7 @@ import torch
 
 from qualiclip_metric import checkpoints
 from qualiclip_metric.encoders.lite import LiteEncoder
-from qualiclip_metric.training import checkpoint, train
+from qualiclip_metric.training import run_folder, train
 from tests.photos import write_photos
 
 from .two_processes import CONFIG, gradient_norms, halved, train_until_killed
@@ -100,7 +100,7 @@ def apart(folder, run, other):
 def test_both_processes_are_one_run(folder):
     first, second = ranks(folder)
     assert second["losses"] == []  # only the main process reports
-    held = checkpoint.read_validations(folder / "two")[0]["photos"]
+    held = run_folder.read_validations(folder / "two")[0]["photos"]
     assert sorted(first["validated"] + second["validated"]) == list(range(held))
     assert first["validated"] and second["validated"]
     assert (folder / "stdout.txt").read_text().split() == [
@@ -114,7 +114,7 @@ def test_losses_validations_and_weights_are_those_of_the_doubled_batch(folder, o
     for ours, theirs in zip(first["losses"], one["losses"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-3)
     assert first["norms"] == second["norms"] == pytest.approx(one["norms"], rel=1e-2)
-    logs = [checkpoint.read_validations(folder / run) for run in ("two", "one")]
+    logs = [run_folder.read_validations(folder / run) for run in ("two", "one")]
     assert [v["step"] for v in logs[0]] == [v["step"] for v in logs[1]] == [2, 4]
     for ours, theirs in zip(*logs, strict=True):
         assert ours["photos"] == theirs["photos"]
@@ -131,10 +131,10 @@ def test_resuming_from_shards_of_the_photos_is_exact(folder):
 def test_one_process_goes_on_from_two_and_two_from_one(folder, one):
     photos = sorted((folder / "photos").iterdir())
     start = {"pretrained": folder / "origin.safetensors", "resume": True}
-    assert checkpoint.load_state(folder / "from_two")["step"] == 2
+    assert run_folder.load_state(folder / "from_two")["step"] == 2
     with pytest.raises(ValueError, match="now 2"):
         train(halved(CONFIG), photos, folder / "from_two", **start)
     train(CONFIG, photos, folder / "from_two", **start)
     assert apart(folder, "from_one", "one") < TOLERANCE
     assert apart(folder, "from_two", "one") < TOLERANCE
-    assert checkpoint.load_state(folder / "from_two")["step"] == CONFIG.steps
+    assert run_folder.load_state(folder / "from_two")["step"] == CONFIG.steps
