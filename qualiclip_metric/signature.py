@@ -132,10 +132,8 @@ def from_string(text: str) -> dict[str, Any]:
 
 def _named(part: str) -> tuple[str, str]:
     """Name and value of a part without `key:`."""
-    for name, form in _WITHOUT_KEY:
-        if found := re.fullmatch(form, part, re.DOTALL):
-            return name, found[1]
-    raise AssertionError(part)  # the last form matches everything
+    found = ((name, re.fullmatch(form, part, re.DOTALL)) for name, form in _WITHOUT_KEY)
+    return next((name, match[1]) for name, match in found if match)  # the last form always does
 
 
 def _completed(parts: Mapping[str, Any]) -> dict[str, Any]:

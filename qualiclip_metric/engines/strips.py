@@ -7,7 +7,6 @@ is exact, and the maps between the image and the last layer take the memory of o
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -112,18 +111,12 @@ def _prepared(
     return made
 
 
-class _StageState(Protocol):
-    """One stage during one pass over an image, from its top to its bottom."""
-
-    height: int
-    """Rows of the stage's whole output."""
-
-    def push(self, rows: Tensor, last: bool) -> Tensor:
-        """Take the next rows of the input; return as many rows of the output as they allow."""
-
-
 class _SequenceState:
-    """Stages one after the other."""
+    """Stages one after the other, during one pass over an image from its top to its bottom.
+
+    As in each stage's state, `height` is the number of rows of the whole output; `push` takes the
+    next rows of the input and returns as many rows of the output as they allow.
+    """
 
     def __init__(self, stages: Sequence[_PreparedStage], height: int) -> None:
         self.states: list[_StageState] = []
@@ -212,6 +205,9 @@ class _ResidualState:
         self.kept = _kept(shortcut[:, :, count:], self.kept)
         shortcut = shortcut[:, :, :count].contiguous(memory_format=torch.channels_last)
         return self.last.add_to(shortcut, branch)
+
+
+_StageState = _ConvState | _CastState | _PoolState | _ResidualState
 
 
 def _state(stage: _PreparedStage, height: int) -> _StageState:
