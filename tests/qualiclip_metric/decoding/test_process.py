@@ -75,10 +75,10 @@ def test_a_decoder_that_rests_longer_than_its_limit_is_not_ended(
 ) -> None:
     """The alarm that ends an orphan is cancelled after each image."""
     Image.fromarray(PHOTO).save(tmp_path / "a.png")
-    monkeypatch.setattr(process, "GRACE_SECONDS", 1)
-    decoder = DecoderProcess(timeout=0.4)
+    monkeypatch.setattr(process, "GRACE_SECONDS", -58)
+    decoder = DecoderProcess(timeout=60)
     decoder.call("size", tmp_path / "a.png")
-    time.sleep(1.3)  # longer than the alarm, which is set to a second here
+    time.sleep(2.3)  # longer than the alarm, which is set to 60 - 58 seconds here
     assert decoder.call("size", tmp_path / "a.png") == PHOTO.shape[:2]
     decoder.close()
 
