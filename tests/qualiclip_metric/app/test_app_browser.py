@@ -9,17 +9,19 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from qualiclip_metric.cli import app
 from qualiclip_metric.reference import shipped
 from qualiclip_metric.sample_photos import sample_photo
 
-pytest.importorskip("gradio", reason="the page is Gradio's: pip install 'qualiclip-metric[app]'")
 By = pytest.importorskip("selenium.webdriver.common.by").By
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
 
@@ -41,6 +43,9 @@ from qualiclip_metric.cli import main
 main()
 """
 WAIT = 120
+pytestmark = pytest.mark.skipif(
+    find_spec("gradio") is None, reason="the page is Gradio's: pip install 'qualiclip-metric[app]'"
+)
 CAPTIONS = "#qc-photos .caption-label"
 
 
@@ -73,7 +78,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
     options = ["--precision", "fp32", "--max-upload", "1", "--reference", folder / "mine.json"]
     command = [sys.executable, "-c", GUARD, "app", *options]
     with (folder / "stderr").open("w+") as stderr:
-        app = subprocess.Popen(
+        process = subprocess.Popen(
             command,
             env={**kept, **homes, "TMPDIR": str(folder / "scratch"), "PYTHONPATH": source},
             cwd=folder / "here",
@@ -81,16 +86,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
             stderr=stderr,
             text=True,
         )
-        assert app.stdout is not None
+        assert process.stdout is not None
         try:
-            address = app.stdout.readline().strip()
+            address = process.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:"), (folder / "stderr").read_text()
             yield SimpleNamespace(address=address, reference=folder / "mine.json")
         finally:
-            app.send_signal(signal.SIGTERM)
-            app.communicate(timeout=WAIT)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=WAIT)
     said = (folder / "stderr").read_text()
-    assert app.returncode == 128 + signal.SIGTERM, said
+    assert process.returncode == 128 + signal.SIGTERM, said
     assert "OUTSIDE" not in said
     assert "Traceback" not in said
     left = [path for name in ("scratch", "here") for path in (folder / name).rglob("*")]
@@ -131,11 +136,9 @@ def drop(page: Any, *files: Path) -> None:
 
 def by_command_line(photos: Path, reference: Path) -> list[dict[str, str]]:
     """Rows of `qualiclip score` for the same files, best first."""
-    command = [sys.executable, "-m", "qualiclip_metric", "score", str(photos / "*.png")]
-    options = ["--format", "csv", "--precision", "fp32", "--sort", "--diagnose", "--percentile"]
-    done = subprocess.run(
-        [*command, *options, "--reference", reference], check=False, capture_output=True, text=True
-    )
+    words = ["score", str(photos / "*.png"), "--format", "csv", "--precision", "fp32", "--sort"]
+    words += ["--diagnose", "--percentile", "--reference", str(reference)]
+    done = CliRunner().invoke(app, words)
     return list(csv.DictReader(io.StringIO(done.stdout)))
 
 
