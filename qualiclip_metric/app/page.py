@@ -22,7 +22,7 @@ HEAD = (
     "photos are removed when the app ends."
 )
 SIGNATURE = "Signature: quote it with the scores; those of different signatures cannot be compared"
-INTO_VIEW = "() => document.querySelector('#qc-photo').scrollIntoView({block: 'nearest'})"
+INTO_VIEW = "() => innerWidth < 800 && document.querySelector('#qc-photo').scrollIntoView()"
 """On a phone the opened photo is below the list."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 PICTURE: dict[str, Any] = {"interactive": False, "buttons": ["fullscreen"], "min_width": 140}

@@ -174,6 +174,12 @@ def test_other_precisions_are_scored_in_fp32(tiny: QualiCLIP, dtype: torch.dtype
     torch.testing.assert_close(metric(img), score, atol=0, rtol=0)
 
 
+def test_rounded_weights_are_refused(tiny: QualiCLIP) -> None:
+    inside = nn.ModuleList([QualiCLIPScore(tiny)]).half()
+    with pytest.raises(ValueError, match="float16"):
+        inside[0].update(batches()[0])
+
+
 NAN = torch.full((1, 3, 40, 40), float("nan"))
 REFUSED = [
     (torch.zeros(1, 3, 40, 40, dtype=torch.uint8), "uint8"),
