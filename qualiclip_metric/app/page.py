@@ -193,7 +193,7 @@ def _overlaid(explained: Explanation) -> NDArray[Any]:
 
 
 def _legend(panel: Panel) -> str:
-    style = "display: inline; width: 8rem; height: .5rem; margin: 0 .5rem; border-radius: 1rem"
+    style = "display: inline; width: 5rem; height: .5rem; margin: 0 .5rem; border-radius: 1rem"
     return f'{panel.low}<img style="{style}" src="{legend(panel.colours)}" alt="to">{panel.high}'
 
 
