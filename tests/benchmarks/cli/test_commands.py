@@ -12,8 +12,6 @@ from benchmarks.__main__ import COMMANDS
 from benchmarks.datasets import SPECS
 from benchmarks.results.folder import score_files
 
-# command line
-
 
 def test_every_command_is_listed_and_has_help(command):
     shown = command("--help").out

@@ -11,9 +11,6 @@ from benchmarks.stats.agreement import agreements
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
-# published predictions
-
-
 def write_tables(folder, scores, opinions):
     (folder / avt.SCORES).write_text("model,metric,img_id,quality_score\n" + scores)
     (folder / avt.OPINIONS).write_text(

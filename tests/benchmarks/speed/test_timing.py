@@ -36,7 +36,6 @@ def test_a_peak_is_given_unless_this_process_hides_it(
     monkeypatch.setattr("resource.getrusage", lambda _: SimpleNamespace(ru_maxrss=own))
     found = time_command([sys.executable, "-c", "pass"])
     assert math.isfinite(found.peak) is known
-    assert found.seconds > 0 and found.cpu_seconds > 0
 
 
 def test_a_command_that_fails_is_an_error_with_its_last_words() -> None:

@@ -73,9 +73,6 @@ def test_monotone_transforms_leave_ranks_alone(rows) -> None:
         np.testing.assert_allclose(krcc(change(x), y), krcc(x, y), atol=1e-12)
 
 
-# logistic fits
-
-
 def test_agreement_record() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=100)
