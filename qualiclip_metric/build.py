@@ -28,8 +28,8 @@ if hasattr(os, "register_at_fork"):
 def normal_tensors() -> Iterator[None]:
     """Make tensors that are fp32 and can take part in autograd, in any mode of the caller.
 
-    A caller's `torch.inference_mode` would give weights that no gradient can pass, and its default
-    dtype weights and constants that the signature does not state.
+    In a caller's `torch.inference_mode`, no gradient could pass the weights. With a caller's
+    default dtype, weights and constants would not be what the signature says.
     """
     dtype = torch.get_default_dtype()  # of the whole process: touched only if it must be
     if dtype != torch.float32:
@@ -104,7 +104,7 @@ def create(
     metric.encoder.compute_with(engine, precision)
     metric.eval().requires_grad_(False)
     sha256 = digest(metric.state_dict())
-    # `weights` is the same for any prompts of the user's: the digest with the model's own
+    # the digest with the model's own prompts, so that a user's prompts do not change `weights`
     own = sha256 if prompts is None else _with_features(checkpoint).digest()
     # the engines and torch's convolutions compute in channels-last order
     metric.to(device=device).to(memory_format=torch.channels_last)

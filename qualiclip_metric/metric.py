@@ -71,7 +71,7 @@ class QualiCLIP(nn.Module):
         scoring_size: Shorter side in px to which larger images are reduced first, antialiased; 0:
             images are scored at their own size.
         check_input: Whether to check that images are finite and in [0, 1] (`input_check`). False
-            saves one pass over the pixels; values that no image has then get a plausible score.
+            saves one pass over the pixels, but invalid pixels then get a score without an error.
 
     Raises:
         ValueError: When the prompts' shape, the temperature or the scoring size is not as above.
@@ -107,8 +107,8 @@ class QualiCLIP(nn.Module):
         """`architecture`, `licence` and `training` of the weights, and the diagnosis' tensors; set
         by `create`."""
         self.diagnosis: DiagnosisHead | None = None
-        """Head that `diagnose` uses; set by `create`. No score depends on it, and so neither do
-        the state dict and the signature."""
+        """Head that `diagnose` uses; set by `create`. It has no effect on scores, so it is not part
+        of the state dict and the signature."""
         self._identity: Identity | None = None
         self._hashed: tuple[tuple[tuple[int, int], ...], str] = ((), "")
 
@@ -151,7 +151,7 @@ class QualiCLIP(nn.Module):
         return signature if sha256 == created_with else signature.with_other_weights(sha256)
 
     def identify(self, identity: "Identity") -> None:
-        """Set the identity that the signature shows; its digest is of the weights as they are."""
+        """Set the identity that the signature shows; its digest must be that of today's weights."""
         self._identity = identity
         self._hashed = (self._weights_key(), identity.digest)
 
@@ -206,9 +206,8 @@ class QualiCLIP(nn.Module):
         scoring size. No gradient flows through the statistics. Argument as for `similarities`.
 
         Returns:
-            (N, 1 + F) in [0, 1], of sum 1: no fault, then `faults` in their order. Calibrated on
-            pristine photos with one fault or none, with a prior of no fault at which few
-            undegraded photos get the name of a fault (docs/lab/diagnosis.md).
+            (N, 1 + F) in [0, 1], of sum 1: no fault, then `faults` in their order. Calibrated so
+            that few undegraded photos get the name of a fault (docs/lab/diagnosis.md).
 
         Raises:
             ValueError: As for `similarities`, or when the model has no diagnosis.

@@ -24,7 +24,7 @@ from qualiclip_metric.signature import same_scale
 
 SHIPPED = Path(__file__).parent / "data" / "lite-reference.json"
 FEWEST = 20
-"""Fewest photos of a reference: a percentile of 20 has a standard error of up to 11 points."""
+"""Fewest photos of a reference: a percentile among 20 photos has a standard error of up to 11."""
 _FORMAT = 1
 
 
@@ -35,8 +35,7 @@ class Reference:
     name: str  # of the photos, such as `everyday photos`; without `|` and line ends
     photos: int  # how many
     signature: str  # of their scores, as one line
-    # 101 scores in ascending order: the lowest, those that 1, 2, ... 99 % of the photos do not
-    # exceed, and the highest
+    # scores at the quantiles 0, 1, ..., 100 %: 101 numbers in ascending order
     quantiles: tuple[float, ...]
 
     def __post_init__(self) -> None:

@@ -32,7 +32,7 @@ def build(scorer: PhotoScorer, folder: Path) -> Any:
     """Build the page, a `gr.Blocks` that is not yet served.
 
     `folder` gets the csv files that visitors download. A visitor's photos and the opened photo are
-    states; a change draws their parts of the page anew.
+    kept in `gr.State`; when one changes, Gradio draws what uses it again.
     """
     with gr.Blocks(title="QualiCLIP", analytics_enabled=False, fill_width=True) as blocks:
         photos, opened = gr.State([]), gr.State(None)
@@ -138,7 +138,7 @@ def _add_one_photo(scorer: PhotoScorer, opened: gr.State) -> None:
 
 
 def _add_two_photos(scorer: PhotoScorer, photos: gr.State) -> None:
-    """Add two photos under the quickest map, with their differences."""
+    """Compare two photos, each under the quickest map."""
     pair = gr.Dropdown(
         [], multiselect=True, max_choices=2, label="The first and the second photo",
         elem_id="qc-pair",

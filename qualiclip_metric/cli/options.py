@@ -52,7 +52,9 @@ PrecisionOption = Annotated[
 ]
 EngineOption = Annotated[
     Engine,
-    typer.Option("--engine", help="torch, the reference; openvino; auto: it if installed."),
+    typer.Option(
+        "--engine", help="torch (the reference), openvino, or auto: openvino if installed."
+    ),
 ]
 RayOption = Annotated[
     str | None,

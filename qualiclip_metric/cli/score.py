@@ -108,7 +108,7 @@ def score(
     ] = False,
     percentile: Annotated[
         bool,
-        typer.Option("--percentile", help="Also write the percent of reference photos below it."),
+        typer.Option("--percentile", help="Also write the percent of photos that score lower."),
     ] = False,
     reference: ReferenceOption = None,
     min_score: Annotated[

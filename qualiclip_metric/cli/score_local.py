@@ -124,12 +124,12 @@ def _page(html: Path | None, layout: Layout) -> Any:
 
 @dataclass
 class Counts:
-    """Numbers of images: with a row, of these without a score, of these below the bar; of all."""
+    """Numbers of images for the messages at the end of a run."""
 
-    done: int
-    failed: int
-    below: int
-    total: int | None = None
+    done: int  # have a row
+    failed: int  # have a row without a score
+    below: int  # have a score below the bar
+    total: int | None = None  # were named; None while that is not known
 
     @classmethod
     def of(cls, done: DoneKeys) -> "Counts":

@@ -31,7 +31,7 @@ class Row:
         columns: Columns of the input that are copied to the results.
         checks: Pixel statistic -> number, at the image's own size; empty unless asked for.
         percentile: Percent of the reference's photos that score lower; None without a reference.
-        keep: Whether the score reaches the bar; None if there is none.
+        keep: Whether the score reaches the bar; None without a bar.
         measured: Result of `score_items(measure=...)`; it is not written.
     """
 

@@ -38,7 +38,7 @@ class ScoreOptions:
         pairs: Whether `Row.pairs` is filled; the metric is a `QualiCLIP`.
         checks: Whether `Row.checks` is filled, from all pixels of the image: a JPEG that is decoded
             at a reduced size to be scored is then decoded once more, whole.
-        reference: Fills `Row.percentile`; of the metric's signature.
+        reference: Fills `Row.percentile`; must be made with the metric's model and settings.
         min_score: Fills `Row.keep`: an image that scores lower is not kept.
         min_percentile: The same for its percentile; both must hold where both are given.
 

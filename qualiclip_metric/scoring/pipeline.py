@@ -84,8 +84,8 @@ def score_items(
 
     Args:
         metric: (N, 3, H, W) RGB in [0, 1] -> N scores of any shape; a score must not depend on the
-            other images. If it fails on a batch, it is tried image by image. On a CPU the input's
-            memory is used again for the next batch: clone a part that is kept.
+            other images. If it fails on a batch, each image is scored alone. On a CPU the next
+            batch overwrites the input: clone what you keep of it.
         items: Images in files, in memory, or behind URLs. A thread iterates over them, no further
             ahead than batches need.
         options: How images are decoded and batched.
@@ -98,7 +98,7 @@ def score_items(
 
     Yields:
         One row per item, in their order. When stopped or interrupted (KeyboardInterrupt,
-        SystemExit), finally the rows that are done out of order.
+        SystemExit), also the finished rows of later items, at the end.
 
     Raises:
         ValueError: If a diagnosis or pairs are asked of a metric that has none, or the reference is

@@ -42,7 +42,7 @@ from qualiclip_metric.scoring.text_formats import (
 from qualiclip_metric.sources.item import Item, is_url
 
 FLUSH_SECONDS = 1.0
-"""A kill loses at most the rows of this time."""
+"""Rows are flushed this often, so that a kill loses no more of them."""
 
 
 def check_output(options: OutputOptions) -> None:
@@ -98,7 +98,7 @@ class DoneKeys:
         return self._place(key) is not None
 
     def use(self, key: str) -> bool:
-        """Whether an image has a row; each row serves one image."""
+        """Use up one row of a key; False if none is left."""
         place = self._place(key) if self.total else None
         if place is None or not self._left[place]:
             return False
@@ -123,7 +123,7 @@ class Output(ABC):
     """Writes rows, and knows which images have one already."""
 
     written_key: Callable[[str], str] = staticmethod(str)
-    """A key as it is read back."""
+    """Turn a key into the form in which it is read back from the results."""
 
     def __init__(self, options: OutputOptions, layout: Layout) -> None:
         self.options, self.layout = options, layout

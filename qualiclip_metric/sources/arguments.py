@@ -91,7 +91,7 @@ def open_sources(
     column: str | None = None,
     root: str = "",
 ) -> Sources:
-    """Determine the kind of each argument; only tables' columns and a first image are read.
+    """Determine the kind of each argument; of tables and lists only the beginning is read.
 
     Args:
         arguments: Image files (with any suffix), folders, patterns, tables (`TABLES`) and shards

@@ -226,7 +226,7 @@ def _logistic(
 def _calibrated(
     head: dict[str, Tensor], table: VersionTable, false_alarms: float
 ) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """Divide the logits by a temperature, then raise no fault until few undegraded photos fail.
+    """Divide the logits by a temperature, then raise the bias of `none`.
 
     The temperature is the one of the highest likelihood. The prior of no fault is the lowest at
     which at most the share `false_alarms` of the undegraded photos have a likelier fault.

@@ -70,8 +70,8 @@ def fit_quality(
 def fit_faults(table: FeatureTable, config: AnchoredConfig) -> Heads:
     """Fit the log odds of each fault of `FAULTS` against no fault, from draws with a single one.
 
-    They are part of the projection, and lengthen the features that scores divide by; the diagnosis
-    has a head of its own (`anchored.diagnosis`).
+    They are part of the projection, and increase the norm by which features are divided. The
+    diagnosis has a head of its own (`anchored.diagnosis`).
     """
     levels = table.quality.shape[1]
     single = (table.shares > 0).sum(dim=1) == 1

@@ -120,7 +120,7 @@ def train_diagnosis(
 ) -> Path:
     """Fit only the diagnosis of an anchored model (a name or a path), and write the model with it.
 
-    All its other tensors stay to the bit. Arguments, return value and errors are those of
+    No other tensor of the model changes. Arguments, return value and errors are those of
     `train_anchored`; a ValueError also for a model of another kind.
     """
     with _begun(config, photos, out, report) as (folder, split, notify):
@@ -186,7 +186,7 @@ def _checkpoint(
 ) -> Checkpoint:
     """Checkpoint whose prompt pairs give the heads' log odds, with weighted pooling."""
     prompts = sentence_features((*PROMPTS, *FAULT_PAIRS))
-    # the positive prompt of a fault's pair denies the fault, so its log odds are the negative ones
+    # the positive prompt of a fault's pair says that there is no fault: the sign is turned
     heads = Heads(torch.cat([pairs.weight, -faults.weight]), torch.cat([pairs.bias, -faults.bias]))
     weight, bias = heads_to_projection(heads, prompts, origin.logit_scale / config.temperature)
     weighted = LiteEncoder(weighted=True)
