@@ -119,9 +119,9 @@ def in_order(photos: Sequence[ScoredPhoto], worst_first: bool = False) -> list[S
     return sorted(photos, key=lambda photo: (photo.score is None, sign * (photo.score or 0)))
 
 
-def ranked(photos: Sequence[ScoredPhoto], worst_first: bool = False) -> list[ScoredPhoto]:
+def ranked(photos: Sequence[ScoredPhoto]) -> list[ScoredPhoto]:
     """Sort the photos that have a score."""
-    return in_order([photo for photo in photos if photo.score is not None], worst_first)
+    return in_order([photo for photo in photos if photo.score is not None])
 
 
 def difference(first: Explanation, second: Explanation) -> NDArray[Any] | None:

@@ -161,18 +161,20 @@ def score(
         fail("expected images, folders, patterns, tables, shards, or --from-file LIST")
     try:
         output = OutputOptions(
-            out, choose_format(out, form), raw, bom, sort, overwrite, retry_errors
-        )
+            out, choose_format(out, form), raw=raw, bom=bom, sort=sort, overwrite=overwrite,
+            retry_errors=retry_errors,
+        )  # fmt: skip
         if ray is not None:
             _check_ray(output, html, copy_kept)
         sources = open_sources(
             paths or (), from_file=from_file or (), recursive=recursive, column=column, root=root
         )
         scoring = ScoreOptions(
-            batch_size, workers, _background(background), max_pixels, allow_truncated,
-            colour.value, timeout, diagnose, pairs, checks,
-            _reference(reference, percentile or min_percentile is not None),
-            min_score, min_percentile,
+            batch_size=batch_size, workers=workers, background=_background(background),
+            max_pixels=max_pixels, allow_truncated=allow_truncated, colour=colour.value,
+            timeout=timeout, diagnose=diagnose, pairs=pairs, checks=checks,
+            reference=_reference(reference, percentile or min_percentile is not None),
+            min_score=min_score, min_percentile=min_percentile,
         )  # fmt: skip
         kept = None
         if copy_kept is not None:

@@ -16,17 +16,13 @@ AnyRow = TypeVar("AnyRow")
 
 @contextmanager
 def score_page(
-    path: Path | None, signature: str
+    path: Path, signature: str
 ) -> Iterator[Callable[[Iterable[AnyRow]], Iterator[AnyRow]]]:
     """Open a page of scores; yield a function that adds rows to it and passes them on unchanged.
 
-    The file appears at the end of the block; there is no page without a path. Each file is read a
-    second time for its thumbnail; images behind a URL or in a shard get none. A card takes about 6
-    kB of the page.
+    The file appears at the end of the block. Each file is read a second time for its thumbnail;
+    images behind a URL or in a shard get none. A card takes about 6 kB of the page.
     """
-    if path is None:
-        yield iter
-        return
     with CardPage(path.parent) as page:
 
         def draw(rows: Iterable[AnyRow]) -> Iterator[AnyRow]:

@@ -49,7 +49,7 @@ Value = TypeVar("Value")
 def batch_pixels(device: str | torch.device) -> int:
     """Most pixels in a batch of more than one image on a device."""
     on_cpu = torch.device(device).type == "cpu"
-    return min(BATCH_PIXELS, CPU_BATCH_PIXELS) if on_cpu else BATCH_PIXELS
+    return CPU_BATCH_PIXELS if on_cpu else BATCH_PIXELS
 
 
 def plan_batches(
