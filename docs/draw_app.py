@@ -1,7 +1,7 @@
 """Draw docs/images/app-*.webp: `qualiclip app` in headless Chromium, at two widths, light and dark.
 
 Run `python docs/draw_app.py`. It needs the extra `dev`, chromium and chromedriver. The photos are
-those of scikit-image, one of them half blurred as well, and one file that is cut off.
+those of scikit-image, one of them with noise in its right half as well, and a file that is cut off.
 """
 
 import io
@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageFilter
+import numpy as np
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -23,7 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from qualiclip_metric.sample_photos import NAMES, sample_photo
 
 IMAGES = Path(__file__).parent / "images"
-HALF = "astronaut, half blurred.png"
+HALF = "astronaut, half noisy.png"
 SHOTS = {
     "app-light": (1280, 960, "light", "one"),
     "app-dark": (1280, 960, "dark", "two"),
@@ -48,14 +49,14 @@ def main() -> None:
 
 
 def make_photos(folder: Path) -> list[Path]:
-    """Write the sample photos, a half blurred one, and a file that is cut off."""
+    """Write the sample photos, one with noise in its right half, and a file that is cut off."""
     files = [folder / f"{name}.png" for name in NAMES]
     for file in files:
         Image.fromarray(sample_photo(file.stem)).save(file)
-    sharp = Image.open(folder / "astronaut.png")
-    half = sharp.filter(ImageFilter.GaussianBlur(3))
-    half.paste(sharp.crop((0, 0, sharp.width // 2, sharp.height)))
-    half.save(folder / HALF)
+    half = sample_photo("astronaut").astype(float)
+    right = half[:, half.shape[1] // 2 :]
+    right += np.random.default_rng(0).normal(0, 25, right.shape)  # grey levels
+    Image.fromarray(half.round().clip(0, 255).astype(np.uint8)).save(folder / HALF)
     (folder / "cut off.png").write_bytes(files[0].read_bytes()[:20_000])
     return [*files, folder / HALF, folder / "cut off.png"]
 
