@@ -44,7 +44,7 @@ def test_images_of_one_size_share_a_batch(photos: list[Path]) -> None:
 
 
 def test_a_batch_is_bounded_in_pixels(photos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 40 * 48)
+    monkeypatch.setattr(batches, "CPU_BATCH_PIXELS", 2 * 40 * 48)
     sizes = []
 
     def metric(img: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ def test_decoding_does_not_run_away(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Images decoded but not scored stay within the bound, whatever the number of files."""
     path = tmp_path / "a.png"
     Image.new("RGB", (40, 40)).save(path)
-    monkeypatch.setattr(batches, "BATCH_PIXELS", 2 * 1600)
+    monkeypatch.setattr(batches, "CPU_BATCH_PIXELS", 2 * 1600)
     monkeypatch.setattr(batches, "AHEAD_PIXELS", 4 * 1600)
     lock, decoded, scored, most = threading.Lock(), 0, 0, 0
     original: Callable[..., object] = decoding.pixels
