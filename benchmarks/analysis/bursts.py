@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from kornia.color import linear_rgb_to_rgb, rgb_to_linear_rgb
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
@@ -187,8 +186,7 @@ def _spoilt(
     img: Float[Tensor, "1 3 h w"], fault: str, strength: float, rng: torch.Generator
 ) -> Tensor:
     if fault == "underexposure":
-        dark: Tensor = linear_rgb_to_rgb(rgb_to_linear_rgb(img) * 2 ** (-2.5 * strength))
-        return dark
+        return LINKS["overexposure"].apply(img, -strength, rng)
     if fault in _DENOISING:
         return sensor_noise(img, strength, rng, _DENOISING[fault])
     return LINKS[fault].apply(img, strength, rng)

@@ -46,11 +46,9 @@ def bursts(
     for scorer in scorers:
         if scorer.score is None:
             raise ValueError(f"--metric: {scorer.name}: a table cannot score changed images")
-    photos = pristine(images, limit)
+    photos = pristine(images, limit, least=64)
     frames: list[list[Frame]] = []
-    for place, (name, photo) in enumerate(photos.items()):
-        if min(photo.shape[-2:]) < 64:
-            raise ValueError(f"{name}: expected at least 64x64 px, got {tuple(photo.shape[-2:])}")
+    for place, photo in enumerate(photos.values()):
         draws = seed + place
         scene, strengths = draw_scene(photo, draws) if fit else (photo, STRENGTHS)
         frames.append(make_frames(scene, scorers, draws, strengths))

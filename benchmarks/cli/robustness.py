@@ -34,10 +34,7 @@ def robustness(
     and types of distortion, of the difference between the photo and its worst level. Without
     --metric: lite, sharpness, jpegsize and pyiqa:piqe. --results takes the figures for `report`.
     """
-    photos = pristine(images, limit)
-    for name, photo in photos.items():
-        if min(photo.shape[-2:]) < 64:
-            raise ValueError(f"{name}: expected at least 64x64 px, got {tuple(photo.shape[-2:])}")
+    photos = pristine(images, limit, least=64)
     built: list[Scorer] = []
     left_out: dict[str, str] = {}
     for text in dict.fromkeys(metric or DEFAULT):

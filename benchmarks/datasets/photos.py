@@ -17,14 +17,23 @@ __all__ = ["pristine", "sample_photos", "shrunk"]
 T = TypeVar("T")
 
 
-def pristine(paths: Sequence[Path] | None, limit: int | None = None) -> dict[str, Tensor]:
+def pristine(
+    paths: Sequence[Path] | None, limit: int | None = None, least: int = 0
+) -> dict[str, Tensor]:
     """Read photos (3, H, W) from files or folders, or scikit-image's four colour photos.
 
-    ``limit`` takes no more than so many, evenly spaced in their order.
+    ``limit`` takes no more than so many, evenly spaced in their order. ValueError if one has a
+    side of fewer than ``least`` pixels.
     """
     if not paths:
         return sample_photos(_spaced(list(NAMES), limit))
-    return {path.stem: read(path, colour="raw") for path in _spaced(find(paths), limit)}
+    photos = {path.stem: read(path, colour="raw") for path in _spaced(find(paths), limit)}
+    for name, photo in photos.items():
+        if min(photo.shape[-2:]) < least:
+            raise ValueError(
+                f"{name}: expected at least {least}x{least} px, got {tuple(photo.shape[-2:])}"
+            )
+    return photos
 
 
 def sample_photos(names: Sequence[str] = NAMES, side: int | None = None) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from qualiclip_metric.scoring.columns import Row
 from qualiclip_metric.scoring.options import DIGITS
 from qualiclip_metric.scoring.pipeline import score_items
 from qualiclip_metric.scoring.reader import Image
-from qualiclip_metric.scoring.text_formats import FORMULA
+from qualiclip_metric.scoring.text_formats import no_formula
 from qualiclip_metric.sources.folders import find
 from qualiclip_metric.sources.item import Item
 from qualiclip_metric.statistics import statistics_of_pixels
@@ -284,7 +284,6 @@ def write_csv(file: TextIO, picks: Iterable[Pick]) -> None:
     lines = csv.writer(file, lineterminator="\n")
     lines.writerow(Pick._fields)
     for one in picks:
-        path = f"'{one.path}" if one.path.startswith(FORMULA) else one.path
         score = "" if one.score is None else f"{one.score:.{DIGITS}f}"
         group = "" if one.group is None else one.group
-        lines.writerow([path, group, score, str(one.best).lower(), one.reason])
+        lines.writerow([no_formula(one.path), group, score, str(one.best).lower(), one.reason])

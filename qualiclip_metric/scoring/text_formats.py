@@ -24,6 +24,11 @@ WORST = 3
 """Images that a table names at its end."""
 
 
+def no_formula(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
 class ParsedRow(NamedTuple):
     """Values of a written row that resuming needs."""
 
@@ -74,7 +79,7 @@ class CsvLines:
         if isinstance(value, dict | list | bool):
             return json.dumps(value, default=str)
         text = "" if value is None else str(value)
-        return f"'{text}" if not self.raw and text.startswith(FORMULA) else text
+        return text if self.raw else no_formula(text)
 
 
 class JsonLines:
