@@ -11,13 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from qualiclip_metric.statistics import (
-    STATISTICS,
-    luma_and_chroma,
-    noise_sigma,
-    quantiles,
-    statistics,
-)
+from qualiclip_metric.statistic_names import STATISTICS
+from qualiclip_metric.statistics import luma_and_chroma, noise_sigma, quantiles, statistics
 
 LUMA_SHARES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 CHROMA_SHARES = (0.5, 0.9, 0.99)

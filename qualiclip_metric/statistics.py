@@ -15,11 +15,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-STATISTICS = (
-    "brightness", "contrast", "clipped_dark", "clipped_bright",
-    "colourfulness", "sharpness", "noise", "blockiness",
-)  # fmt: skip
-"""Names of the numbers that `statistics` gives, in their order."""
+from qualiclip_metric.statistic_names import STATISTICS
 
 BLOCK = 8
 """Side of the blocks of JPEG, px."""

@@ -17,13 +17,13 @@ from qualiclip_metric.decoding import WHITE, Colour, Encoded, ImageError
 from qualiclip_metric.decoding.convert import copy_with_exif, to_pixels
 from qualiclip_metric.metric import QualiCLIP
 from qualiclip_metric.reference import Reference, shipped
-from qualiclip_metric.scoring.columns import CHECKS
 from qualiclip_metric.scoring.options import ScoreOptions
 from qualiclip_metric.scoring.pipeline import score_items
 from qualiclip_metric.sources.arguments import open_sources
 from qualiclip_metric.sources.folders import LeftOut
 from qualiclip_metric.sources.item import Item
 from qualiclip_metric.sources.table_source import held, image_column
+from qualiclip_metric.statistic_names import STATISTICS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -229,7 +229,10 @@ def _table(
         for row in score_items(metric, items, scoring)
     ]
     signature = metric.signature and metric.signature.of_files(scoring.colour)
-    numbers = (*(("percentile",) if scoring.reference else ()), *(CHECKS if scoring.checks else ()))
+    numbers = (
+        *(("percentile",) if scoring.reference else ()),
+        *(STATISTICS if scoring.checks else ()),
+    )
     table = scores_table(rows, str(signature), numbers)
     if scoring.reference is not None:
         table.attrs["reference"] = scoring.reference.label

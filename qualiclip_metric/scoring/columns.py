@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from qualiclip_metric.scoring.options import DIGITS, PERCENTILE_DIGITS, ScoreOptions
 from qualiclip_metric.signature import from_string, same, to_string
+from qualiclip_metric.statistic_names import STATISTICS
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,6 @@ def _value_of(field_name: str, name: str) -> Callable[[Row], Any]:
     return lambda row: getattr(row, field_name).get(name)
 
 
-CHECKS = (
-    "brightness", "contrast", "clipped_dark", "clipped_bright",
-    "colourfulness", "sharpness", "noise", "blockiness",
-)  # fmt: skip
-"""Pixel statistics that are written as columns; `statistics.statistics` defines them."""
-
 COLUMNS = (
     Column("path", str, attrgetter("key")),
     Column("score", float, attrgetter("score")),
@@ -96,7 +91,7 @@ COLUMNS = (
     Column("height", int, attrgetter("height")),
     Column("percentile", float, attrgetter("percentile"), "reference", digits=PERCENTILE_DIGITS),
     Column("keep", bool, attrgetter("keep"), "bar"),
-    *(Column(name, float, _value_of("checks", name), "checks") for name in CHECKS),
+    *(Column(name, float, _value_of("checks", name), "checks") for name in STATISTICS),
     Column("fault", str, attrgetter("fault"), "diagnose"),
     Column("probability", float, attrgetter("probability"), "diagnose", in_json=False),
     Column("faults", dict, attrgetter("faults"), "diagnose"),
