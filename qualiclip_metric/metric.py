@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from qualiclip_metric.diagnosis import DiagnosisHead, descriptors
 from qualiclip_metric.input_check import MIN_SIZE, check_shape, check_values
 from qualiclip_metric.resize import reduced
-from qualiclip_metric.signature import NATIVE, Signature, digest
+from qualiclip_metric.signature import NATIVE, Signature, StorageKey, digest, storage_key
 
 
 def pair_probabilities(
@@ -110,7 +110,7 @@ class QualiCLIP(nn.Module):
         """Head that `diagnose` uses; set by `create`. It has no effect on scores, so it is not part
         of the state dict and the signature."""
         self._identity: Identity | None = None
-        self._hashed: tuple[tuple[tuple[int, int], ...], str] = ((), "")
+        self._hashed: tuple[StorageKey, str] = ((), "")
 
     @property
     def device(self) -> torch.device:
@@ -145,22 +145,16 @@ class QualiCLIP(nn.Module):
         if self.logit_scale.is_meta:  # no values to hash
             return signature
         # hashed again only if a tensor was replaced or written to
-        if self._hashed[0] != (key := self._weights_key()):
-            self._hashed = (key, digest(self.state_dict()))
+        state = self.state_dict(keep_vars=True)
+        if self._hashed[0] != (key := storage_key(state.values())):
+            self._hashed = (key, digest(state))
         sha256 = self._hashed[1]
         return signature if sha256 == created_with else signature.with_other_weights(sha256)
 
     def identify(self, identity: "Identity") -> None:
         """Set the identity that the signature shows; its digest must be that of today's weights."""
         self._identity = identity
-        self._hashed = (self._weights_key(), identity.digest)
-
-    def _weights_key(self) -> tuple[tuple[int, int], ...]:
-        """Address and count of in-place changes of each tensor of the state dict."""
-        return tuple(
-            (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-            for tensor in self.state_dict(keep_vars=True).values()
-        )
+        self._hashed = (storage_key(self.state_dict(keep_vars=True).values()), identity.digest)
 
     def similarities(self, img: Tensor) -> Float[Tensor, "n pairs 2"]:
         """Cosine similarity of every image to every prompt.

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
@@ -27,6 +27,9 @@ _WITHOUT_KEY = (
 )
 """Parts of lines written before 0.2.0 that have no `key:`, by their form; the first match counts.
 Signatures of other metrics may have such parts in any version."""
+
+StorageKey = tuple[tuple[int, int], ...]
+"""Result of `storage_key`."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,11 @@ def prompts_part(count: int, pairs: Sequence[tuple[str, str]] = ()) -> str:
         return f"{count}x2"
     texts = json.dumps([list(pair) for pair in pairs]).encode()
     return f"{count}x2-{hashlib.sha256(texts).hexdigest()[:8]}"
+
+
+def storage_key(tensors: "Iterable[Tensor]") -> StorageKey:
+    """Address and count of in-place changes of each tensor: equal if no value has changed."""
+    return tuple((one.data_ptr(), 0 if one.is_inference() else one._version) for one in tensors)
 
 
 def digest(state: "Mapping[str, Tensor]") -> str:

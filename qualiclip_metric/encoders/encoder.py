@@ -6,6 +6,7 @@ needed, an engine computes the same feature maps several times faster from the t
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,9 +15,7 @@ from torch.autograd import forward_ad
 
 from qualiclip_metric.engines import DTYPES, ENGINES, Engine
 from qualiclip_metric.engines.layers import LayerGraph
-
-Weights = list[tuple[int, int]]
-"""Address and count of in-place changes of each tensor."""
+from qualiclip_metric.signature import StorageKey, storage_key
 
 
 class Encoder(nn.Module, ABC):
@@ -34,7 +33,7 @@ class Encoder(nn.Module, ABC):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.engine, self.precision = "torch", "fp32"
-        self._ready: tuple[Weights, Engine] | None = None
+        self._ready: tuple[StorageKey, Engine] | None = None
 
     @property
     @abstractmethod
@@ -103,19 +102,15 @@ class Encoder(nn.Module, ABC):
 
         None with hooks, or with weights of a precision that no engine has.
         """
-        weights: list[tuple[int, int]] = []
-        for module in self.trunk.modules():
-            if module._forward_hooks or module._forward_pre_hooks:
-                return None
-            for tensor in (*module._parameters.values(), *module._buffers.values()):
-                if tensor is not None:
-                    version = 0 if tensor.is_inference() else tensor._version
-                    weights.append((tensor.data_ptr(), version))
-        own = next(self.trunk.parameters()).dtype
+        trunk = self.trunk
+        if any(one._forward_hooks or one._forward_pre_hooks for one in trunk.modules()):
+            return None
+        own = next(trunk.parameters()).dtype
         if own not in (torch.float32, torch.bfloat16, torch.float16):
             return None
-        if self._ready is None or self._ready[0] != weights:
+        key = storage_key(chain(trunk.parameters(), trunk.buffers()))
+        if self._ready is None or self._ready[0] != key:
             dtype = own if self.precision == "fp32" else DTYPES[self.precision]
             engine = ENGINES[self.engine](self.layer_graph(), dtype, self.mean.device)
-            self._ready = (weights, engine)
+            self._ready = (key, engine)
         return self._ready[1]
