@@ -69,11 +69,6 @@ class Settings:
             raise ValueError(f"unknown training keys: {unknown}; known: {sorted(known)}")
         return cls(**{name: _typed(name, value, known[name]) for name, value in raw.items()})
 
-    @classmethod
-    def read(cls, path: str | Path | None, overrides: Sequence[str] = ()) -> "Self":
-        """Build the settings from a TOML file (or none) and ``key=value`` overrides."""
-        return cls.from_dict(read_settings(path, overrides))
-
 
 def read_settings(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Read plain values from a TOML file (or none) and ``key=value`` overrides; or ValueError."""

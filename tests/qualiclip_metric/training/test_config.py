@@ -35,9 +35,8 @@ LINES = st.lists(
 def test_overrides_win_and_are_typed(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text('steps = 5\nmodel = "rn50"\n')
-    config = TrainConfig.read(
-        path, ["steps=9", "learning_rate=1", "reduction=mean", "exclude=['jpeg']"]
-    )
+    overrides = ["steps=9", "learning_rate=1", "reduction=mean", "exclude=['jpeg']"]
+    config = TrainConfig.from_dict(read_settings(path, overrides))
     assert (config.steps, config.model, config.reduction) == (9, "rn50", "mean")
     assert config.learning_rate == 1.0 and config.exclude == ("jpeg",)
 
@@ -73,9 +72,9 @@ def test_a_broken_file_or_override_is_named(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("steps = = 5")
     with pytest.raises(ValueError, match="TOML"):
-        TrainConfig.read(path)
+        read_settings(path)
     with pytest.raises(ValueError, match="key=value"):
-        TrainConfig.read(None, ["steps"])
+        read_settings(None, ["steps"])
 
 
 def read(config: type[Settings], content: bytes) -> Settings | None:
@@ -84,7 +83,7 @@ def read(config: type[Settings], content: bytes) -> Settings | None:
         path = Path(folder, "config.toml")
         path.write_bytes(content)
         try:
-            return config.read(path)
+            return config.from_dict(read_settings(path))
         except ValueError as err:
             assert str(err)
             return None

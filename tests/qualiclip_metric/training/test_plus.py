@@ -13,11 +13,14 @@ from typer.testing import CliRunner
 from qualiclip_metric import checkpoints, create
 from qualiclip_metric.cli import app
 from qualiclip_metric.training import PlusConfig, train_plus
+from qualiclip_metric.training.config import read_settings
 from qualiclip_metric.training.plus import plus_loss, read_labels
 
 pytestmark = pytest.mark.slow
 TINY = dataclasses.replace(
-    PlusConfig.read(Path(__file__).parents[3] / "configs" / "qualiclip-plus.toml"),
+    PlusConfig.from_dict(
+        read_settings(Path(__file__).parents[3] / "configs" / "qualiclip-plus.toml")
+    ),
     epochs=2,
     batch_size=4,
     crop_size=64,

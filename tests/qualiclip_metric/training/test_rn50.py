@@ -9,10 +9,13 @@ import torch
 from qualiclip_metric import checkpoints
 from qualiclip_metric.distortions import DISTORTIONS
 from qualiclip_metric.training import TrainConfig, train
+from qualiclip_metric.training.config import read_settings
 from tests.photos import write_photos
 
 RECIPE = dataclasses.replace(
-    TrainConfig.read(Path(__file__).parents[3] / "configs" / "qualiclip-rn50.toml"),
+    TrainConfig.from_dict(
+        read_settings(Path(__file__).parents[3] / "configs" / "qualiclip-rn50.toml")
+    ),
     steps=4,
     batch_size=2,
     crop_size=64,
