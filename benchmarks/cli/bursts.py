@@ -44,8 +44,7 @@ def bursts(
     """
     scorers = [build_scorer(text) for text in metric or DEFAULT]
     for scorer in scorers:
-        if scorer.score is None:
-            raise ValueError(f"--metric: {scorer.name}: a table cannot score changed images")
+        scorer.require_score()
     photos = pristine(images, limit, least=64)
     frames: list[list[Frame]] = []
     for place, photo in enumerate(photos.values()):

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from benchmarks.metrics.build import build_scorer
-from benchmarks.metrics.scorer import Scorer
 from qualiclip_metric import golden as store
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -27,10 +26,9 @@ def freeze(
     ] = None,
 ) -> None:
     """Score the known images and write their scores."""
-    scorer = _build(metric)
-    assert scorer.score is not None
+    scorer = build_scorer(metric, device="cpu")
     golden = store.freeze(
-        scorer.score, out, name=metric, signature=scorer.signature, tolerance=tolerance,
+        scorer.require_score(), out, name=metric, signature=scorer.signature, tolerance=tolerance,
         reason=reason, images=image,
     )  # fmt: skip
     for name, value in golden.scores.items():
@@ -49,9 +47,8 @@ def check(
     failed = False
     for file in files:
         golden = store.load(file)
-        scorer = _build(metric or golden.metric)
-        assert scorer.score is not None
-        report = store.check(scorer.score, golden, signature=scorer.signature)
+        scorer = build_scorer(metric or golden.metric, device="cpu")
+        report = store.check(scorer.require_score(), golden, signature=scorer.signature)
         name = shlex.quote(metric or golden.metric)
         typer.echo(
             report.describe(f"python -m benchmarks golden freeze --metric {name} --out {file}")
@@ -59,10 +56,3 @@ def check(
         failed |= not report.ok
     if failed:
         raise typer.Exit(1)
-
-
-def _build(metric: str) -> Scorer:
-    scorer = build_scorer(metric, device="cpu")
-    if scorer.score is None:
-        raise ValueError(f"{metric} holds published scores; golden values need a metric to run")
-    return scorer

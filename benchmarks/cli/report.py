@@ -77,8 +77,8 @@ def _write(
 def _scorers(metrics: list[str]) -> dict[str, Scorer]:
     """``--metric`` text -> scorer, for metrics that can score new images."""
     scorers = {text: build_scorer(text) for text in dict.fromkeys(metrics)}
-    if tables := [scorer.name for scorer in scorers.values() if scorer.score is None]:
-        raise ValueError(f"{', '.join(tables)}: a table cannot score distorted images")
+    for scorer in scorers.values():
+        scorer.require_score()
     return scorers
 
 

@@ -1,7 +1,8 @@
-"""Label files of any data set: csv, Excel and MATLAB, with errors that say what was expected."""
+"""Tables of labels, scores and votes: csv, Excel, MATLAB; errors say what was expected."""
 
 import io
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,17 @@ def read_table(path: Path, columns: tuple[str, ...], sheet: str | None = None) -
     if not path.is_file():
         raise missing_labels(path.parent, path.name)
     if path.suffix == ".xlsx":
-        frame = _excel(path, columns, sheet)
-    else:
-        frame = read_csv(path)
-        frame.columns = frame.columns.astype(str).str.strip()
-    lacking = [column for column in columns if column not in frame]
-    if lacking:
-        raise DatasetError(
-            f"{path}: no column {', '.join(lacking)}; found {', '.join(map(str, frame.columns))}"
-        )
-    return frame
+        return _excel(path, columns, sheet)
+    return read_csv(path, columns)
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """Read a csv label file in UTF-8; an error names the line if it can."""
+def read_csv(path: Path, columns: Collection[str] = (), **options: Any) -> pd.DataFrame:
+    """Read a csv file in UTF-8 and check its columns; `options` are those of pandas.
+
+    Raises DatasetError, with the line if it is known.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file; expected a csv file in UTF-8")
     content = path.read_bytes()
     if not content.strip():
         raise DatasetError(f"{path}: the file is empty; expected a table with a header line")
@@ -54,6 +52,12 @@ def read_csv(path: Path, **options: Any) -> pd.DataFrame:
         frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as err:
         raise DatasetError(f"{path}: not a csv table: {str(err).strip()}") from err
+    frame.columns = frame.columns.astype(str).str.strip()
+    if lacking := [column for column in columns if column not in frame]:
+        raise DatasetError(
+            f"{path}: no column {', '.join(lacking)}; expected {', '.join(columns)}, got "
+            f"{', '.join(frame.columns)}"
+        )
     return frame
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.datasets.labels import read_csv
 from benchmarks.gmad.scale import Labelled
 from benchmarks.stats import FloatArray
 from benchmarks.stats.significance import COVERAGE
@@ -50,12 +51,8 @@ def read_wide(
 
     Keeps the images that every metric scored. Columns in ``lower_better`` are negated.
     """
-    try:
-        table = pd.read_csv(path, dtype={"image": str, "reference": str}, keep_default_na=False)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as err:
-        raise ValueError(f"{path}: expected a csv table, got: {err}") from err
-    if "image" not in table:
-        raise ValueError(f"{path}: expected a column 'image', got {', '.join(table.columns)}")
+    text = {"image": str, "reference": str}
+    table = read_csv(path, ["image"], dtype=text, keep_default_na=False)
     names = list(metrics or (c for c in table.columns if c not in DESCRIPTIVE))
     numeric = [*names, "mos"] if "mos" in table else names
     _check_names(path, names, [c for c in table.columns if c not in DESCRIPTIVE])

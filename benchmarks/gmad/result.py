@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.datasets.labels import read_csv
 from benchmarks.formatting import without_nan
 from benchmarks.gmad.competition import Design, Pair, select_pairs
 from benchmarks.gmad.matrices import (
@@ -146,13 +147,8 @@ def summarise(
 def read_pairs(path: Path) -> pd.DataFrame:
     """Read a ``pairs.csv`` and check its columns."""
     text = dict.fromkeys(("attacker", "defender", "best", "worst"), str)
-    try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values={"gap": [""]})
-    except (OSError, ValueError) as err:
-        raise ValueError(f"{path}: expected the pairs.csv of `gmad`, got: {err}") from err
-    if missing := {*text, "level", "population", "gap"} - set(table.columns):
-        raise ValueError(f"{path}: no columns {', '.join(sorted(missing))}: is it a pairs.csv?")
-    return table
+    columns = [*text, "level", "population", "gap"]
+    return read_csv(path, columns, dtype=text, keep_default_na=False, na_values={"gap": [""]})
 
 
 def mos_preference(table: pd.DataFrame, mos: FloatArray) -> FloatArray | None:

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from benchmarks.datasets.labels import read_csv
 from benchmarks.metrics import baselines
 from benchmarks.metrics.pyiqa import build_pyiqa
 from benchmarks.metrics.scorer import MetricError, Options, Scorer, file_digest, options_signature
@@ -149,8 +150,6 @@ def _source_digest(function: Callable[..., object]) -> str:
 
 def _table(name: str, path: Path, options: Options) -> Scorer:
     """Published predictions: columns ``image`` (name, or its last part) and ``score``."""
-    if not path.is_file():
-        raise MetricError(f"{name}: no file {path}")
     image, score = str(options.pop("image", "image")), str(options.pop("score", "score"))
     lower = bool(options.pop("lower_is_better", False))
     if options:
@@ -158,12 +157,7 @@ def _table(name: str, path: Path, options: Options) -> Scorer:
             f"{name}: unknown option(s) {', '.join(options)}; expected image, score, "
             "lower_is_better"
         )
-    frame = pd.read_csv(path)
-    lacking = [column for column in (image, score) if column not in frame]
-    if lacking:
-        raise MetricError(
-            f"{name}: no column {', '.join(lacking)} in {path}; found {', '.join(frame.columns)}"
-        )
+    frame = read_csv(path, (image, score))
     names = frame[image].astype(str)
     if names.duplicated().any():
         raise MetricError(f"{name}: {path} lists {names[names.duplicated()].iloc[0]} twice")

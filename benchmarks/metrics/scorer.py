@@ -40,9 +40,16 @@ class Scorer:
 
     def score_image(self, image: Tensor) -> float:
         """Compute the raw score of one image, (1, 3, H, W) RGB in [0, 1] on any device."""
+        return float(self.require_score()(image.to(self.device)).flatten()[0])
+
+    def require_score(self) -> Callable[[Tensor], Tensor]:
+        """Return `score`; MetricError for a table, which has the scores of its own images alone."""
         if self.score is None:
-            raise MetricError(f"{self.name} is a table: it cannot score distorted images")
-        return float(self.score(image.to(self.device)).flatten()[0])
+            raise MetricError(
+                f"{self.name}: expected a metric that computes scores of new images, got a table; "
+                "name the metric itself, such as pyiqa:NAME"
+            )
+        return self.score
 
 
 def file_digest(path: Path) -> str:

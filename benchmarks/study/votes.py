@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.datasets.labels import read_csv
 from benchmarks.stats import FloatArray
 from benchmarks.study.page import VOTE_COLUMNS
 
@@ -57,12 +58,7 @@ def _read_file(path: Path) -> pd.DataFrame:
     text = dict.fromkeys(
         ("study", "observer", "session", "attacker", "defender", "best", "worst"), str
     )
-    try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False)
-    except (OSError, ValueError) as err:
-        raise ValueError(f"{path}: expected a csv of votes, got: {err}") from err
-    if missing := [name for name in VOTE_COLUMNS if name not in table]:
-        raise ValueError(f"{path}: no vote columns {', '.join(missing)}: is it a study's csv?")
+    table = read_csv(path, VOTE_COLUMNS, dtype=text, keep_default_na=False)
     table["preference"] = pd.to_numeric(table["preference"], errors="coerce")
     if not table["preference"].between(-100, 100).all():
         raise ValueError(f"{path}: expected preferences in -100..100")

@@ -53,7 +53,7 @@ def test_every_cell_holds_its_own_version():
 
 def test_a_table_cannot_score_versions(tmp_path):
     (tmp_path / "t.csv").write_text("image,score\na.png,1\n")
-    with pytest.raises(MetricError, match="is a table"):
+    with pytest.raises(MetricError, match="got a table"):
         ladder_scores([photo()], [build_scorer(f"table:{tmp_path / 't.csv'}")], seed=0)
 
 

@@ -34,12 +34,12 @@ def test_lower_better_metrics_are_turned_and_wrong_directions_are_noted(table):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,a,b\nx,1,2\n", "expected a column 'image'"),
+        ("name,a,b\nx,1,2\n", "no column image"),
         ("image,a\nx,1\ny,2\n", "two or more different metrics"),
         ("image,a,b\nx,1,2\nx,3,4\n", "'x' appears more than once"),
         ("image,a,b\nx,1,2\ny,fine,4\n", "'fine', which is no number"),
         ("image,a,b\nx,1,2\ny,,4\n", "two or more images scored"),
-        ("", "expected a csv table"),
+        ("", "the file is empty"),
     ],
 )
 def test_wrong_tables_are_refused_with_the_cure(tmp_path, text, message):

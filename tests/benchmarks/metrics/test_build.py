@@ -37,7 +37,7 @@ def test_display_names() -> None:
         ("nope", "unknown metric 'nope'; expected lite"),
         ("nowhere:f", "cannot import f from nowhere"),
         ("benchmarks.metrics.baselines:nope", "cannot import nope"),
-        ("table:no.csv", r"no file no\.csv"),
+        ("table:no.csv", r"no\.csv: no such file"),
         ("sharpness,x=1", "takes no options, got x"),
         ("pyiqa:ssim", "needs reference images"),
         ("pyiqa:nope", "has no metric of that name"),
