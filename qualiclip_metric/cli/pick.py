@@ -67,6 +67,7 @@ def pick(
     metric = load_metric(model, device, precision.value, engine.value)
     from qualiclip_metric.scoring.picks import measure, pick_rows, write_csv
     from qualiclip_metric.scoring.pipeline import score_items
+    from qualiclip_metric.scoring.results import partial_path
 
     warnings.filterwarnings("ignore", module="PIL")  # damaged metadata that no viewer minds
     total = sources.count()
@@ -81,7 +82,7 @@ def pick(
         )
         picks = pick_rows(rows, seconds)
     if stop() and out is not None:
-        out = out.with_name(f"{out.name}.part")  # groups may lack photos that were not reached
+        out = partial_path(out)  # groups may lack photos that were not reached
     try:
         with (
             nullcontext(sys.stdout) if out is None else writing(out) as file,

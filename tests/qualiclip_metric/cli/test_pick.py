@@ -133,8 +133,9 @@ def test_what_is_scored_at_an_interruption_is_written_beside(
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(pipeline, "score_items", interrupted)
-    out, kept, page = (photos.parent / name for name in ("picks.csv", "best", "page.html"))
-    out.write_text("complete")
+    out, kept, page = (photos.parent / name for name in ("link.csv", "best", "page.html"))
+    (photos.parent / "picks.csv").write_text("complete")
+    out.symlink_to("picks.csv")
     result = pick(photos, "--out", out, "--copy-best", kept, "--html", page)
     assert result.exit_code == 130, result.output
     assert "interrupted: 3 of 7 photos done" in result.stderr
