@@ -1,6 +1,5 @@
 """`qualiclip explain`: image files -> figures, or one page. One line per image on stdout."""
 
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -122,7 +121,6 @@ def explain(
     except OSError as err:
         fail(f"--out: {error_text(err)}")
     panels = MAPS[default_map(metric) if kind is MapOption.auto else kind.value]
-    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def explained(path: Path) -> "Explanation":
         img = read(

@@ -1,7 +1,6 @@
 """`qualiclip pick`: the best photo of each burst in a folder. Rows on stdout or in a csv file."""
 
 import sys
-import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -69,7 +68,6 @@ def pick(
     from qualiclip_metric.scoring.pipeline import score_items
     from qualiclip_metric.scoring.results import partial_path
 
-    warnings.filterwarnings("ignore", module="PIL")  # damaged metadata that no viewer minds
     total = sources.count()
     with stopping() as stop, progress_bar("scoring", total) as progress:
         rows = score_items(

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -58,8 +57,6 @@ class LocalRun:
 
     def run(self) -> int:
         """Score the images that have no row yet; return the exit code."""
-        # about damaged metadata, with which viewers show the image all the same
-        warnings.filterwarnings("ignore", module="PIL")
         opened = False
         try:
             layout = self._layout()

@@ -1,6 +1,5 @@
 """`qualiclip app`: a page on this machine to drop photos on."""
 
-import warnings
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -61,7 +60,6 @@ def serve_app(
         percentiles = reference_for(metric.signature.of_files("srgb"), reference)
     except (ValueError, OSError) as err:
         fail(err)
-    warnings.filterwarnings("ignore", module="PIL")  # a file's oddities that do not stop a viewer
 
     def ready(address: str) -> None:
         typer.echo(address)

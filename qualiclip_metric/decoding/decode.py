@@ -195,7 +195,7 @@ def _errors_about(path: Source, max_pixels: int) -> Iterator[None]:
         package = missing_package(str(path))
         reason = f"needs {package}; {CURE}" if package else "not an image, or of an unknown format"
         raise ImageError(f"{path}: {reason if byte_count(path) else 'the file is empty'}") from err
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+    except Image.DecompressionBombError as err:
         count = re.search(r"\d+", str(err))
         raise ImageError(
             f"{path}: {count and count[0]} pixels by its header, more than the limit of "

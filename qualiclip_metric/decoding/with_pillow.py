@@ -242,7 +242,9 @@ class _PillowSwitches:
                 self.values = wanted
                 self.outside = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
                 ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = wanted
-                warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+                # damaged metadata, with which viewers show the image; large images, which are
+                # refused by their header
+                warnings.filterwarnings("ignore", module=r"PIL\.")
                 self.silenced = warnings.filters[0]
             self.inside += 1
         try:

@@ -6,7 +6,6 @@ import os
 import queue
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -158,7 +157,6 @@ def _work(
     """Score what comes through the pipe; the main function of a process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides when to end
-    warnings.filterwarnings("ignore", module="PIL")  # damaged metadata that no viewer minds
     torch.set_num_threads(threads)
 
     def items() -> Iterator[Item]:

@@ -25,7 +25,10 @@ def write(path: Path, share: float = 1.0) -> Path:
 
 @pytest.mark.parametrize("read", [decoding.pixels, decoding.size, images.read])
 def test_the_header_is_asked_before_anything_is_decoded(
-    tmp_path: Path, read: object, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    read: object,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
 ) -> None:
     path = write(tmp_path / "a.png")
     monkeypatch.setattr(ImageFile.ImageFile, "load", None)  # would raise TypeError
@@ -34,6 +37,7 @@ def test_the_header_is_asked_before_anything_is_decoded(
         read(path, max_pixels=2079)  # type: ignore[operator]
     monkeypatch.undo()
     read(path, max_pixels=2080)  # type: ignore[operator]
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("suffix", ["webp", "jp2"])
