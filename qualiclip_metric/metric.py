@@ -206,21 +206,27 @@ class QualiCLIP(nn.Module):
         Raises:
             ValueError: As for `similarities`, or when the model has no diagnosis.
         """
-        return self.score_and_diagnose(img)[1]
-
-    def score_and_diagnose(
-        self, img: Tensor
-    ) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n faults"]]:
-        """Compute `forward` and `diagnose` from one pass of the encoder."""
         if self.diagnosis is None:
             raise ValueError("this model has no diagnosis; lite has one: create('lite')")
+        return self.probabilities_and_diagnosis(img)[1]
+
+    def probabilities_and_diagnosis(
+        self, img: Tensor
+    ) -> tuple[Float[Tensor, "n pairs"], Float[Tensor, "n faults"]]:
+        """Compute `probabilities` and `diagnose` from one pass of the encoder.
+
+        (N, P) and (N, 1 + F); (N, 0) in place of the second for a model without a diagnosis.
+        """
+        if self.diagnosis is None:
+            probabilities = self.probabilities(img)
+            return probabilities, probabilities[:, :0]
         scored = self._scored_pixels(img)
         with _no_autocast(img.device.type):
             pooled, features = self.encoder.pooled_and_features(scored)  # type: ignore[operator]
             features = features.to(self.logit_scale.dtype)
             scale = self.logit_scale / self.temperature
-            score = antonym_score(cosine(features, self.prompts), scale)
-            return score, self.diagnosis(pooled, descriptors(scored))
+            probabilities = pair_probabilities(cosine(features, self.prompts), scale)
+            return probabilities, self.diagnosis(pooled, descriptors(scored))
 
     def probabilities(self, img: Tensor) -> Float[Tensor, "n pairs"]:
         """Probability of the positive prompt of each antonym pair; their mean is the score.

@@ -120,8 +120,8 @@ def explain_image(
     """
     with torch.inference_mode():
         pixels = img[None].to(metric.device)
-        probabilities = metric.probabilities(pixels)[0].double().tolist()
-        likely = metric.diagnose(pixels)[0].double().tolist() if metric.faults else []
+        of_pairs, of_faults = metric.probabilities_and_diagnosis(pixels)
+    probabilities, likely = (one[0].double().tolist() for one in (of_pairs, of_faults))
     maps = [explain(metric, img[None], pair=pair, method=panel.method) for panel in panels]
     photo = _shown(img[None], side)[0]
     score = sum(probabilities) / len(probabilities)

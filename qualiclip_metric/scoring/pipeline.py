@@ -256,13 +256,16 @@ class _Job:
 
     def _values(self, batch: Tensor) -> Tensor:
         """Scores, faults and pairs: (N, 1 + faults + pairs)."""
-        parts: list[Tensor] = []
         if self.faults:
-            parts += self.metric.score_and_diagnose(batch)  # (N, 1), (N, faults)
-        if self.pairs:
+            pairs, faults = self.metric.probabilities_and_diagnosis(batch)
+        elif self.pairs:
             pairs = self.metric.probabilities(batch)  # (N, pairs)
-            parts = [*(parts or [pairs.mean(dim=1, keepdim=True)]), pairs]
-        return torch.cat(parts, dim=1) if parts else self.metric(batch).reshape(-1, 1)
+            faults = pairs[:, :0]
+        else:
+            scores: Tensor = self.metric(batch)
+            return scores.reshape(-1, 1)
+        score = pairs.mean(dim=1, keepdim=True)
+        return torch.cat([score, faults, pairs if self.pairs else pairs[:, :0]], dim=1)
 
 
 def _upright(stored: Size, pixels: Pixels) -> Size:

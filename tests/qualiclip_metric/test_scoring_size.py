@@ -94,10 +94,20 @@ def test_a_strong_fault_is_named(lite, chain, fault):
     assert float(found.sum()) == pytest.approx(1, abs=1e-5)
 
 
-def test_score_and_diagnosis_are_those_of_either_alone(lite, coffee):
-    score, faults = lite.score_and_diagnose(coffee)
-    assert torch.allclose(score, lite(coffee))
-    assert torch.allclose(faults, lite.diagnose(coffee))
+def test_scores_pairs_and_faults_come_from_one_pass_of_the_encoder(lite, large, monkeypatch):
+    passes = []
+    from_maps = lite.encoder.from_maps
+    monkeypatch.setattr(
+        lite.encoder, "from_maps", lambda *args: passes.append(1) or from_maps(*args)
+    )
+    rows = [
+        next(score_files(lite, [large], **options))
+        for options in ({}, {"pairs": True}, {"diagnose": True}, {"pairs": True, "diagnose": True})
+    ]
+    assert len(passes) == 4
+    plain, pairs, faults, both = rows
+    assert {row.score for row in rows} == {plain.score}
+    assert both.pairs == pairs.pairs and both.faults == faults.faults
 
 
 def test_a_model_without_diagnosis_says_so(random_lite):
