@@ -3,7 +3,7 @@
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from qualiclip_metric.cli.terminal import (
     DATA_ERROR,
     INTERRUPTED,
     TERMINATED,
+    USAGE_ERROR,
     Stop,
     Terminated,
     fail,
@@ -57,8 +58,7 @@ class LocalRun:
 
     def run(self) -> int:
         """Score the images that have no row yet; return the exit code."""
-        opened = False
-        try:
+        with run_errors() as begun:
             layout = self._layout()
             with _page(self.html, layout) as draw, open_output(self.output, layout) as output:
                 if self.html is not None and output.done.total:
@@ -66,12 +66,8 @@ class LocalRun:
                         f"--html: {output.done.total} rows are there already, whose images are not "
                         "scored again; --overwrite scores all, so that all are on the page"
                     )
-                opened = True
+                begun.set()
                 code = self._write(output, draw)
-        except (ValueError, WorkerError) as err:
-            fail(err, DATA_ERROR if opened else 2)
-        except OSError as err:
-            fail(f"--out: {error_text(err)}", DATA_ERROR if opened else 2)
         if not self.output.states_signature:
             typer.echo(layout.signature, err=True)
         return code
@@ -108,6 +104,18 @@ class LocalRun:
         """Not if rows appear on the terminal as they come."""
         streams = self.output.out is None and not self.output.sort
         return not (streams and self.output.format is not Format.json and sys.stdout.isatty())
+
+
+@contextmanager
+def run_errors() -> Iterator[threading.Event]:
+    """End the command at an error: exit code 1 if the event is set, as results are open, else 2."""
+    begun = threading.Event()
+    try:
+        yield begun
+    except (ValueError, WorkerError) as err:
+        fail(err, DATA_ERROR if begun.is_set() else USAGE_ERROR)
+    except OSError as err:
+        fail(f"--out: {error_text(err)}", DATA_ERROR if begun.is_set() else USAGE_ERROR)
 
 
 def _page(html: Path | None, layout: Layout) -> Any:

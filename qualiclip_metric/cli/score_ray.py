@@ -8,13 +8,14 @@ from typing import Any
 
 import typer
 
-from qualiclip_metric.cli.score_local import Counts, count_in_thread, end_of_run
-from qualiclip_metric.cli.terminal import Stop, fail, stopping
+from qualiclip_metric.cli.score_local import Counts, count_in_thread, end_of_run, run_errors
+from qualiclip_metric.cli.terminal import INTERRUPTED, Stop, fail, stopping
 from qualiclip_metric.distributed import cluster, data, inputs
+from qualiclip_metric.files import first_line
 from qualiclip_metric.progress import progress_bar
 from qualiclip_metric.scoring import parquet
 from qualiclip_metric.scoring.options import MetricOptions, OutputOptions, ScoreOptions
-from qualiclip_metric.scoring.pipeline import in_background
+from qualiclip_metric.scoring.pipeline import WorkerError, in_background
 from qualiclip_metric.scoring.results import DoneKeys, Output, open_output
 from qualiclip_metric.sources.arguments import Sources
 from qualiclip_metric.sources.item import is_url
@@ -44,23 +45,22 @@ def score_on_ray(
     assert output.out is not None
     if not is_url(output.out):
         output = replace(output, out=f"{Path(output.out).absolute()}/")
-    ray = None
     try:
         ray = cluster.connect(address)
-        pool = data.plan(
-            metric, device, cpus_per_worker, workers, lambda line: typer.echo(line, err=True)
-        )
-        layout = pool.layout(scoring, sources.columns)
-        # after connecting: the workers of a killed driver have ended by then
-        with open_output(output, layout) as there:
-            code = _run(ray, pool, sources, there, scoring)
-    except (ImportError, ConnectionError, ValueError) as err:
+    except ConnectionError as err:
         fail(err)
+    try:
+        with run_errors() as begun:
+            pool = data.plan(
+                metric, device, cpus_per_worker, workers, lambda line: typer.echo(line, err=True)
+            )
+            layout = pool.layout(scoring, sources.columns)
+            # after connecting: the workers of a killed driver have ended by then
+            with open_output(output, layout) as there:
+                begun.set()
+                return _run(ray, pool, sources, there, scoring)
     finally:
-        if ray is not None:
-            ray.shutdown()
-    typer.echo(layout.signature, err=True)
-    return code
+        ray.shutdown()
 
 
 def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: ScoreOptions) -> int:
@@ -71,17 +71,28 @@ def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: S
     with stopping() as stop, progress_bar("scoring", None, done=counts.done) as progress:
         count_in_thread(sources, progress)
         watch = _Watch(ray, stop)
-        for rows, failed, below in in_background(parts, PARTS_AHEAD, watch):
-            watch.since = time.monotonic()
-            counts.done, counts.failed = counts.done + rows, counts.failed + failed
-            counts.below += below
-            progress.update(counts.done, failed=counts.failed)
+        try:
+            for rows, failed, below in in_background(parts, PARTS_AHEAD, watch):
+                watch.since = time.monotonic()
+                counts.done, counts.failed = counts.done + rows, counts.failed + failed
+                counts.below += below
+                progress.update(counts.done, failed=counts.failed)
+        except ray.exceptions.RayError as err:
+            raise WorkerError(_reason(err)) from err
+        except KeyboardInterrupt:  # the second one
+            stop.code = INTERRUPTED
     if not stop():
         return end_of_run(sources, counts, scoring.bar, stop)
     # some parts were written and not counted
     counts = Counts.of(DoneKeys(parquet.read_rows(folder), scoring.keeps))
     note = f"the rows are in {folder}; the same command goes on"
     return end_of_run(sources, counts, scoring.bar, stop, note)
+
+
+def _reason(err: Exception) -> str:
+    """Reason of an error of Ray, whose text ends with the one on the node."""
+    cause = getattr(err, "cause", None)
+    return first_line(cause) if cause is not None else str(err).strip().splitlines()[-1]
 
 
 class _Watch:

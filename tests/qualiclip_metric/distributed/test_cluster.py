@@ -2,10 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from qualiclip_metric.distributed import cluster
+from qualiclip_metric.cli import app
+from qualiclip_metric.distributed import cluster, data, inputs
+from qualiclip_metric.scoring.options import MetricOptions
 
 
 @pytest.mark.parametrize(
@@ -86,3 +92,57 @@ def test_a_stalled_job_names_what_is_free() -> None:
             return {}
 
     assert "0 of 8 CPUs" in cluster.waiting_text(Ray(), "starting a worker")
+
+
+class FakeRay:
+    """The part of ray that the command calls."""
+
+    class exceptions:
+        class RayError(Exception):
+            pass
+
+    @staticmethod
+    def shutdown() -> None:
+        pass
+
+
+def no_parts(*_args: object) -> Iterator[tuple[int, int, int]]:
+    yield from ()
+
+
+def dead_worker(*_args: object) -> Iterator[tuple[int, int, int]]:
+    yield 1, 0, 0
+    raise FakeRay.exceptions.RayError("a traceback\nRuntimeError: node b has another version")
+
+
+def another_table(*_args: object) -> Any:
+    raise ValueError("b.csv: expected the columns of a.csv")
+
+
+@pytest.mark.parametrize(
+    ("function", "code", "message"),
+    [
+        ((data, "write", no_parts), 0, ""),
+        ((data, "write", dead_worker), 1, "error: RuntimeError: node b"),
+        ((inputs, "read", another_table), 1, "error: b.csv"),
+        ((data, "plan", another_table), 2, "error: b.csv"),
+    ],
+)
+def test_exit_codes_are_those_of_the_plain_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    function: tuple[Any, str, Any],
+    code: int,
+    message: str,
+) -> None:
+    pool = data.Pool(MetricOptions(), "model:lite", (), workers=1, cpus=1)
+    monkeypatch.setattr(cluster, "connect", lambda _address: FakeRay)
+    monkeypatch.setattr(data, "plan", lambda *_args: pool)
+    for module, name in ((inputs, "read"), (data.Pool, "score"), (data, "write")):
+        monkeypatch.setattr(module, name, lambda *_args: None)
+    monkeypatch.setattr(*function)
+    (tmp_path / "a.png").touch()
+    words = ["score", str(tmp_path), "--out", f"{tmp_path}/out/", "--ray", "auto"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
