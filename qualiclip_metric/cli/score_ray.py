@@ -66,7 +66,7 @@ def score_on_ray(
 def _run(ray: Any, pool: data.Pool, sources: Sources, output: Output, scoring: ScoreOptions) -> int:
     """Let the cluster work, count the parts; the exit code."""
     folder, counts = output.options.out or "", Counts.of(output.done)
-    images = data.remaining(inputs.read(sources, pool.workers), output.done)
+    images = inputs.read(sources, pool.workers, output.done)
     parts = data.write(pool.score(images, scoring), folder, output.layout, pool.part_rows)
     with stopping() as stop, progress_bar("scoring", None, done=counts.done) as progress:
         count_in_thread(sources, progress)

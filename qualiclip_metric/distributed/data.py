@@ -1,4 +1,4 @@
-"""Data sets of Ray -> data sets of scores; resuming; parts written by the nodes."""
+"""Data sets of Ray -> data sets of scores; parts written by the nodes."""
 
 import logging
 import platform
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
-    from qualiclip_metric.scoring.results import DoneKeys
     from qualiclip_metric.signature import Signature
 
 PART_ROWS_PER_WORKER = 512
@@ -182,26 +181,6 @@ class _Worker:
 
         rows = list(score_items(self.metric, items_of(table), self.options))
         return parquet.to_table(rows, self.pool.layout(self.options, passed_columns(table)))
-
-
-def remaining(dataset: "Dataset", done: "DoneKeys") -> "Dataset":
-    """Leave out the images whose keys have a row; the keys are once in the memory of each node."""
-    if not done.total:
-        return dataset
-    return dataset.map_batches(
-        _without,
-        fn_kwargs={"done": [import_ray().put(done)]},
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=TASK_CPUS,
-    )
-
-
-def _without(table: "pa.Table", done: list[Any]) -> "pa.Table":
-    import pyarrow as pa
-
-    known = import_ray().get(done[0])  # in a list, or Ray would send a copy to each task
-    return table.filter(pa.array([one not in known for one in table[KEY].to_pylist()], pa.bool_()))
 
 
 def write(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
+    from qualiclip_metric.scoring.results import DoneKeys
     from qualiclip_metric.sources.arguments import Sources
 
 KEY, PATH, IMAGE, ERROR = "key", "path", "image", "error"
@@ -34,14 +35,21 @@ ROW_BATCH = 1024
 """Rows of a block that are converted at once."""
 
 
-def read(sources: "Sources", workers: int | None = None) -> "Dataset":
+def read(
+    sources: "Sources", workers: int | None = None, done: "DoneKeys | None" = None
+) -> "Dataset":
     """Make a data set of sources, for `score`: `key`, `image` or `path`, `error`, tables' columns.
 
     Shards and tables with images are read by the nodes, each as a task. This process goes through
     folders, patterns, lists and tables with paths, in blocks for so many workers (default: the
     cluster's CPUs); the workers read the images. Every node has to see the paths.
+
+    Images whose rows are among `done` are left out, by the rule of `DoneKeys.missing` for each
+    shard and table with images, and for all other sources together.
     """
-    ray = import_ray()
+    from qualiclip_metric.scoring.results import DoneKeys
+
+    ray, done = import_ray(), done or DoneKeys()
     ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
     schema = _schema(sources.columns)
     files = [name for part in sources.parts for name in part.files]
@@ -50,10 +58,11 @@ def read(sources: "Sources", workers: int | None = None) -> "Dataset":
     if files:
         named = ray.data.from_items(files, override_num_blocks=min(len(files), READ_TASKS))
         known = {"column": sources.column, "root": sources.root, "folder": str(Path.cwd())}
-        read_files = {"fn_kwargs": {**known, "schema": schema}, "num_cpus": TASK_CPUS}
+        known |= {"schema": schema, "done": [ray.put(done)]}  # once in the memory of each node
+        read_files = {"fn_kwargs": known, "num_cpus": TASK_CPUS}
         sets.append(named.map_batches(_read_files, **read_files))
     if others:
-        items = (item for part in others for item in part.items())
+        items = done.missing((item for part in others for item in part.items()), valid_text)
         workers = workers or int(ray.cluster_resources().get("CPU", 0))
         sets.append(ray.data.from_arrow(list(path_tables(items, schema, workers))))
     whole: Dataset = sets[0] if len(sets) == 1 else sets[0].union(*sets[1:])
@@ -61,16 +70,22 @@ def read(sources: "Sources", workers: int | None = None) -> "Dataset":
 
 
 def _read_files(
-    batch: dict[str, Any], column: str | None, root: str, folder: str, schema: "pa.Schema"
+    batch: dict[str, Any],
+    column: str | None,
+    root: str,
+    folder: str,
+    schema: "pa.Schema",
+    done: list[Any],
 ) -> "Iterator[pa.Table]":
     """Read shards or tables on a node, whose current folder may be another one."""
+    known = import_ray().get(done[0])  # in a list, or Ray would send a copy to each task
     for name in map(str, batch["item"]):
         place = name if is_url(name) else str(Path(folder, name))
         if is_shard(name):
             items = shard_source.items(place, name)
         else:
             items = table_source.open_table(place, column, root or folder, name).items()
-        yield from _to_tables(items, schema, READ_ROWS)
+        yield from _to_tables(known.missing(items, valid_text), schema, READ_ROWS)
 
 
 def _schema(columns: Mapping[str, Any]) -> "pa.Schema":
@@ -89,11 +104,15 @@ def path_tables(items: Iterable[Item], schema: "pa.Schema", workers: int) -> "It
 
 
 def _to_tables(items: Iterable[Item], schema: "pa.Schema", rows: int) -> "Iterator[pa.Table]":
+    """Items in blocks; one that is empty if there are none, for Ray needs the columns."""
     import pyarrow as pa
 
     rest = iter(items)
-    while some := list(islice(rest, rows)):
+    some = list(islice(rest, rows))
+    while True:
         yield pa.Table.from_pylist([_to_row(item) for item in some], schema=schema)
+        if not (some := list(islice(rest, rows))):
+            return
 
 
 def _to_row(item: Item) -> dict[str, Any]:

@@ -72,8 +72,8 @@ def check_output(options: OutputOptions) -> None:
 class DoneKeys:
     """Keys that have rows, as digests of 16 bytes, so that millions fit in memory.
 
-    Two rows with one key stand for two images of that name. `rows` are key and score of each row;
-    `keeps` tells whether a score reaches the bar, as `Layout.keeps`.
+    `rows` are key and score of each row; `keeps` tells whether a score reaches the bar, as
+    `Layout.keeps`.
     """
 
     def __init__(
@@ -90,20 +90,26 @@ class DoneKeys:
                 yield _digest(key)
 
         found = np.fromiter(digests(), dtype="S16")
-        self._digests, self._left = np.unique(found, return_counts=True)
+        self._digests, self._rows = np.unique(found, return_counts=True)
         self.total = len(found)
 
-    def __contains__(self, key: str) -> bool:
-        """Whether a key has a row, however many."""
-        return self._place(key) is not None
+    def missing(
+        self, items: Iterable[Item], written_key: Callable[[str], str] = str
+    ) -> Iterator[Item]:
+        """Images that have no row: of a key with n rows, those after the first n.
 
-    def use(self, key: str) -> bool:
-        """Use up one row of a key; False if none is left."""
-        place = self._place(key) if self.total else None
-        if place is None or not self._left[place]:
-            return False
-        self._left[place] -= 1
-        return True
+        `written_key` turns a key into the form in which the rows have it.
+        """
+        if not self.total:
+            yield from items
+            return
+        passed = np.zeros(len(self._rows), np.int32)  # calloc: only pages that are used are there
+        for item in items:
+            place = self._place(written_key(item.key))
+            if place is None or passed[place] == self._rows[place]:
+                yield item
+            else:
+                passed[place] += 1
 
     def _place(self, key: str) -> int | None:
         digest = np.array([_digest(key)], "S16")
@@ -131,7 +137,7 @@ class Output(ABC):
 
     def missing(self, items: Iterable[Item]) -> Iterator[Item]:
         """Images that have no row yet."""
-        return (item for item in items if not self.done.use(self.written_key(item.key)))
+        return self.done.missing(items, self.written_key)
 
     @abstractmethod
     def write(self, rows: Iterable[Row], stopped: Callable[[], bool]) -> str:

@@ -43,10 +43,10 @@ def test_score_gives_the_same_rows(cluster: Any, shards: Path, tmp_path: Path) -
     on_ray = [*words, "--ray", cluster.address, "--out", "there/"]
     there = _run(on_ray, tmp_path)
     assert here.returncode == there.returncode == 1, there.stderr
-    assert "2 of 70 images" in there.stderr
+    assert "2 of 71 images" in there.stderr
     rows = _rows(tmp_path / "there")
     assert rows == _rows(tmp_path / "here")
-    assert sum(row["score"] is not None for row in rows) == 68
+    assert sum(row["score"] is not None for row in rows) == 69
     names = {part.name for part in (tmp_path / "there").iterdir()}
     min((tmp_path / "there").iterdir()).unlink()
     again = _run(on_ray, tmp_path)
@@ -59,7 +59,7 @@ def test_score_gives_the_same_rows(cluster: Any, shards: Path, tmp_path: Path) -
 
 
 def _inputs(shards: Path, folder: Path) -> list[str]:
-    """A shard, a folder, a table with images and a column, and one with paths, 70 images in all."""
+    """A shard, a folder, tables with images and with paths, a photo once more; 71 images in all."""
     shutil.copy(shards / "00.tar", folder / "a.tar")
     _unpacked(shards / "01.tar", folder / "photos")
     files = sorted((folder / "photos").iterdir())
@@ -75,7 +75,7 @@ def _inputs(shards: Path, folder: Path) -> list[str]:
     tables["named.parquet"][0]["image"] = "others/none.jpg"
     for name, rows in tables.items():
         pq.write_table(pa.Table.from_pylist(rows), folder / name)
-    return ["a.tar", "photos", *tables]
+    return ["a.tar", "photos", *tables, f"photos/{files[0].name}"]
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

@@ -38,8 +38,7 @@ def slowly(table):  # a store that takes .3 s for a shard: the job takes 12 s on
 
 connect(address)
 pool = distributed.plan(workers=3)
-images = distributed.read(open_sources([shards + "/*.tar"]))
-images = distributed.remaining(images, DoneKeys(read_rows(out)))
+images = distributed.read(open_sources([shards + "/*.tar"]), done=DoneKeys(read_rows(out)))
 slow = images.map_batches(
     slowly, batch_size=None, batch_format="pyarrow", num_cpus=0.5, concurrency=1
 )

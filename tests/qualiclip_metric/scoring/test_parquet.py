@@ -1,5 +1,6 @@
 """Parquet parts: what they hold, whole or not there, and what they say is done."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ from qualiclip_metric.scoring import ScoreOptions, parquet
 from qualiclip_metric.scoring.columns import Layout, OtherRowsError, Row, layout_for, pair_columns
 from qualiclip_metric.scoring.parquet import PartWriter
 from qualiclip_metric.scoring.results import DoneKeys
+from qualiclip_metric.sources.item import Item
 
 GOOD = Row("a.png", 0.25, None, 48, 40)
 BAD = Row("d.jpg", None, "the file is empty")
@@ -25,6 +27,10 @@ def write(folder: Path, *rows: Row, layout: Layout = LAYOUT) -> None:
 
 def keys(folder: object) -> list[str]:
     return [key for key, _ in parquet.read_rows(str(folder))]
+
+
+def missing(done: DoneKeys, names: Iterable[str]) -> list[str]:
+    return [item.key for item in done.missing(Item(name, None) for name in names)]
 
 
 def test_a_part_holds_the_rows_and_the_signature(tmp_path: Path) -> None:
@@ -90,7 +96,7 @@ def test_what_is_done_is_told_by_the_rows(tmp_path: Path, place: str) -> None:
     done, odd = DoneKeys(parquet.read_rows(folder)), parquet.valid_text("ünïcode\udcff")
     assert (done.total, done.failed) == (4, 1)
     asked = ("a.png", "a.png", "a.png", "d.jpg", "d.jpg", odd, "b")
-    assert [done.use(key) for key in asked] == [True, True, False, True, False, True, False]
+    assert missing(done, asked) == ["a.png", "d.jpg", "b"]
     parquet.prepare_folder(folder, LAYOUT, retry_errors=True)
     assert sorted(keys(folder)) == ["a.png", "a.png", odd]
     parquet.prepare_folder(folder, LAYOUT, overwrite=True)
@@ -135,5 +141,5 @@ def test_a_table_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_many_keys() -> None:
     done = DoneKeys((f"{count}.png", None) for count in range(5000))
     assert done.total == 5000
-    assert all(done.use(f"{count}.png") for count in range(5000))
-    assert not any(done.use(f"{count}.png") for count in range(6000))
+    names = [f"{count}.png" for count in (*range(6000), *range(5000))]
+    assert missing(done, names) == names[5000:]
