@@ -128,7 +128,7 @@ def group_hashes(hashes: NDArray[np.uint64], bits: int = ALIKE_BITS) -> NDArray[
     if not 0 <= bits <= ALIKE_BITS:
         raise ValueError(f"expected bits in 0..{ALIKE_BITS}, got {bits}")
     values, inverse = np.unique(hashes, return_inverse=True)
-    edges = [np.empty((0, 2), dtype=np.int64)]
+    found = [np.empty((0, 2), dtype=np.int64)]
     cuts = np.linspace(0, HASH_BITS, bits + 2).astype(int)
     for low, high in pairwise(cuts.tolist()):
         mask = np.uint64((1 << (high - low)) - 1)
@@ -136,13 +136,13 @@ def group_hashes(hashes: NDArray[np.uint64], bits: int = ALIKE_BITS) -> NDArray[
         order = np.argsort(keys, kind="stable")
         starts = np.flatnonzero(np.diff(keys[order])) + 1
         for members in np.split(order, starts):
-            edges += [
+            found += [
                 _near(values, members[at : at + _BLOCK], members[at:], bits)
                 for at in range(0, len(members) - 1, _BLOCK)
             ]
-    pairs = np.concatenate(edges)
+    edges = np.concatenate(found)
     graph = coo_matrix(
-        (np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(values),) * 2
+        (np.ones(len(edges), dtype=bool), (edges[:, 0], edges[:, 1])), shape=(len(values),) * 2
     )
     groups = connected_components(graph, directed=False)[1][inverse]
     return np.asarray(groups, dtype=np.int64)

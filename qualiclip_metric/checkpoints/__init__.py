@@ -18,7 +18,7 @@ from qualiclip_metric.checkpoints.model_names import (
     signature_name,
 )
 from qualiclip_metric.checkpoints.own_format import save, save_pyiqa
-from qualiclip_metric.checkpoints.published import PUBLISHED, Published, Source
+from qualiclip_metric.checkpoints.published import PUBLISHED, Published, WeightsSource
 from qualiclip_metric.checkpoints.reading import read
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ __all__ = [
     "CheckpointError",
     "LocalFile",
     "Published",
-    "Source",
     "WeightsError",
+    "WeightsSource",
     "cache_folder",
     "fetch",
     "hub_source",

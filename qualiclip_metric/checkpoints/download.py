@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from qualiclip_metric.checkpoints.published import HUB_PREFIX, PUBLISHED, UNPINNED, Source
+from qualiclip_metric.checkpoints.published import HUB_PREFIX, PUBLISHED, UNPINNED, WeightsSource
 from qualiclip_metric.files import first_line
 
 HUB_FILE = "model.safetensors"
@@ -75,14 +75,14 @@ def fetch(name: str) -> Path:
     raise WeightsError(_unavailable_message(name, reasons))
 
 
-def hub_source(name: str) -> Source:
+def hub_source(name: str) -> WeightsSource:
     """Parse `hf://user/name` or `hf://user/name@revision`."""
     repo, at, revision = name.removeprefix(HUB_PREFIX).partition("@")
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo) or bool(at) != bool(revision):
         raise ValueError(
             f"model: expected {HUB_PREFIX}user/name or {HUB_PREFIX}user/name@revision, got {name!r}"
         )
-    return Source(HUB_FILE, repo=repo, revision=revision or UNPINNED)
+    return WeightsSource(HUB_FILE, repo=repo, revision=revision or UNPINNED)
 
 
 def fetch_from_hub(name: str) -> Path:
@@ -100,7 +100,7 @@ def fetch_from_hub(name: str) -> Path:
     return path
 
 
-def verify(path: Path, source: Source) -> None:
+def verify(path: Path, source: WeightsSource) -> None:
     """Compare a file's SHA-256 with the table's, or with the one that the hub announced for it.
 
     A file with neither is accepted: `published` says how its reader is protected.
@@ -124,7 +124,7 @@ def sha256_of(path: Path) -> str:
     return digest
 
 
-def address(source: Source) -> str:
+def address(source: WeightsSource) -> str:
     """URL of a source, on the hub's mirror if one is set."""
     if source.repo is None:
         return str(source.url)
@@ -145,7 +145,7 @@ def is_offline() -> bool:
     return constants.HF_HUB_OFFLINE
 
 
-def _places(source: Source) -> Iterator[Path]:
+def _places(source: WeightsSource) -> Iterator[Path]:
     """Paths where the file may be, most specific first."""
     yield cache_folder() / source.file
     if source.repo:
@@ -158,7 +158,7 @@ def _places(source: Source) -> Iterator[Path]:
         yield Path(path.format(torch=torch.hub.get_dir())).expanduser()
 
 
-def _download(source: Source) -> Path:
+def _download(source: WeightsSource) -> Path:
     """Download a file: from the hub into the hub's cache, from a URL into `cache_folder`."""
     if not source.repo and is_offline():
         raise DownloadError("not tried, HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set")
@@ -171,7 +171,7 @@ def _download(source: Source) -> Path:
         raise DownloadError(f"{type(cause).__name__}: {first_line(cause)}") from err
 
 
-def _from_hub(source: Source) -> str:
+def _from_hub(source: WeightsSource) -> str:
     from huggingface_hub import hf_hub_download
 
     assert source.repo is not None
@@ -184,7 +184,7 @@ def _from_hub(source: Source) -> str:
     )
 
 
-def _from_url(source: Source) -> str:
+def _from_url(source: WeightsSource) -> str:
     import pooch
 
     store = pooch.create(

@@ -17,7 +17,7 @@ HUB_PREFIX = "hf://"
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """A place where a file is published: a repository of the Hugging Face hub, or a URL."""
 
     file: str
@@ -32,15 +32,17 @@ class Source:
 class Published:
     """Weights that are published outside this package."""
 
-    sources: tuple[Source, ...]  # in the order in which they are tried
+    sources: tuple[WeightsSource, ...]  # in the order in which they are tried
     licence: str
     title: str
     temperature: float = 2.0  # these checkpoints do not hold it
 
 
-def _pyiqa_weights(file: str) -> Source:
+def _pyiqa_weights(file: str) -> WeightsSource:
     # sha256 and commit: not known
-    return Source(file, repo="chaofengc/IQA-PyTorch-Weights", caches=(f"{{torch}}/pyiqa/{file}",))
+    return WeightsSource(
+        file, repo="chaofengc/IQA-PyTorch-Weights", caches=(f"{{torch}}/pyiqa/{file}",)
+    )
 
 
 def _plus(dataset: str, file: str) -> Published:
@@ -54,7 +56,7 @@ PUBLISHED: dict[str, Published] = {
     "qualiclip": Published(
         sources=(
             _pyiqa_weights("QualiCLIP.pth"),
-            Source(
+            WeightsSource(
                 "qualiclip.pth",  # sha256: not known
                 url="https://github.com/miccunifi/QualiCLIP/releases/download/weights/qualiclip.pth",
                 caches=("{torch}/checkpoints/qualiclip.pth",),
@@ -69,7 +71,7 @@ PUBLISHED: dict[str, Published] = {
     "qualiclip+-spaq": _plus("SPAQ", "QualiCLIP+_spaq.pth"),
     "openai": Published(
         sources=(
-            Source(
+            WeightsSource(
                 "RN50.pt",
                 url=f"https://openaipublic.azureedge.net/clip/models/{_OPENAI_SHA256}/RN50.pt",
                 sha256=_OPENAI_SHA256,

@@ -111,11 +111,11 @@ def _picture(ladders: list[Ladder], signature: str) -> "Image.Image":
     from qualiclip_metric.sample_photos import CREDITS
     from qualiclip_metric.tiles import TileRow, draw_grid
 
-    pairs = list(zip(PHOTOS, DISTORTIONS, strict=True))
+    drawn = list(zip(PHOTOS, DISTORTIONS, strict=True))
     rows = [
         TileRow((DISTORTIONS[one.distortion], one.photo), one.tiles, one.scores)
         for one in ladders
-        if (one.photo, one.distortion) in pairs
+        if (one.photo, one.distortion) in drawn
     ]
     titles = ["clean", *(f"level {level}" for level in range(1, len(rows[0].tiles)))]
     about = "Score of the whole photo, 0 to 1, higher is better; tiles show a detail."

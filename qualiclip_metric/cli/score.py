@@ -180,7 +180,9 @@ def score(
         if copy_kept is not None:
             arguments = [*(paths or ()), *("-" for _ in from_file or ())]
             kept = _kept_files(copy_kept, scoring, arguments, root)
-        metric = MetricOptions(model, precision.value, engine.value, read_prompts(prompts), size)
+        metric_options = MetricOptions(
+            model, precision.value, engine.value, read_prompts(prompts), size
+        )
     except (ValueError, OSError) as err:
         fail(err)
     _check_places(output, html)
@@ -188,12 +190,12 @@ def score(
         from qualiclip_metric.cli.score_ray import score_on_ray
 
         code = score_on_ray(
-            ray, sources, output, metric, scoring, device, cpus_per_worker, ray_workers
+            ray, sources, output, metric_options, scoring, device, cpus_per_worker, ray_workers
         )
     else:
         from qualiclip_metric.cli.score_local import LocalRun
 
-        code = LocalRun(sources, output, metric, scoring, device, html, kept).run()
+        code = LocalRun(sources, output, metric_options, scoring, device, html, kept).run()
     raise typer.Exit(code)
 
 

@@ -46,7 +46,7 @@ class LocalRun:
 
     sources: Sources
     output: OutputOptions
-    options: MetricOptions
+    metric_options: MetricOptions
     scoring: ScoreOptions
     device: str
     html: Path | None = None
@@ -54,7 +54,7 @@ class LocalRun:
 
     def __post_init__(self) -> None:
         self.devices = all_devices(self.device)
-        self.metric = make_metric(self.options, self.devices[0])
+        self.metric = make_metric(self.metric_options, self.devices[0])
 
     def run(self) -> int:
         """Score the images that have no row yet; return the exit code."""
@@ -97,7 +97,7 @@ class LocalRun:
                 self.metric, items, self.scoring, stopped=stop, device=self.metric.device
             )
         assert self.metric.signature is not None
-        make = self.options.with_auto_resolved(self.metric.signature).create
+        make = self.metric_options.with_auto_resolved(self.metric.signature).create
         return scoring.score_on_devices(make, self.devices, items, self.scoring, stopped=stop)
 
     def _shows_bar(self) -> bool:

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def score_on_ray(
     address: str,
     sources: Sources,
     output: OutputOptions,
-    metric: MetricOptions,
+    metric_options: MetricOptions,
     scoring: ScoreOptions,
     device: str,
     cpus_per_worker: int,
@@ -51,9 +52,8 @@ def score_on_ray(
         fail(err)
     try:
         with run_errors() as begun:
-            pool = data.plan(
-                metric, device, cpus_per_worker, workers, lambda line: typer.echo(line, err=True)
-            )
+            say = partial(typer.echo, err=True)
+            pool = data.plan(metric_options, device, cpus_per_worker, workers, say)
             layout = pool.layout(scoring, sources.columns)
             # after connecting: the workers of a killed driver have ended by then
             with open_output(output, layout) as there:

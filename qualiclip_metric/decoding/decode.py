@@ -18,9 +18,9 @@ from qualiclip_metric.decoding import with_pillow
 from qualiclip_metric.decoding.colour import Colour
 from qualiclip_metric.decoding.convert import RGB, WHITE, to_pixels
 from qualiclip_metric.decoding.formats import (
+    CAMERA_RAW,
     CURE,
     HEAD,
-    RAW,
     format_of,
     has_raw_suffix,
     installed,
@@ -129,8 +129,8 @@ def _other_library(source: Source, head: bytes) -> Any:
 
     if name == "TIFF" and not has_raw_suffix(str(source)) and not with_tifffile.is_raw(source):
         return None if with_tifffile.pillow_reads(source) else with_tifffile
-    if not installed(RAW.package):
-        raise ImageError(f"{source}: raw data of a camera needs {RAW.package}; {CURE}")
+    if not installed(CAMERA_RAW.package):
+        raise ImageError(f"{source}: raw data of a camera needs {CAMERA_RAW.package}; {CURE}")
     from qualiclip_metric.decoding import with_rawpy
 
     return with_rawpy

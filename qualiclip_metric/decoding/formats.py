@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Format:
+class ImageFormat:
     """An image format that is read; in folders, files are recognised by suffix."""
 
     pillow: str  # Pillow's name of it; empty for what Pillow does not read
@@ -15,7 +15,7 @@ class Format:
     package: str = ""  # optional one that reads it; empty if none is needed
 
 
-RAW = Format(
+CAMERA_RAW = ImageFormat(
     "",
     ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef"
     " .raf .rw2 .rwl .sr2 .srf .srw .x3f",
@@ -24,23 +24,23 @@ RAW = Format(
 """Sensor data of cameras."""
 
 FORMATS = (
-    Format("AVIF", ".avif"),
-    Format("BMP", ".bmp"),
-    Format("DIB", ".dib"),
-    Format("GIF", ".gif"),
-    Format("HEIF", ".heic .heif .hif", package="pillow_heif"),
-    Format("ICO", ".ico"),
-    Format("JPEG", ".jpg .jpeg .jpe .jfif .mpo"),
-    Format("JPEG2000", ".jp2 .j2k .j2c .jpf .jpx"),
-    Format("PCX", ".pcx"),
-    Format("PNG", ".png .apng"),
-    Format("PPM", ".pbm .pfm .pgm .pnm .ppm"),
-    Format("QOI", ".qoi"),
-    Format("SGI", ".sgi"),
-    Format("TGA", ".tga"),
-    Format("TIFF", ".tif .tiff"),
-    Format("WEBP", ".webp"),
-    RAW,
+    ImageFormat("AVIF", ".avif"),
+    ImageFormat("BMP", ".bmp"),
+    ImageFormat("DIB", ".dib"),
+    ImageFormat("GIF", ".gif"),
+    ImageFormat("HEIF", ".heic .heif .hif", package="pillow_heif"),
+    ImageFormat("ICO", ".ico"),
+    ImageFormat("JPEG", ".jpg .jpeg .jpe .jfif .mpo"),
+    ImageFormat("JPEG2000", ".jp2 .j2k .j2c .jpf .jpx"),
+    ImageFormat("PCX", ".pcx"),
+    ImageFormat("PNG", ".png .apng"),
+    ImageFormat("PPM", ".pbm .pfm .pgm .pnm .ppm"),
+    ImageFormat("QOI", ".qoi"),
+    ImageFormat("SGI", ".sgi"),
+    ImageFormat("TGA", ".tga"),
+    ImageFormat("TIFF", ".tif .tiff"),
+    ImageFormat("WEBP", ".webp"),
+    CAMERA_RAW,
 )
 """Pillow's other formats call programs or hold no photos."""
 
@@ -135,7 +135,7 @@ def is_image(path: str | Path) -> bool:
 
 def has_raw_suffix(path: str | Path) -> bool:
     """Whether a file's suffix is that of a camera's raw data."""
-    return _BY_SUFFIX.get(Path(path).suffix.lower()) is RAW
+    return _BY_SUFFIX.get(Path(path).suffix.lower()) is CAMERA_RAW
 
 
 @cache

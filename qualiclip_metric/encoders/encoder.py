@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from qualiclip_metric.engines import DTYPES, ENGINES, Engine
+from qualiclip_metric.engines import DTYPES, ENGINES, BuiltEngine
 from qualiclip_metric.engines.layers import LayerGraph
 from qualiclip_metric.signature import StorageKey, storage_key
 
@@ -33,7 +33,7 @@ class Encoder(nn.Module, ABC):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         self.engine, self.precision = "torch", "fp32"
-        self._ready: tuple[StorageKey, Engine] | None = None
+        self._ready: tuple[StorageKey, BuiltEngine] | None = None
 
     @property
     @abstractmethod
@@ -97,7 +97,7 @@ class Encoder(nn.Module, ABC):
             or torch._C._functorch.is_functorch_wrapped_tensor(img)  # vmap, grad of torch.func
         )
 
-    def _engine(self) -> Engine | None:
+    def _engine(self) -> BuiltEngine | None:
         """Engine for the weights as they are, built at its first use and after they have changed.
 
         None with hooks, or with weights of a precision that no engine has.

@@ -30,8 +30,8 @@ def fold_batchnorm(trunk: Any) -> None:
             _fold(block, _SEPARABLE)
 
 
-def _fold(block: nn.Module, pairs: tuple[tuple[str, str], ...]) -> None:
-    for conv_name, bn_name in pairs:
+def _fold(block: nn.Module, layers: tuple[tuple[str, str], ...]) -> None:
+    for conv_name, bn_name in layers:
         conv, bn = getattr(block, conv_name), getattr(block, bn_name)
         setattr(block, conv_name, fuse_conv_bn_eval(conv, bn))
         setattr(block, bn_name, bn.act)

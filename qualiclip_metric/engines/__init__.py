@@ -17,16 +17,16 @@ from torch import Tensor
 from qualiclip_metric.engines.layers import LayerGraph
 from qualiclip_metric.engines.processor import has_bf16_instructions
 
-Engine = Callable[[Tensor], tuple[Tensor, ...]]
+BuiltEngine = Callable[[Tensor], tuple[Tensor, ...]]
 
 
-def _strips(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
+def _strips(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> BuiltEngine:
     from qualiclip_metric.engines.strips import StripEngine
 
     return StripEngine(graph, dtype, device)
 
 
-def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> Engine:
+def _openvino(graph: LayerGraph, dtype: torch.dtype, device: torch.device) -> BuiltEngine:
     with without_telemetry():
         from qualiclip_metric.engines.openvino import OpenVINOEngine
     return OpenVINOEngine(graph, dtype, device)
@@ -50,7 +50,7 @@ def without_telemetry() -> Iterator[None]:
             sys.modules[name] = held
 
 
-ENGINES: dict[str, Callable[[LayerGraph, torch.dtype, torch.device], Engine]] = {
+ENGINES: dict[str, Callable[[LayerGraph, torch.dtype, torch.device], BuiltEngine]] = {
     "torch": _strips,
     "openvino": _openvino,
 }

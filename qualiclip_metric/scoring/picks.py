@@ -196,19 +196,19 @@ def pick_rows(rows: Iterable[Row], seconds: float = SECONDS) -> list[Pick]:
 def _ranked(number: int, rows: Sequence[Row]) -> Iterator[Pick]:
     """The picks of one group, the best first; of equal photos the first."""
     best, *others = sorted(rows, key=lambda row: -merit(*_measured(row)))
-    faults = [_faults(best, other) or [_faintest_fault(best, other)] for other in others]
+    weaknesses = [_weaknesses(best, other) or [_faintest_weakness(best, other)] for other in others]
     # what a photo with a higher score lacks is named first, then what most of the others lack
     reasons = [
-        FAULTS[fault]
-        for other, found in zip(others, faults, strict=True)
-        for fault in found
+        WEAKNESSES[weakness]
+        for other, found in zip(others, weaknesses, strict=True)
+        for weakness in found
         if (other.score or 0) > (best.score or 0)
     ]
-    counts = Counter(FAULTS[fault] for found in faults for fault in found)
+    counts = Counter(WEAKNESSES[weakness] for found in weaknesses for weakness in found)
     reasons += [reason for reason, _ in counts.most_common()]
     reason = ", ".join(dict.fromkeys(reasons)) or "no near duplicate"
     yield Pick(best.key, number, best.score, True, reason)
-    for other, found in zip(others, faults, strict=True):
+    for other, found in zip(others, weaknesses, strict=True):
         yield Pick(other.key, number, other.score, False, ", ".join(found))
 
 
@@ -216,7 +216,7 @@ def _measured(row: Row) -> tuple[float, Mapping[str, float]]:
     return row.score or 0, row.measured.statistics
 
 
-FAULTS = {
+WEAKNESSES = {
     "less sharp": "sharper",
     "more noise": "less noise",
     "overexposed": "better exposed",
@@ -234,7 +234,7 @@ FAULTS = {
 """Weakness of another photo -> the matching strength of the best."""
 
 
-def _faults(best: Row, other: Row) -> list[str]:
+def _weaknesses(best: Row, other: Row) -> list[str]:
     """List the visible weaknesses of another photo beside the best."""
     good, bad = best.measured.statistics, other.measured.statistics
     brighter = bad["brightness"] - good["brightness"]
@@ -256,10 +256,10 @@ def _faults(best: Row, other: Row) -> list[str]:
         "less contrast": bad["contrast"] < 0.8 * good["contrast"],
         "more JPEG blocks": bad["blockiness"] > 1.2 * good["blockiness"],
     }
-    return [fault for fault, holds in found.items() if holds]
+    return [weakness for weakness, holds in found.items() if holds]
 
 
-def _faintest_fault(best: Row, other: Row) -> str:
+def _faintest_weakness(best: Row, other: Row) -> str:
     """Name the term of `merit` that decided, where no difference is large enough to be seen."""
     good, bad = terms(*_measured(best)), terms(*_measured(other))
     loss = {name: weight * (good[name] - bad[name]) for name, weight in WEIGHTS.items()}
@@ -269,8 +269,8 @@ def _faintest_fault(best: Row, other: Row) -> str:
         "slightly more noise": loss["noise"],
         "slightly worse exposed": loss["brightness"] + loss["highlights"],
     }
-    fault = max(loss, key=lambda name: loss[name])
-    return fault if loss[fault] > 0 else "no difference"
+    weakness = max(loss, key=lambda name: loss[name])
+    return weakness if loss[weakness] > 0 else "no difference"
 
 
 def _at_contrast(statistics: Mapping[str, float], name: str) -> float:

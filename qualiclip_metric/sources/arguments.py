@@ -1,6 +1,6 @@
 """Arguments of a command -> images to be scored: files, folders, lists, tables, shards, URLs.
 
-A kind of source is a function that returns a `Source`; `open_sources` chooses it by the name.
+A kind of source is a function that returns a `SourcePart`; `open_sources` chooses it by the name.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -31,7 +31,7 @@ Columns = dict[str, Any]
 
 
 @dataclass
-class Source:
+class SourcePart:
     """The images that one argument names."""
 
     items: Callable[[], Iterator[Item]]  # finds them; called again for each pass
@@ -47,7 +47,7 @@ class Sources:
     `column` and `root` are those of `open_sources`; `items` fills `left_out`.
     """
 
-    parts: Sequence[Source]
+    parts: Sequence[SourcePart]
     column: str | None = None
     root: str = ""
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -106,7 +106,7 @@ def open_sources(
         ValueError: If a name is empty, a pattern or a folder has no image, or a table cannot be
             read.
     """
-    parts: list[Source] = []
+    parts: list[SourcePart] = []
     left_out = LeftOut()
     for name in arguments:
         if not name:
@@ -129,16 +129,16 @@ def open_sources(
 # --- shards and tables -----------------------------------------------------------------------
 
 
-def _shards(names: Sequence[str], left_out: LeftOut) -> Source:
+def _shards(names: Sequence[str], left_out: LeftOut) -> SourcePart:
     from qualiclip_metric.sources import shard_source
 
-    return Source(
+    return SourcePart(
         lambda: (item for name in names for item in shard_source.items(name, left_out=left_out)),
         files=names,
     )
 
 
-def _tables(names: Sequence[str], column: str | None, root: str, left_out: LeftOut) -> Source:
+def _tables(names: Sequence[str], column: str | None, root: str, left_out: LeftOut) -> SourcePart:
     from qualiclip_metric.sources import table_source
 
     first = table_source.open_table(names[0], column, root)
@@ -154,7 +154,7 @@ def _tables(names: Sequence[str], column: str | None, root: str, left_out: LeftO
                 )
             yield table
 
-    return Source(
+    return SourcePart(
         lambda: (item for table in tables() for item in table.items(left_out)),
         lambda: sum(table.count() for table in tables()),
         dict(first.columns),
@@ -195,34 +195,34 @@ def _matches(pattern: str) -> list[str]:
 # --- lists -----------------------------------------------------------------------------------
 
 
-def _list(name: str, root: str) -> Source:
+def _list(name: str, root: str) -> SourcePart:
     from qualiclip_metric.sources import list_source
 
     def items() -> Iterator[Item]:
         return (item_for(line, root) for line in list_source.names(name))
 
     if name == "-" or (not is_url(name) and is_special(name)):  # it can be read only once
-        return Source(items)
+        return SourcePart(items)
     next(list_source.names(name), None)  # an error now if it cannot be read
-    return Source(items, lambda: sum(1 for _ in list_source.names(name)))
+    return SourcePart(items, lambda: sum(1 for _ in list_source.names(name)))
 
 
 # --- files, folders, patterns ----------------------------------------------------------------
 
 
-def _files(names: Sequence[str], argument: str) -> Source:
+def _files(names: Sequence[str], argument: str) -> SourcePart:
     if not names:
         raise ValueError(f"{argument}: {LeftOut().nothing_found()}")
-    return Source(lambda: (item_for(name) for name in names), lambda: len(names))
+    return SourcePart(lambda: (item_for(name) for name in names), lambda: len(names))
 
 
-def _local(name: str, recursive: bool, left_out: LeftOut) -> Source:
+def _local(name: str, recursive: bool, left_out: LeftOut) -> SourcePart:
     path = Path(name)
     if path.is_dir():
         left = LeftOut()
         if next(folders.walk(path, recursive, left), None) is None:
             raise ValueError(f"{name}: {left.nothing_found()}")
-        return Source(
+        return SourcePart(
             lambda: (Item(str(p), p) for p in folders.walk(path, recursive, left_out)),
             lambda: folders.count(path, recursive),
         )
@@ -236,7 +236,7 @@ def _is_pattern(name: str) -> bool:
     return "*" in name if name.startswith(("http://", "https://")) else has_magic(name)
 
 
-def _remote(name: str, recursive: bool, left_out: LeftOut) -> Source:
+def _remote(name: str, recursive: bool, left_out: LeftOut) -> SourcePart:
     from qualiclip_metric.sources import url_source
 
     if _is_pattern(name):
@@ -246,4 +246,4 @@ def _remote(name: str, recursive: bool, left_out: LeftOut) -> Source:
     left = LeftOut()
     if next(url_source.walk(name, recursive, left), None) is None:
         raise ValueError(f"{name}: {left.nothing_found()}")
-    return Source(lambda: (Item(p, Url(p)) for p in url_source.walk(name, recursive, left_out)))
+    return SourcePart(lambda: (Item(p, Url(p)) for p in url_source.walk(name, recursive, left_out)))

@@ -149,7 +149,7 @@ def draw_types(
 
 
 def degrade(
-    pairs: Sequence[CropPair], config: TrainConfig, device: str | torch.device = "cpu"
+    crop_pairs: Sequence[CropPair], config: TrainConfig, device: str | torch.device = "cpu"
 ) -> Ladders:
     """Apply each pair's distortions at every level, on a device.
 
@@ -157,7 +157,7 @@ def degrade(
     loss compares two different accidents.
     """
     ladders = []
-    for pair in pairs:
+    for pair in crop_pairs:
         pristine = pair.crops.to(device).float() / 255
         rng = generator(config.seed, pair.number, _NOISE)
         levels = ladder(pristine, pair.types, rng, config.levels).transpose(0, 1)  # (2, L, 3, c, c)

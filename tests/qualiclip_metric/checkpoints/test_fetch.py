@@ -11,7 +11,7 @@ import pooch
 import pytest
 
 from qualiclip_metric import checkpoints
-from qualiclip_metric.checkpoints import LocalFile, Published, Source, WeightsError, download
+from qualiclip_metric.checkpoints import LocalFile, Published, WeightsError, WeightsSource, download
 
 if TYPE_CHECKING:
     from tests.qualiclip_metric.conftest import Hub
@@ -139,7 +139,7 @@ def test_two_processes_fetch_once(hub: "Hub") -> None:
 def plain(hub: "Hub", monkeypatch: pytest.MonkeyPatch) -> "Hub":
     """The same server, whose file is the pinned model `plain`."""
     hub.files["files/plain.pth"] = BODY
-    source = Source("plain.pth", url=f"{hub.url}/files/resolve/main/plain.pth", sha256=SHA)
+    source = WeightsSource("plain.pth", url=f"{hub.url}/files/resolve/main/plain.pth", sha256=SHA)
     entry = Published((source,), "CC0", "a file with a URL")
     monkeypatch.setitem(checkpoints.PUBLISHED, "plain", entry)
     pooch.get_logger().setLevel("ERROR")

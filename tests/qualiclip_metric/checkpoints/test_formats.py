@@ -11,7 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from qualiclip_metric import checkpoints
-from qualiclip_metric.checkpoints import PUBLISHED, Checkpoint, CheckpointError, Published, Source
+from qualiclip_metric.checkpoints import (
+    PUBLISHED,
+    Checkpoint,
+    CheckpointError,
+    Published,
+    WeightsSource,
+)
 
 CLIP = {
     "visual.conv1.weight": torch.rand(2, 3),
@@ -157,7 +163,7 @@ def test_a_torchscript_archive_is_opened_if_its_digest_is_pinned(
     path = scripted(tmp_path / "RN50.pt")
     with pytest.raises(CheckpointError, match="TorchScript"):
         checkpoints.read(path)
-    source = Source("RN50.pt", sha256=checkpoints.sha256_of(path))
+    source = WeightsSource("RN50.pt", sha256=checkpoints.sha256_of(path))
     monkeypatch.setitem(PUBLISHED, "scripted", Published((source,), "CC0", "a test's archive"))
     checkpoint = checkpoints.read(path)
     assert checkpoint.encoder.keys() == ENCODER_KEYS
