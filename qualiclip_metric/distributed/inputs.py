@@ -57,10 +57,14 @@ def read(
     sets = []
     if files:
         named = ray.data.from_items(files, override_num_blocks=min(len(files), READ_TASKS))
-        known = {"column": sources.column, "root": sources.root, "folder": str(Path.cwd())}
-        known |= {"schema": schema, "done": [ray.put(done)]}  # once in the memory of each node
-        read_files = {"fn_kwargs": known, "num_cpus": TASK_CPUS}
-        sets.append(named.map_batches(_read_files, **read_files))
+        arguments = {
+            "column": sources.column,
+            "root": sources.root,
+            "folder": str(Path.cwd()),
+            "schema": schema,
+            "done": [ray.put(done)],  # once in the memory of each node
+        }
+        sets.append(named.map_batches(_read_files, fn_kwargs=arguments, num_cpus=TASK_CPUS))
     if others:
         items = done.missing((item for part in others for item in part.items()), valid_text)
         workers = workers or int(ray.cluster_resources().get("CPU", 0))
