@@ -45,7 +45,7 @@ LOCAL: Mapping[str, str] = {
 """Fault inside a region -> type of distortion. Lost blocks show what lies beside them."""
 
 DOWNSCALING: Mapping[int, int] = {1: 2, 2: 2, 3: 3, 4: 4, 5: 6}
-"""Level -> factor of a resize down and up again; it is none of the 24 types."""
+"""Level -> factor of a resize down and up again; it is no type of `DISTORTIONS`."""
 
 WHOLE: Mapping[str, tuple[str, ...]] = {
     "blur": ("gaublur", "lensblur", "motionblur"),

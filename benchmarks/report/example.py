@@ -12,7 +12,7 @@ from benchmarks.datasets.frame import complete
 from benchmarks.metrics.scorer import Scorer
 from benchmarks.scoring import runner
 from benchmarks.scoring.processes import Settings
-from qualiclip_metric.distortions import versions
+from qualiclip_metric.distortions import DISTORTIONS, versions
 from qualiclip_metric.images import to_picture
 
 __all__ = ["SIDE", "distorted_copies", "score_copies"]
@@ -29,7 +29,7 @@ NOTES = {
     "licence": "astronaut: NASA, public domain; chelsea, coffee, rocket: CC0 (skimage.data)",
     "citation": "van der Walt et al., scikit-image, PeerJ 2:e453, 2014, for the photos",
     "source": "https://scikit-image.org",
-    "protocol": "24 types of distortion at levels 1, 3 and 5 of each photo",
+    "protocol": f"{len(DISTORTIONS)} types of distortion at levels 1, 3 and 5 of each photo",
     "direction": "level, negated: higher is better",
 }
 

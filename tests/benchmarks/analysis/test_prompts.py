@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from benchmarks.analysis import prompts as analysis
 from benchmarks.analysis.prompts import file_similarities, ladder_similarities
 from benchmarks.stats.correlations import srcc
+from qualiclip_metric.distortions import DISTORTIONS, LEVELS
 from qualiclip_metric.metric import antonym_score
 
 NAMES = ["a", "b", "c"]
@@ -116,9 +117,9 @@ def test_similarities_are_kept_and_extended(tiny, tmp_path):
 def test_ladders_begin_with_the_photo(tiny):
     photo = torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(0))
     cosines = ladder_similarities(tiny, [photo], seed=0)
-    assert cosines.shape == (1, 24, 6, 7, 2)
+    assert cosines.shape == (1, len(DISTORTIONS), LEVELS + 1, 7, 2)
     own = tiny.similarities(photo[None])[0].double().numpy()
-    np.testing.assert_allclose(cosines[0, :, 0], np.broadcast_to(own, (24, 7, 2)))
+    np.testing.assert_allclose(cosines[0, :, 0], np.broadcast_to(own, (len(DISTORTIONS), 7, 2)))
 
 
 @pytest.mark.parametrize("labelled", [True, False])

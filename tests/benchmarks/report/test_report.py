@@ -18,6 +18,7 @@ from benchmarks.report.gmad import gmad_panel
 from benchmarks.report.measured import MONOTONICITY, ROBUSTNESS, measured_panels
 from benchmarks.report.page import _marks
 from benchmarks.report.provenance import made_on, written_on
+from qualiclip_metric.distortions import DISTORTIONS
 
 EVIL = "<img src=x onerror=alert(1)>"
 QUICK = ["--resamples", "100"]
@@ -139,7 +140,7 @@ def test_monotonicity_command_feeds_the_report(command, tmp_path):
         words += ["--images", path]
     command("report", *words)
     data = json.loads((out / "monotonicity.json").read_text())
-    assert (data["images"], len(data["metrics"][0]["types"])) == (2, 24)
+    assert (data["images"], len(data["metrics"][0]["types"])) == (2, len(DISTORTIONS))
     shown = command("report", "monotonicity", "--metric", "no", "--results", out, code=2)
     assert "unknown metric 'no'" in shown.err
 
@@ -187,7 +188,7 @@ def test_example_labels_are_negated_levels_and_no_opinions(tmp_path):
     photos = sample_photos(side=64)
     assert all(max(photo.shape) == 64 for photo in photos.values())
     dataset = distorted_copies({"chelsea": photos["chelsea"]}, tmp_path, seed=0)
-    assert len(dataset.frame) == 1 + 24 * 3
+    assert len(dataset.frame) == 1 + len(DISTORTIONS) * 3
     assert sorted(dataset.frame["mos"].unique()) == [-5, -3, -1, 0]
     assert "no MOS" in dataset.notes["label_note"]
 

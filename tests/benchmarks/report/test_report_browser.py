@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app as application
 from benchmarks.cli.report import app
+from qualiclip_metric.distortions import DISTORTIONS
 
 By = pytest.importorskip("selenium.webdriver.common.by").By
 Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
@@ -147,7 +148,7 @@ def test_metric_and_ladder_lists_redraw(opened):
     assert by(opened, "#agreement-text").text.startswith("poor on alpha")
     assert len(texts(opened, "#over li")) == len(texts(opened, "#under li")) == 10
     before = by(opened, "#ladders").get_attribute("innerHTML")
-    assert len(texts(opened, "#ladders > div")) == 24
+    assert len(texts(opened, "#ladders > div")) == len(DISTORTIONS)
     by(opened, "#ladder-scale").send_keys(Keys.SPACE)
     assert by(opened, "#ladders").get_attribute("innerHTML") != before
 
