@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # set before torch reads it; commands i
     os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
+from filelock import FileLock
 from hypothesis import settings
 from torch import Tensor, nn
 
@@ -127,20 +128,32 @@ def random_lite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, write: Callable[[Path], Any]) -> Path:
+    """A file that the first of pytest's processes to ask for it writes, and all read."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with FileLock(folder / f"{name}.lock"):
+        if not (folder / name).exists():
+            write(folder / name)
+    return folder / name
+
+
 @pytest.fixture(scope="session")
 def seeded_official(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A seeded random RN50 in the layout of qualiclip.pth."""
     from benchmarks.reference.seeded import write_official
 
-    return write_official(tmp_path_factory.mktemp("official") / "QualiCLIP.pth", SEED)
+    return once(tmp_path_factory, "QualiCLIP.pth", lambda path: write_official(path, SEED))
 
 
 @pytest.fixture(scope="session")
-def seeded_plus(seeded_official: Path) -> Path:
+def seeded_plus(seeded_official: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seeded learned prompts in the layout of QualiCLIP+_koniq.pth."""
     from benchmarks.reference.seeded import write_plus
 
-    return write_plus(seeded_official.with_name("QualiCLIP+_koniq.pth"), seeded_official, SEED)
+    name = "QualiCLIP+_koniq.pth"
+    return once(tmp_path_factory, name, lambda path: write_plus(path, seeded_official, SEED))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+NAMES = 500
 CODES = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
 """Exit code of the commands that clean up: 128 + the signal's number."""
 
@@ -59,12 +60,12 @@ def run(*words: object) -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five hundred names of two images: work enough to be ended in the middle of it."""
+    """Names of two images: work enough to be ended in the middle of it."""
     folder = tmp_path_factory.mktemp("many")
     photos = [folder.with_name(name) for name in ("first.png", "second.png")]
     Image.linear_gradient("L").resize((32, 32)).save(photos[0])
     Image.radial_gradient("L").resize((32, 32)).save(photos[1])
-    for count in range(500):
+    for count in range(NAMES):
         os.link(photos[count % 2], folder / f"{count:0100}.png")
     return folder
 
@@ -108,9 +109,9 @@ def test_score(
     assert scratch(tmp_path) == []
     if number != signal.SIGKILL:  # that may end it in the middle of a row
         rows = pd.read_csv(partial)
-        assert 0 < len(rows) < 500
+        assert 0 < len(rows) < NAMES
         assert rows["score"].notna().all()
-        assert f"interrupted: {len(rows)} of 500 images done" in errors
+        assert f"interrupted: {len(rows)} of {NAMES} images done" in errors
     run(*words)
     assert out.read_bytes() == scored
     assert {path.name for path in tmp_path.iterdir()} == {".scores.csv.lock", "scores.csv"}
@@ -137,7 +138,7 @@ def test_parts(
     assert rows["score"].notna().all()
     assert sum(len(pd.read_parquet(part)) for part in parts) == 9  # scored once
     run(*words)  # nothing is left to do
-    assert len(pd.read_parquet(out)) == 500
+    assert len(pd.read_parquet(out)) == NAMES
 
 
 @signals(signal.SIGTERM, signal.SIGINT)

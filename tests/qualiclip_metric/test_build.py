@@ -73,13 +73,16 @@ def test_plain_clip_understands_the_sentences(seeded_official: Path, tmp_path: P
 def test_what_is_written_gives_the_same_scores(
     base: Path, seeded_plus: Path, rn50: QualiCLIP, tmp_path: Path
 ) -> None:
-    for source, metric in ((base, rn50), (seeded_plus, create(seeded_plus))):
-        whole = build.to_checkpoint(metric, checkpoints.load(source))
-        for write in (checkpoints.save, checkpoints.save_pyiqa):
-            write(whole, tmp_path / "written")
-            again = create(tmp_path / "written")
-            assert again.signature == metric.signature
-            torch.testing.assert_close(again(IMG), metric(IMG), atol=1e-6, rtol=0)
+    """Each content and each format once: files of 400 MB; test_formats.py has all four pairs."""
+    plus = create(seeded_plus)
+    for source, metric, write in (
+        (base, rn50, checkpoints.save),
+        (seeded_plus, plus, checkpoints.save_pyiqa),
+    ):
+        write(build.to_checkpoint(metric, checkpoints.load(source)), tmp_path / "written")
+        again = create(tmp_path / "written")
+        assert again.signature == metric.signature
+        torch.testing.assert_close(again(IMG), metric(IMG), atol=1e-6, rtol=0)
 
 
 def test_the_signature_follows_the_weights(random_lite: Path) -> None:
@@ -169,22 +172,25 @@ def test_a_metric_does_not_depend_on_the_callers_mode(random_lite: Path, mode: A
 FORK = """
 import os, sys, torch
 from qualiclip_metric import create
-metric, img = create(sys.argv[1], engine=sys.argv[2]), torch.rand(1, 3, 300, 400)
-before = metric(img).item()
+metrics = [create(sys.argv[1], engine=engine) for engine in sys.argv[2:]]
+img = torch.rand(1, 3, 300, 400)
+before = [metric(img).item() for metric in metrics]
 child = os.fork()
 if not child:
-    same = abs(metric(img).item() - before) < 1e-5 and metric(img).item() > 0
-    os._exit(0 if same else 3)
+    for metric, score in zip(metrics, before):
+        if abs(metric(img).item() - score) > 1e-5 or metric(img).item() <= 0:
+            os._exit(3)
+    os._exit(0)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.parametrize("engine", ["torch", *(["openvino"] if find_spec("openvino") else [])])
-def test_a_fork_of_a_process_that_has_scored_can_score(random_lite: Path, engine: str) -> None:
+def test_a_fork_of_a_process_that_has_scored_can_score(random_lite: Path) -> None:
     """Before, the child waited for threads of OpenMP that the fork had not copied."""
+    engines = ["torch", *(["openvino"] if find_spec("openvino") else [])]
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", FORK, str(random_lite), engine],
+        [sys.executable, "-W", "ignore", "-c", FORK, str(random_lite), *engines],
         env={**os.environ, "OMP_NUM_THREADS": "2"},
         start_new_session=True,
     )

@@ -228,12 +228,13 @@ def test_plot(tiny: QualiCLIP, monkeypatch: pytest.MonkeyPatch) -> None:
         pyplot.close(figure)
 
 
-TWO_PROCESSES = """
+ONE_OF_TWO = """
 import sys, torch
+from datetime import timedelta
 from qualiclip_metric.torchmetrics import QualiCLIPScore
 folder, rank = sys.argv[1], int(sys.argv[2])
 torch.distributed.init_process_group(
-    "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
+    "gloo", f"file://{folder}/meeting", timedelta(minutes=2), rank=rank, world_size=2
 )
 model = torch.load(f"{folder}/model.pt", weights_only=False)
 shares, found = torch.load(f"{folder}/shares.pt", weights_only=True), {}
@@ -268,7 +269,7 @@ def small() -> QualiCLIP:
 
 @pytest.fixture(scope="module")
 def two_processes(small: QualiCLIP, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """Results of each of two processes (gloo) with uneven shares, or with all in one."""
+    """Results of this process and another (gloo) with uneven shares, or with all in one."""
     folder = tmp_path_factory.mktemp("processes")
     torch.save(small, folder / "model.pt")
     first, second, third = batches()
@@ -276,18 +277,18 @@ def two_processes(small: QualiCLIP, tmp_path_factory: pytest.TempPathFactory) ->
     torch.save(shares, folder / "shares.pt")
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", TWO_PROCESSES, str(folder), str(rank)],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    for process in processes:
-        said = process.communicate()[1]
-        assert process.returncode == 0, said
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", ONE_OF_TWO, str(folder), "1"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as other, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["-c", str(folder), "0"])
+        try:
+            exec(ONE_OF_TWO, {})
+        finally:
+            said = other.communicate()[1]
+    assert other.returncode == 0, said
     return [torch.load(folder / f"{rank}.pt", weights_only=True)["found"] for rank in range(2)]
 
 

@@ -32,21 +32,20 @@ def pairs(theirs: None, seeded_official: Path, seeded_plus: Path) -> list[parity
     return parity.metric_pairs(seeded_official, seeded_plus)
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
-@pytest.mark.parametrize(("size", "batch"), [((224, 224), 3), ((384, 512), 1), ((257, 611), 3)])
-def test_scores(size: tuple[int, int], batch: int, which: int, pairs: list[parity.Pair]) -> None:
+@pytest.mark.parametrize(
+    ("which", "size", "batch"),
+    [(0, (224, 224), 1), (0, (257, 411), 3), (1, (97, 131), 3), (2, (97, 131), 3)],
+)
+def test_scores(which: int, size: tuple[int, int], batch: int, pairs: list[parity.Pair]) -> None:
+    """Smaller and larger than CLIP's 224, odd, and at CLIP's own; the three share one trunk."""
     row = parity.compare_scores(pairs[which], size, batch)
     assert row.difference < parity.TOLERANCE, row
     assert batch == 1 or row.spread > 0.02, row
 
 
-def test_scores_of_a_large_image(pairs: list[parity.Pair]) -> None:
-    assert parity.compare_scores(pairs[0], (720, 1280), 1).difference < parity.TOLERANCE
-
-
 def test_another_temperature_would_be_noticed(pairs: list[parity.Pair]) -> None:
     wrong = pairs[0]._replace(theirs=pairs[2].theirs)
-    assert parity.compare_scores(wrong, (224, 224), 1).difference > 100 * parity.TOLERANCE
+    assert parity.compare_scores(wrong, (97, 131), 1).difference > 100 * parity.TOLERANCE
 
 
 def test_gradients(pairs: list[parity.Pair], seeded_official: Path) -> None:

@@ -59,6 +59,6 @@ def test_real_predictions(command):
         assert figures.loc[metric, "srcc"] == pytest.approx(expected)
     assert figures["srcc"].idxmin() == "ILNIQE"  # and it is negative: no absolute value is taken
     assert figures["srcc"].min() < 0
-    shown = command("predictions", SHARED / "predictions", "--resamples", 50).out
+    shown = command("predictions", SHARED / "predictions", "--resamples", 5).out
     assert shown.count("\n| ") == 11 - 1
     assert "ILNIQE: PLCC4 fit falling" in shown

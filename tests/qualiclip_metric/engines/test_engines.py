@@ -28,7 +28,7 @@ from qualiclip_metric.engines.processor import has_bf16_instructions
 from qualiclip_metric.engines.rounding import to_bf16
 from qualiclip_metric.engines.strips import StripEngine
 
-SIZES = [(32, 32), (97, 131), (160, 224), (211, 65)]
+SIZES = [(32, 32), (97, 131), (96, 64), (211, 65)]
 WHOLE = 10**9
 CPU = torch.device("cpu")
 
@@ -72,7 +72,7 @@ def relative(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("strip_pixels", [WHOLE, 20_000, 1], ids=["whole", "strips", "thin strips"])
+@pytest.mark.parametrize("strip_pixels", [WHOLE, 4_000, 1], ids=["whole", "strips", "thin strips"])
 def test_strips_give_the_modules_feature_maps(
     encoder: Encoder, graph: LayerGraph, size: tuple[int, int], strip_pixels: int
 ) -> None:
@@ -81,19 +81,19 @@ def test_strips_give_the_modules_feature_maps(
     assert relative(engine(img), encoder.maps(img)) < 2e-5
 
 
-@pytest.mark.parametrize("strip_pixels", [WHOLE, 10_000])
+@pytest.mark.parametrize("strip_pixels", [WHOLE, 4_000])
 def test_strips_without_fused_operations(
     encoder: Encoder, graph: LayerGraph, strip_pixels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(convolution, "has_fused_operations", lambda *_: False)
-    img = image(1, 131, 200)
+    img = image(1, 97, 131)
     engine = StripEngine(graph, torch.float32, CPU, strip_pixels)
     assert relative(engine(img), encoder.maps(img)) < 2e-5
 
 
 def test_strips_in_bf16_are_near(encoder: Encoder, graph: LayerGraph) -> None:
-    img = image(1, 131, 200)
-    (found, *_) = StripEngine(graph, torch.bfloat16, CPU, 10_000)(img)
+    img = image(1, 97, 131)
+    (found, *_) = StripEngine(graph, torch.bfloat16, CPU, 4_000)(img)
     # Without instructions for bf16, the rounded weights are multiplied in fp32.
     assert found.dtype == (torch.bfloat16 if has_bf16_instructions() else torch.float32)
     assert 0 < relative((found,), encoder.maps(img)[:1]) < 0.05

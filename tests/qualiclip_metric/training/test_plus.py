@@ -23,18 +23,18 @@ TINY = dataclasses.replace(
     ),
     epochs=2,
     batch_size=4,
-    crop_size=64,
+    crop_size=32,
 )
 
 
 @pytest.fixture(scope="module")
 def labels(tmp_path_factory):
-    """Noise of growing contrast, with the contrast as the opinion."""
+    """Noise of growing contrast, with the contrast as the opinion; one batch."""
     folder = tmp_path_factory.mktemp("labelled")
     rng = np.random.default_rng(0)
     lines = ["image,mos"]
-    for number in range(8):
-        pixels = 128 + (10 + 15 * number) * rng.uniform(-1, 1, (80, 80, 3))
+    for number in range(4):
+        pixels = 128 + (10 + 25 * number) * rng.uniform(-1, 1, (80, 80, 3))
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
         lines.append(f"{number}.png,{10 + number}")
     (folder / "labels.csv").write_text("\n".join(lines))
