@@ -277,12 +277,15 @@ def two_processes(small: QualiCLIP, tmp_path_factory: pytest.TempPathFactory) ->
     torch.save(shares, folder / "shares.pt")
     paths = os.pathsep.join(path for path in sys.path if path)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", ONE_OF_TWO, str(folder), "1"],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as other, pytest.MonkeyPatch.context() as patch:
+    with (
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", ONE_OF_TWO, str(folder), "1"],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as other,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setattr(sys, "argv", ["-c", str(folder), "0"])
         try:
             exec(ONE_OF_TWO, {})
