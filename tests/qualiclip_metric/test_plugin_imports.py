@@ -48,6 +48,7 @@ class Order:
 CREATE = "record(pyiqa.create_metric('qualiclip'))\n"
 ORDERS = (
     Order("only pyiqa", "import pyiqa\n" + CREATE),
+    Order("only pyiqa", "import pyiqa\n" + CREATE, pkg_resources=False),
     Order(
         "pyiqa, then ours; a registered name",
         "import pyiqa, qualiclip_metric\n"

@@ -83,6 +83,7 @@ def test_strips_give_what_the_whole_gives(monkeypatch, height):
     whole = statistics_of_pixels(pixels)
     monkeypatch.setattr(module, "STRIP_PIXELS", 60 * 16)
     assert statistics_of_pixels(pixels) == pytest.approx(whole, rel=1e-4)
+    assert list(whole) == list(STATISTICS)
 
 
 def test_a_jpeg_that_is_scored_reduced_is_checked_whole(tmp_path):

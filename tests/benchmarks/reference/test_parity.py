@@ -43,6 +43,10 @@ def test_scores(which: int, size: tuple[int, int], batch: int, pairs: list[parit
     assert batch == 1 or row.spread > 0.02, row
 
 
+def test_scores_of_a_large_image(pairs: list[parity.Pair]) -> None:
+    assert parity.compare_scores(pairs[0], (720, 1280), 1).difference < parity.TOLERANCE
+
+
 def test_another_temperature_would_be_noticed(pairs: list[parity.Pair]) -> None:
     wrong = pairs[0]._replace(theirs=pairs[2].theirs)
     assert parity.compare_scores(wrong, (97, 131), 1).difference > 100 * parity.TOLERANCE

@@ -60,7 +60,7 @@ def test_a_file_is_read_or_refused(content: bytes) -> None:
     assert set(screen(votes).columns) > {"observer"}
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=50)
 @given(GOOD)
 def test_votes_are_read_once_however_often_their_file_is_named(
     rows: list[tuple[str, str, int, int]],
