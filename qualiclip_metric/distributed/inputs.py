@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qualiclip_metric.decoding import Encoded
 from qualiclip_metric.distributed.cluster import TASK_CPUS, import_ray
 from qualiclip_metric.scoring.parquet import valid_text
+from qualiclip_metric.scoring.results import DoneKeys
 from qualiclip_metric.sources import shard_source, table_source
 from qualiclip_metric.sources.item import Item, Url, is_shard, is_url
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
-    from qualiclip_metric.scoring.results import DoneKeys
     from qualiclip_metric.sources.arguments import Sources
 
 KEY, PATH, IMAGE, ERROR = "key", "path", "image", "error"
@@ -35,9 +35,7 @@ ROW_BATCH = 1024
 """Rows of a block that are converted at once."""
 
 
-def read(
-    sources: "Sources", workers: int | None = None, done: "DoneKeys | None" = None
-) -> "Dataset":
+def read(sources: "Sources", workers: int | None = None, done: DoneKeys | None = None) -> "Dataset":
     """Make a data set of sources, for `score`: `key`, `image` or `path`, `error`, tables' columns.
 
     Shards and tables with images are read by the nodes, each as a task. This process goes through
@@ -47,8 +45,6 @@ def read(
     Images whose rows are among `done` are left out, by the rule of `DoneKeys.missing` for each
     shard and table with images, and for all other sources together.
     """
-    from qualiclip_metric.scoring.results import DoneKeys
-
     ray, done = import_ray(), done or DoneKeys()
     ray.data.DataContext.get_current().target_max_block_size = BLOCK_BYTES
     schema = _schema(sources.columns)
