@@ -177,6 +177,7 @@ def _found(last: str) -> tuple[str, ...]:
 OPENAI_CLIP = all(find_spec(name) for name in ("clip", "pkg_resources"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forks of one")
 @pytest.mark.skipif(
     not OPENAI_CLIP, reason="needs openai-clip and setuptools<81 for pyiqa's own class"

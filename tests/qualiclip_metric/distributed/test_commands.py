@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-pytestmark = pytest.mark.ray
+pytestmark = pytest.mark.slow
 
 
 def test_the_benchmark_scores_alike(cluster: Any, shards: Path, tmp_path: Path) -> None:

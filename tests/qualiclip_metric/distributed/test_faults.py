@@ -18,7 +18,7 @@ from qualiclip_metric.scoring import parquet, score_items
 from qualiclip_metric.scoring.columns import layout_for
 from qualiclip_metric.sources.arguments import open_sources
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 SECONDS = 300
 DRIVER = """

@@ -12,6 +12,8 @@ from qualiclip_metric.training import TrainConfig, train
 from qualiclip_metric.training.config import read_settings
 from tests.photos import write_photos
 
+pytestmark = pytest.mark.slow
+
 RECIPE = dataclasses.replace(
     TrainConfig.from_dict(
         read_settings(Path(__file__).parents[3] / "configs" / "qualiclip-rn50.toml")
