@@ -112,7 +112,7 @@ def _train(
         fitted = anchored.fault_photos
         _announce(f"{len(photos)} photos, {fitted} of them to fit the diagnosis to")
         return training.train_diagnosis(anchored, photos, out, diagnosis_of, report)
-    _announce(f"{len(photos)} photos, {anchored.draws} draws")
+    _announce(f"{len(photos)} photos, {anchored.all_draws} draws")
     return training.train_anchored(anchored, photos, out, pretrained=pretrained, report=report)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PHASES = {
     "photos": ("reading photos", "photos"),
+    "draws": ("degrading crops", "draws"),
+    "trunk": ("fine-tuning the trunk", "steps"),
     "features": ("computing features", "draws"),
     "diagnosis": ("computing versions", "photos"),
     "training": ("training", "steps"),

@@ -124,7 +124,7 @@ def train_plus(
                 "context": context.detach(),
                 "optimizer": optimizer.state_dict(),
             }
-            run_folder.save_state(folder, state)
+            run_folder.save_state(folder / run_folder.STATE, state)
             if report is not None:
                 report(Report("training", epoch + 1, config.epochs, {"total": loss}))
 

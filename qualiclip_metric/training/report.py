@@ -13,8 +13,9 @@ class Report:
     """Progress of a run.
 
     Attributes:
-        phase: ``photos`` while photos are hashed, ``features`` while an anchored run computes
-            features, ``diagnosis`` while it computes versions of whole photos, ``training``, or
+        phase: ``photos`` while photos are hashed; of an anchored run ``draws`` while crops are
+            degraded, ``trunk`` while the trunk is fine-tuned, ``features`` while features are
+            computed, and ``diagnosis`` while versions of whole photos are; ``training``, or
             ``validation``.
         step: Photos, draws, steps or photos done.
         total: Of how many.

@@ -57,7 +57,7 @@ class Run:
             "encoder": self.metric.encoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
-        run_folder.save_state(self.folder, state)
+        run_folder.save_state(self.folder / run_folder.STATE, state)
 
     def resume(self) -> int:
         """Load the state in the folder; return the number of steps done.

@@ -36,11 +36,11 @@ def own_folder(out: str | Path, *, main: bool = True) -> Iterator[Path]:
         ) from err
 
 
-def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write the resumable state atomically: a kill leaves the old file or the new one."""
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a resumable state atomically: a kill leaves the old file or the new one."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_bytes(folder / STATE, buffer.getbuffer(), sync=True)
+    write_bytes(path, buffer.getbuffer(), sync=True)
 
 
 def load_state(folder: Path) -> dict[str, Any]:

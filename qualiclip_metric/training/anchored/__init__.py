@@ -1,11 +1,11 @@
-"""Objective `anchored`: `lite`'s heads in closed form, against full-reference quality.
+"""Objective `anchored`: `lite`'s trunk and heads, against full-reference quality.
 
-Pristine crops are degraded (`draws`) and passed once through the frozen trunk (`features`). A
-full-reference metric ranks them across contents, types and levels; a ridge regression maps the
-features to the ranks (`heads`, `fit`). The projection is then solved for, so that each antonym
-pair's cosine difference gives one of these linear heads (`run`). The diagnosis is fitted last, to
-versions of whole photos as they are scored (`diagnosis`). No human score, and no randomness after
-the crops and versions.
+Pristine crops, some of them composed as photographers do, are degraded (`draws`), and a
+full-reference metric ranks them across contents, types and levels. The trunk is fine-tuned to the
+ranks (`trunk`). Then the crops pass through it once (`features`), and a ridge regression maps the
+features to the ranks in closed form (`heads`, `fit`). The projection is solved for, so that each
+antonym pair's cosine difference gives one of these linear heads (`run`). The diagnosis is fitted
+last, to versions of whole photos as they are scored (`diagnosis`). No human score.
 """
 
 from qualiclip_metric.training.anchored.config import AnchoredConfig

@@ -15,7 +15,15 @@ class AnchoredConfig(Settings):
     Attributes:
         objective: `anchored`; tells a file of these settings from one of `TrainConfig`.
         seed: All random numbers follow from it and from the number of the draw.
-        draws: Photos that are drawn, degraded and passed through the trunk.
+        draws: Photos that are drawn, degraded and passed through the trunk; their crops take 0.9 MB
+            each on disk.
+        composed_draws: Further draws, whose undegraded crop gets a blurred background, other tones
+            or fog; see `distortions.composed`.
+        composed_weight: Weight of the crops of composed draws in the heads; others weigh 1.
+        trunk_steps: Steps of the trunk's fine-tuning; 0 keeps the trunk as it is.
+        trunk_rate: Largest learning rate of the trunk.
+        trunk_keep: Weight of the loss that keeps the features of undegraded crops.
+        trunk_share: Share of the fine-tuned weights in the average with the initial ones.
         batch_size: Draws at once.
         crop_size: Side of the square crops, px.
         min_scale: Photos are downscaled by a factor drawn from [min_scale, 1] before cropping.
@@ -64,6 +72,12 @@ class AnchoredConfig(Settings):
     objective: str = one_of("anchored")
     seed: int = 27
     draws: int = within(2, 10**9, 2400)
+    composed_draws: int = within(0, 10**9, 0)
+    composed_weight: float = within(0, 10**6, 1.0)
+    trunk_steps: int = within(0, 10**9, 0)
+    trunk_rate: float = within(0, 1, 5e-5)
+    trunk_keep: float = within(0, 10**6, 0.3)
+    trunk_share: float = within(0, 1, 0.3)
     batch_size: int = within(1, 10**6, 8)
     crop_size: int = within(32, 4096, 224)
     min_scale: float = within(0.05, 1, 0.5)
@@ -93,3 +107,8 @@ class AnchoredConfig(Settings):
     temperature: float = within(1e-6, 10**6, 4.0)
     workers: int = within(0, 1024, 2)
     validate_share: float = within(0, 0.9, 0.05)
+
+    @property
+    def all_draws(self) -> int:
+        """Number of draws, with the composed ones."""
+        return self.draws + self.composed_draws

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from qualiclip_metric.distortions import FAULT_OF, FAULTS, chain_ladder, draw_chain, ladder
+from qualiclip_metric.distortions.composed import compose
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.data import (
     CROPS,
@@ -22,7 +23,7 @@ from qualiclip_metric.training.data import (
 from qualiclip_metric.training.full_reference import mdsi
 from qualiclip_metric.training.photos import Photo
 
-_KIND, _NOISE = 40, 41  # purposes of the generators
+_KIND, _NOISE, _COMPOSED = 40, 41, 42  # purposes of the generators
 
 
 @dataclass(frozen=True)
@@ -32,25 +33,34 @@ class Draw:
     crops: Float[Tensor, "levels 3 c c"]
     quality: Float[Tensor, " levels"]  # MDSI against the undegraded crop, negated: higher is better
     chained: bool  # degraded by a chain, not by `DISTORTIONS`
+    composed: bool  # the undegraded crop is one of `distortions.composed`
     shares: Float[Tensor, " faults"]  # strength at the last level; 0 for those without a part
     hard: bool  # whether one of `config.hard_types` takes part
 
 
 class DrawDataset(Dataset[Draw]):
-    """Draws by number: each depends only on the seed and its number."""
+    """Draws by number: each depends only on the seed and its number.
+
+    The first `config.draws` are of crops as they are, the next `config.composed_draws` of composed
+    ones; numbers beyond are of crops as they are.
+    """
 
     def __init__(self, paths: Sequence[Photo], config: AnchoredConfig) -> None:
         self.paths, self.config = paths, config
 
     def __len__(self) -> int:
-        return self.config.draws
+        return self.config.all_draws
 
     def __getitem__(self, number: int) -> Draw:
         config = self.config
         photo = drawn_photo(self.paths, number, config.seed)
         rng = generator(config.seed, number, CROPS)
         pair = crop_pair(photo, config.crop_size, rng, min_scale=config.min_scale)
-        crop = _rounded(pair[:1])  # (1, 3, c, c)
+        crop = pair[:1]  # (1, 3, c, c)
+        composed = config.draws <= number < config.all_draws
+        if composed:
+            crop = compose(crop, generator(config.seed, number, _COMPOSED))
+        crop = _rounded(crop)
         noise = generator(config.seed, number, _NOISE)
         kind = generator(config.seed, number, _KIND)
         chained = float(torch.rand((), generator=kind)) < config.chain_share
@@ -71,6 +81,7 @@ class DrawDataset(Dataset[Draw]):
             crops,
             mdsi(crops, crop.expand_as(crops)),
             chained,
+            composed,
             shares,
             any(name in config.hard_types for name in strengths),
         )
@@ -88,7 +99,7 @@ def draw_batches(
     loader: DataLoader[Any] = DataLoader(
         DrawDataset(paths, config),
         batch_size=config.batch_size,
-        sampler=range(first, config.draws),
+        sampler=range(first, config.all_draws),
         num_workers=config.workers,
         collate_fn=_stack,
         worker_init_fn=use_one_thread,

@@ -1,4 +1,4 @@
-"""Features of all draws and second moments of their changes, computed once and kept on disk."""
+"""Draws, their features and second moments of their changes, computed once and kept on disk."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from qualiclip_metric.encoders.lite import LiteEncoder
+from qualiclip_metric.images import to_uint8
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.anchored.draws import DrawDataset, draw_batches
 from qualiclip_metric.training.anchored.pieces import Pieces
@@ -25,6 +26,7 @@ DRAW_SETTINGS = (
 )  # fmt: skip
 """Settings that a draw depends on; the photos are the rest."""
 _GRADIENT_SIDE = 128  # px of the crops whose gradients are taken; their cost grows with its square
+_DRAWS_AT_ONCE = 8
 _COPIES = 24  # of a crop in one pass, each for another feature: 432 features take 18 of them
 
 
@@ -35,32 +37,69 @@ class FeatureTable:
     pooled: Float[Tensor, "draws levels channels"]
     quality: Float[Tensor, "draws levels"]
     chained: Bool[Tensor, " draws"]
+    composed: Bool[Tensor, " draws"]
     shares: Float[Tensor, "draws faults"]
     hard: Bool[Tensor, " draws"]
 
 
+class StoredDraws:
+    """All draws of a run on disk, with crops in 8 bits: computed once, then read at random."""
+
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        config: AnchoredConfig,
+        sources: Sources,
+        folder: Path,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Compute the draws that are not on disk yet."""
+        counts = ("draws", "composed_draws", "batch_size", "hard_types")
+        self.pieces = Pieces(folder, _identity(config, sources, *counts))
+        self.rows = PIECE * config.batch_size  # draws per piece; the last one may have fewer
+        piece = self.pieces.missing()
+        done = min(config.all_draws, piece * self.rows)
+        pending: list[dict[str, Tensor]] = []
+        for batch in draw_batches(photos, config, done):
+            pending.append(batch | {"crops": to_uint8(batch["crops"])})
+            done += len(batch["crops"])
+            if len(pending) == PIECE or done == config.all_draws:
+                self.pieces.save(piece, {k: torch.cat([b[k] for b in pending]) for k in pending[0]})
+                piece, pending = piece + 1, []
+            progress(done)
+        self.labels = self.pieces.load(without="crops")
+
+    def __len__(self) -> int:
+        return len(self.labels["quality"])
+
+    def crops(self, first: int, count: int = 1) -> Float[Tensor, "count levels 3 c c"]:
+        """Crops of `count` draws of one piece, from number `first` on."""
+        piece, row = divmod(first, self.rows)
+        return self.pieces.rows(piece, "crops", slice(row, row + count)).float() / 255
+
+
 def collect(
     encoder: LiteEncoder,
-    photos: Sequence[Photo],
-    config: AnchoredConfig,
+    draws: StoredDraws,
     sources: Sources,
     folder: Path,
     progress: Callable[[int], None],
 ) -> FeatureTable:
-    """Compute the part of the table that is not on disk yet, and return the whole."""
-    pieces = Pieces(folder, _identity(config, sources, "draws", "batch_size", "hard_types"))
-    piece = pieces.missing()
-    done = min(config.draws, piece * PIECE * config.batch_size)
-    pending: list[dict[str, Tensor]] = []
-    for batch in draw_batches(photos, config, done):
-        crops = batch.pop("crops")
-        pending.append(batch | {"pooled": _pooled(encoder, crops)})
-        done += len(crops)
-        if len(pending) == PIECE or done == config.draws:
-            pieces.save(piece, {k: torch.cat([b[k] for b in pending]) for k in pending[0]})
-            piece, pending = piece + 1, []
-        progress(done)
-    return FeatureTable(**pieces.load())
+    """Compute the features that are not on disk yet, and return the whole table.
+
+    `sources` tells the trunk's weights from others.
+    """
+    pieces = Pieces(folder, {**draws.pieces.identity, **sources})
+    for piece in range(pieces.missing(), -(-len(draws) // draws.rows)):
+        first = piece * draws.rows
+        last = min(first + draws.rows, len(draws))
+        parts = [
+            _pooled(encoder, draws.crops(number, min(_DRAWS_AT_ONCE, last - number)))
+            for number in range(first, last, _DRAWS_AT_ONCE)
+        ]
+        pieces.save(piece, {"pooled": torch.cat(parts)})
+        progress(last)
+    return FeatureTable(**pieces.load(), **draws.labels)
 
 
 def second_moment(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from qualiclip_metric.distortions import FAULTS
@@ -30,18 +31,9 @@ def fit_quality(
     All pairs share the head of quality. A pair that names a fault adds the head of that fault, so
     that its probability falls further for this fault than for others.
     """
+    target, weight = regression_targets(table, config)
     draws, levels = table.quality.shape
     level = torch.arange(levels).expand(draws, levels)
-    # Full-reference metrics hardly see some types at strong levels. For ladders of types, the level
-    # itself is therefore part of the target; chains have links of different strengths, so that
-    # their levels do not compare.
-    loss = config.level_share * level / (levels - 1)
-    target = ranks(table.quality) - torch.where(
-        table.chained[:, None], torch.zeros_like(loss), loss
-    )
-    weight = torch.where(table.hard, config.hard_weight, 1.0)[:, None] * torch.where(
-        level == 0, config.pristine_weight, 1.0
-    )
     pooled = table.pooled.flatten(0, 1)  # (draws * levels, channels)
 
     def head(target: Tensor, weight: Tensor) -> Heads:
@@ -65,6 +57,25 @@ def fit_quality(
         pairs.append(to_logits(both, both(pooled)[:, 0], pristine, strongest))
     logits = Heads(torch.cat([p.weight for p in pairs]), torch.cat([p.bias for p in pairs]))
     return common, logits
+
+
+def regression_targets(
+    table: FeatureTable, config: AnchoredConfig
+) -> tuple[Float[Tensor, "draws levels"], Float[Tensor, "draws levels"]]:
+    """Target of each crop, its rank over all crops with corrections, and its weight."""
+    draws, levels = table.quality.shape
+    level = torch.arange(levels).expand(draws, levels)
+    # Full-reference metrics hardly see some types at strong levels. For ladders of types, the level
+    # itself is therefore part of the target; chains have links of different strengths, so that
+    # their levels do not compare.
+    loss = config.level_share * level / (levels - 1)
+    target = ranks(table.quality) - torch.where(
+        table.chained[:, None], torch.zeros_like(loss), loss
+    )
+    draw_weight = torch.where(table.hard, config.hard_weight, 1.0) * torch.where(
+        table.composed, config.composed_weight, 1.0
+    )
+    return target, draw_weight[:, None] * torch.where(level == 0, config.pristine_weight, 1.0)
 
 
 def fit_faults(table: FeatureTable, config: AnchoredConfig) -> Heads:

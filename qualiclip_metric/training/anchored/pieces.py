@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from qualiclip_metric.files import write_bytes, write_text
@@ -20,7 +21,7 @@ class Pieces:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        self.folder = folder
+        self.folder, self.identity = folder, identity
         path = self.folder / "table.json"
         if not path.exists():
             write_text(path, json.dumps(identity, indent=1))
@@ -44,10 +45,21 @@ class Pieces:
         tensors = {name: tensor.cpu().contiguous() for name, tensor in rows.items()}
         write_bytes(self._path(piece), save(tensors))
 
-    def load(self) -> dict[str, Tensor]:
-        """Read the whole table: the rows of each column, in order."""
-        pieces = [load_file(path) for path in sorted(self.folder.glob("*.safetensors"))]
-        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+    def load(self, without: str = "") -> dict[str, Tensor]:
+        """Read the whole table, in order, except for one column."""
+        columns: dict[str, list[Tensor]] = {}
+        for path in sorted(self.folder.glob("*.safetensors")):
+            with safe_open(path, "pt") as piece:
+                for name in piece.keys():  # noqa: SIM118 - no mapping
+                    if name != without:
+                        columns.setdefault(name, []).append(piece.get_tensor(name))
+        return {name: torch.cat(parts) for name, parts in columns.items()}
+
+    def rows(self, piece: int, name: str, rows: slice) -> Tensor:
+        """Read some rows of a column in one piece."""
+        with safe_open(self._path(piece), "pt") as opened:
+            found: Tensor = opened.get_slice(name)[rows]
+            return found
 
     def _path(self, piece: int) -> Path:
         return self.folder / f"{piece:05d}.safetensors"

@@ -1,4 +1,4 @@
-"""An anchored run, top to bottom: features, heads, projection, validation, checkpoint."""
+"""An anchored run, top to bottom: draws, trunk, features, heads, validation, checkpoint."""
 
 import dataclasses
 import os
@@ -15,6 +15,7 @@ from qualiclip_metric.encoders.lite import LiteEncoder
 from qualiclip_metric.prompts import FAULT_PAIRS, PROMPTS
 from qualiclip_metric.text.minilm import sentence_features
 from qualiclip_metric.training import run_folder
+from qualiclip_metric.training.anchored import trunk
 from qualiclip_metric.training.anchored.config import AnchoredConfig
 from qualiclip_metric.training.anchored.diagnosis import (
     CLASSES,
@@ -22,7 +23,7 @@ from qualiclip_metric.training.anchored.diagnosis import (
     collect_versions,
     fit_diagnosis,
 )
-from qualiclip_metric.training.anchored.features import collect, second_moment
+from qualiclip_metric.training.anchored.features import StoredDraws, collect, second_moment
 from qualiclip_metric.training.anchored.fit import Heads, QuadraticPenalty, heads_to_projection
 from qualiclip_metric.training.anchored.heads import fit_faults, fit_quality
 from qualiclip_metric.training.config import TrainConfig
@@ -44,15 +45,15 @@ def train_anchored(
     pretrained: str | Path | None = None,
     report: Notify | None = None,
 ) -> Path:
-    """Fit `lite`'s heads to full-reference ranks of degraded crops of pristine photos.
+    """Fine-tune `lite`'s trunk and fit its heads to full-reference ranks of degraded crops.
 
-    Features that an interrupted run has left in `out` are not computed again; the result is the
-    same to the bit.
+    What an interrupted run has left in `out` is not computed again; the result is the same to the
+    bit.
 
     Args:
         config: Settings; kept in the checkpoint.
         photos: As for `train`. A share of them is held out for validation.
-        out: Folder for `model.safetensors`, `validation.jsonl` and the features.
+        out: Folder for `model.safetensors`, `validation.jsonl`, and what the run computes.
         pretrained: Checkpoint whose trunk is used; default: ImageNet's.
         report: Called while photos are hashed, after every batch of draws, during the validation,
             and at the end.
@@ -68,15 +69,23 @@ def train_anchored(
     with _begun(config, photos, out, report) as (folder, split, notify):
         origin = initial_checkpoint(TrainConfig(temperature=config.temperature), pretrained)
         encoder = _frozen_encoder(origin)
-        sources = {**split.sources, "start": origin.digest()}
-        table = collect(
-            encoder,
+        draws = StoredDraws(
             split.learn,
             config,
-            sources,
-            folder / "features",
-            lambda done: notify(Report("features", done, config.draws)),
+            split.sources,
+            folder / "draws",
+            lambda done: notify(Report("draws", done, config.all_draws)),
         )
+
+        def count(done: int) -> None:
+            notify(Report("features", done, config.all_draws))
+
+        sources = {**split.sources, "start": origin.digest()}
+        if config.trunk_steps:
+            start = collect(encoder, draws, sources, folder / "features-start", count)
+            sources["trunk"] = trunk.settings(config)
+            trunk.fine_tune(encoder, draws, start, config, sources, folder / "trunk.pt", notify)
+        table = collect(encoder, draws, sources, folder / "features", count)
         penalties = [
             QuadraticPenalty(
                 weight, second_moment(kind, encoder, split.learn, config, sources, folder)
@@ -99,7 +108,7 @@ def train_anchored(
             unseen=config.exclude,
             progress=lambda done: notify(Report("validation", done, len(held))),
         )
-        run_folder.log_validation(folder, config.draws, found.to_dict())
+        run_folder.log_validation(folder, config.all_draws, found.to_dict())
         training = {
             **model.training,
             "config": config.to_dict(),

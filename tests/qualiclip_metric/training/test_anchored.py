@@ -33,7 +33,9 @@ from qualiclip_metric.training.anchored.heads import PAIR_FAULTS, fit_faults, fi
 from qualiclip_metric.training.config import read_settings
 
 TINY = AnchoredConfig(
-    draws=60,
+    draws=50,
+    composed_draws=10,
+    trunk_steps=3,
     batch_size=10,
     crop_size=64,
     hard_types=("brighten",),
@@ -80,6 +82,7 @@ def table():
         pooled,
         -level.expand(draws, 6) - 0.01 * random(draws, 6, seed=1).abs(),
         torch.arange(draws) % 4 > 0,
+        torch.zeros(draws, dtype=torch.bool),
         shares,
         torch.arange(draws) % 8 == 0,
     )
@@ -240,6 +243,19 @@ def test_the_flip_second_moment_is_that_of_flipped_crops(encoder, photos, tmp_pa
     assert torch.allclose(change.square().mean(), head @ squared.double() @ head, rtol=1e-3)
 
 
+def test_composed_draws_follow_the_others_and_change_none_of_them(photos):
+    plain = DrawDataset(photos, dataclasses.replace(TINY, composed_draws=0))
+    both = DrawDataset(photos, dataclasses.replace(TINY, composed_draws=5))
+    assert len(both) == len(plain) + 5
+    for number in (0, TINY.draws - 1, TINY.draws + 5, 10**9):
+        assert torch.equal(both[number].crops, plain[number].crops)
+    for number in range(TINY.draws, TINY.draws + 5):
+        composed, as_it_is = both[number], plain[number]
+        assert not torch.equal(composed.crops[0], as_it_is.crops[0])
+        assert torch.equal(composed.shares, as_it_is.shares)
+        assert composed.quality[0] == composed.quality.max() == 0  # it counts as undegraded
+
+
 def test_second_moments_of_other_photos_or_crops_are_not_taken(encoder, photos, tmp_path):
     second_moment("flips", encoder, photos, TINY, {"digest": "a"}, tmp_path)
     with pytest.raises(ValueError, match="digest"):
@@ -290,7 +306,8 @@ def test_a_rerun_is_the_same_to_the_bit_and_computes_only_what_is_missing(run, p
     reports = []
     train_anchored(TINY, photos, tmp_path, report=reports.append)
     assert _same(again, run)
-    assert [r.step for r in reports if r.phase == "features"] == [10, 20, 30, 40, 50, 60]
+    assert {r.phase for r in reports} >= {"features", "validation"}
+    assert {r.phase for r in reports}.isdisjoint({"draws", "trunk"})
     assert reports[-1].losses == {} and reports[-1].validation is not None
 
 
