@@ -94,11 +94,11 @@ def compared_statistics(pixels: Pixels) -> dict[str, float]:
 
 
 WEIGHTS = {
-    "score": 3.99,
-    "noise": -1.78,
-    "sharpness": 0.62,
-    "brightness": -12.09,
-    "highlights": 32.21,
+    "score": 4.14,
+    "noise": -1.74,
+    "sharpness": 0.50,
+    "brightness": -11.42,
+    "highlights": 31.74,
 }
 """Of the terms of `merit`. The last two let a photo be bright until its highlights reach white, and
 not brighter. Fitted by `python -m benchmarks bursts --fit` (docs/lab/bursts.md)."""

@@ -15,7 +15,7 @@ from qualiclip_metric.reference import Reference, reference_for, shipped
 from qualiclip_metric.signature import Signature
 
 score: Any = qualiclip_metric.score  # a number, a tuple or a table, as it is asked
-SIGNATURE = Signature("lite", "b119d353", "7x2", 4.0, "fp32", size=512, colour="srgb")
+SIGNATURE = Signature("lite", "cb9f0043", "7x2", 4.0, "fp32", size=512, colour="srgb")
 
 
 def even(signature: object = SIGNATURE) -> Reference:
