@@ -1,4 +1,4 @@
-"""A page of cards, one per image, sorted by score.
+"""A page of cards, one per image, sorted by score, or in groups of a given order.
 
 A card is rendered when it is added, and goes into a scratch file; only its position there stays in
 memory, so that a page may have any number of cards.
@@ -62,7 +62,8 @@ class CardPage:
 
     def add(self, card: Card) -> None:
         """Render a card into the scratch file."""
-        rank = self._sign * card.score
+        # a group is in the order of its picks, in which scores are one term of several
+        rank = 0.0 if card.group else self._sign * card.score
         # CSS `order` takes integers: millionths of the score turn the order round without script
         html = self._card(card, round(-1e6 * rank))
         content = str(html).encode("utf-8", "replace")
@@ -77,7 +78,7 @@ class CardPage:
         self._failed.append((name, reason))
 
     def write(self, path: Path, *, title: str, signature: str, hint: str = "") -> None:
-        """Write the page: the groups; in each, cards by score, equal ones in the order of `add`.
+        """Write the page: cards by score, equal ones and those of a group in the order of `add`.
 
         `hint` is one more sentence at the top.
         """

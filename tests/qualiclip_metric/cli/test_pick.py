@@ -72,7 +72,7 @@ def test_the_undegraded_photo_of_each_burst_is_picked(photos: Path) -> None:
     assert rows[0] == ["path", "group", "score", "best", "reason"]
     found = {str(Path(row[0]).relative_to(photos)): row[1:] for row in rows[1:]}
     assert list(found) == [
-        "burst/2.jpg", "burst/3.jpg", "burst/1.jpg", "later.jpg", "sent/a.jpg", "sent/b.jpg",
+        "burst/2.jpg", "burst/1.jpg", "burst/3.jpg", "later.jpg", "sent/a.jpg", "sent/b.jpg",
         "broken.jpg",
     ]  # fmt: skip
     assert [row[0] for row in found.values()] == ["1", "1", "1", "2", "3", "3", ""]
@@ -92,7 +92,7 @@ def test_the_undegraded_photo_of_each_burst_is_picked(photos: Path) -> None:
 
     text = page.read_text(encoding="utf-8")
     assert re.findall(r'class="name">([^<]+)<', text) == [
-        "burst/2.jpg", "burst/3.jpg", "burst/1.jpg", "sent/a.jpg", "sent/b.jpg",
+        "burst/2.jpg", "burst/1.jpg", "burst/3.jpg", "sent/a.jpg", "sent/b.jpg",
     ]  # fmt: skip
     assert re.findall(r'type="radio".*?> (group \d)', text) == ["group 1", "group 3"]
     assert text.count(">best: ") == 2
