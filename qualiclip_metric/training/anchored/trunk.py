@@ -89,7 +89,7 @@ class _FineTuning:
         start: FeatureTable,
         config: AnchoredConfig,
     ) -> None:
-        self.initial, self.draws, self.start, self.config = encoder, draws, start, config
+        self.initial, self.draws, self.config = encoder, draws, config
         self.target, self.weight = regression_targets(
             start, dataclasses.replace(config, **_CROP_WEIGHTS)
         )
